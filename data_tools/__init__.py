@@ -1,0 +1,1 @@
+"""Data tools: slides to tissue, patches and feature bags (``pathdata``)."""

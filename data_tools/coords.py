@@ -1,0 +1,92 @@
+"""Coordinate files: the patches of one slide on disk, in TRIDENT's layout with our provenance added.
+
+``coords`` is int64 ``[N, 2]``, (x, y) of the top-left corner in level-0 pixels; everything else is its attributes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pathplugins.core.errors import PathPluginsError
+
+from .outputs import replacing
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSet:
+    """The patches of one slide; every field but the coordinates is an attribute of the same name on disk."""
+
+    coords_xy: np.ndarray
+    """int64 ``[N, 2]``."""
+    name: str
+    """The slide id: the file name without its suffix."""
+    slide: str
+    """Path of the slide as it was given."""
+    patch_size: int
+    """Side in pixels at ``mpp``: what an encoder sees."""
+    patch_size_level0: int
+    overlap: int
+    """Pixels at ``mpp``."""
+    mpp: float
+    level0_mpp: float
+    mpp_source: str
+    level0_magnification: float
+    target_magnification: float
+    """``level0_magnification * patch_size / patch_size_level0``: readers that know only the two get the same size."""
+    level0_width: int
+    level0_height: int
+    fingerprint: str
+    """Of the ``TilingSpec``."""
+    settings: str
+    """The ``TilingSpec`` as JSON."""
+
+
+ATTRIBUTES = tuple(f.name for f in fields(PatchSet) if f.name != "coords_xy")
+
+
+def write_coords(path: Path, patches: PatchSet) -> None:
+    """Write one coordinate file, complete or not at all."""
+    values = asdict(patches)
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        coords = file.create_dataset("coords", data=values.pop("coords_xy").astype(np.int64))
+        for key, value in values.items():
+            whole = isinstance(value, float) and value.is_integer() and "magnification" in key
+            coords.attrs[key] = int(value) if whole else value  # 20, not 20.0: TRIDENT's readers print and compare it
+
+
+def read_coords(path: Path) -> PatchSet:
+    """Read a coordinate file of ours.
+
+    Raises:
+        PathPluginsError: not a coordinate file, or not one of ours.
+    """
+    with _open(path) as file:
+        if "coords" not in file:
+            raise PathPluginsError(f"{path}: no dataset 'coords', only {sorted(file)}; make it with pathdata patch")
+        coords = file["coords"]
+        missing = [key for key in ATTRIBUTES if key not in coords.attrs]
+        if missing:
+            raise PathPluginsError(
+                f"{path}: 'coords' lacks the attributes {', '.join(missing)}; make it with pathdata patch"
+            )
+        values = {key: _plain(coords.attrs[key]) for key in ATTRIBUTES}
+        return PatchSet(coords_xy=coords[:].astype(np.int64), **values)
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise PathPluginsError(
+            f"{path}: not a readable HDF5 file ({error}); delete it and run pathdata patch again"
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """A Python value of a NumPy scalar attribute."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,52 @@
+"""Output files: complete or absent, never half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pathplugins.core.errors import PathPluginsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one slide: a plain value, so that it can come back from another process."""
+
+    slide_id: str
+    status: Literal["done", "skipped"]
+    """``skipped``: the output was there already, made with the same settings."""
+    patches: int
+    notes: tuple[str, ...] = ()
+    """What the user should know about this slide although it worked."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A sibling path to write to, renamed to ``path`` when the block ends well and removed when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_same_settings(path: Path, *, found: str, wanted: str) -> None:
+    """Refuse to take an output made with other settings for the one asked for; both are JSON objects."""
+    if found == wanted:
+        return
+    old, new = json.loads(found), json.loads(wanted)
+    unsaid = object()  # a setting may be recorded as null
+    changed = [key for key in sorted({*old, *new}) if old.get(key, unsaid) != new.get(key, unsaid)]
+    there = ", ".join(f"{key} {old.get(key, 'unsaid')}" for key in changed)
+    now = ", ".join(f"{key} {new.get(key, 'unsaid')}" for key in changed)
+    raise PathPluginsError(
+        f"{path} was made with {there}; this run has {now}: pass --overwrite to redo it, or another --out to keep both"
+    )

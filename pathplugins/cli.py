@@ -1,0 +1,47 @@
+"""The ``pathplugins`` command; each subcommand is imported when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from pathplugins import __version__
+from pathplugins.core.errors import HostDriftError, MissingDependencyError, PathPluginsError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "doctor": ("pathplugins.doctor", "what is installed, what is registered, what is wrong"),
+    "configs": ("pathplugins.configs", "list and copy the configurations that come with the package"),
+    "compose": ("pathplugins.models.checkpoints.compose_cli", "language model + tower + connector -> one checkpoint"),
+    "demo": ("pathplugins.demo", "train and ask a tiny model on one slide, on CPU"),
+}
+"""Name -> (module with ``add_arguments(parser)`` and ``run(args) -> int``, help)."""
+
+
+def build_parser(wanted: str | None) -> argparse.ArgumentParser:
+    """The parser; only the subcommand ``wanted`` is imported and knows its options."""
+    parser = argparse.ArgumentParser(prog="pathplugins", description="Pathology models in an unmodified trainer.")
+    parser.add_argument("--version", action="version", version=f"pathplugins {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if name == wanted:
+            importlib.import_module(module).add_arguments(command)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; an error the user can act on is one line and code 2."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    wanted = next((word for word in words if not word.startswith("-")), None)
+    try:
+        args = build_parser(wanted).parse_args(words)
+        return importlib.import_module(COMMANDS[args.command][0]).run(args)
+    except (PathPluginsError, MissingDependencyError, HostDriftError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

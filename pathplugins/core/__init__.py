@@ -1,0 +1,1 @@
+"""Names, errors, units and the list of host symbols: standard library only."""

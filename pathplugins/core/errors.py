@@ -1,0 +1,25 @@
+"""Errors a user can act on: each message says what, where, got, wanted and what to do next."""
+
+
+class PathPluginsError(ValueError):
+    """Something the user gave us cannot be used as it is."""
+
+
+class BadSamplesError(PathPluginsError):
+    """Rows of a dataset that cannot be trained on, all of them in one report."""
+
+
+class BagError(PathPluginsError):
+    """A feature bag that cannot be read as one; the message names the file."""
+
+
+class CheckpointError(PathPluginsError):
+    """Weights that are missing, partial or of another shape than the part they are for."""
+
+
+class MissingDependencyError(ImportError):
+    """An optional package this step needs; the message names the extra to install."""
+
+
+class HostDriftError(RuntimeError):
+    """A trainer without a symbol we lean on: newer or older than what was tested."""

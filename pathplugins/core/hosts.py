@@ -1,0 +1,200 @@
+"""Every symbol of a trainer that we lean on, as data, with a check that it is still what we think it is."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from pathplugins.core.errors import HostDriftError
+from pathplugins.core.versions import describe
+
+_PUBLIC = "never: it is the trainer's public way"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TouchPoint:
+    """One symbol of a trainer."""
+
+    path: str
+    """``package.module:attribute``; the attribute may be dotted."""
+    uses: tuple[str, ...] = ()
+    """What we need of it: parameters of a callable, keys of a dict, names of the classes in a list."""
+    why: str
+    """What would not work without it."""
+    drop_when: str = _PUBLIC
+    """When this entry can go."""
+
+
+_OWN = "Transformers' Trainer and the trainer's data pipeline take plug-ins of their own"
+_DATASETS = "upstream passes the dataset arguments to converters before any row is read"
+_ARGS = "upstream takes extra argument classes"
+_MEDIA = ("images", "videos", "audios", "processor")
+
+LLAMAFACTORY: tuple[TouchPoint, ...] = (
+    TouchPoint(
+        path="llamafactory.data.mm_plugin:register_mm_plugin",
+        uses=("name", "plugin_class"),
+        why="our plugin knows how many tokens an image or a slide takes, and reads it",
+    ),
+    TouchPoint(
+        path="llamafactory.data.mm_plugin:get_mm_plugin",
+        uses=("name", "image_token", "video_token"),
+        why="a template carries an instance of its plugin",
+    ),
+    TouchPoint(
+        path="llamafactory.data.mm_plugin:BasePlugin.process_messages",
+        uses=("messages", *_MEDIA),
+        why="overridden: each <image> becomes as many tokens as the image has features",
+    ),
+    TouchPoint(
+        path="llamafactory.data.mm_plugin:BasePlugin.process_token_ids",
+        uses=("input_ids", "labels", "tokenizer", *_MEDIA),
+        why="inherited: the pipeline calls it after tokenization",
+    ),
+    TouchPoint(
+        path="llamafactory.data.mm_plugin:BasePlugin.get_mm_inputs",
+        uses=("imglens", "vidlens", "audlens", "batch_ids", *_MEDIA),
+        why="overridden: feature bags and images are read here, in the data workers",
+    ),
+    TouchPoint(
+        path="llamafactory.data.template:register_template",
+        uses=("name", "mm_plugin"),
+        why="our templates are the stock ones of the language model with our plugin",
+    ),
+    TouchPoint(
+        path="llamafactory.data.template:TEMPLATES",
+        uses=("llama3", "vicuna"),
+        why="their slots are reused; nothing public lists the templates",
+        drop_when="upstream exposes a template by name",
+    ),
+    TouchPoint(
+        path="llamafactory.data.converter:register_dataset_converter",
+        uses=("name", "dataset_converter"),
+        why="a dataset_info.json names our formats in `formatting`",
+    ),
+    TouchPoint(
+        path="llamafactory.data.loader:_load_single_dataset",
+        uses=("dataset_attr", "model_args", "data_args", "training_args"),
+        why="bad rows are reported and filtered here, before anything is tokenized",
+        drop_when=_DATASETS,
+    ),
+    TouchPoint(
+        path="llamafactory.data.loader:align_dataset",
+        uses=("dataset", "dataset_attr", "data_args", "training_args"),
+        why="the last place that sees the raw rows",
+        drop_when=_DATASETS,
+    ),
+    TouchPoint(
+        path="llamafactory.hparams.parser:_TRAIN_ARGS",
+        uses=("ModelArguments", "DataArguments"),
+        why="keys such as vision_tower are real, typed keys of a training YAML",
+        drop_when=_ARGS,
+    ),
+    TouchPoint(
+        path="llamafactory.hparams.parser:_INFER_ARGS",
+        uses=("ModelArguments", "DataArguments"),
+        why="the same keys in chat, api and export",
+        drop_when=_ARGS,
+    ),
+    TouchPoint(
+        path="llamafactory.hparams.parser:_EVAL_ARGS",
+        uses=("ModelArguments", "DataArguments"),
+        why="the same keys in eval",
+        drop_when=_ARGS,
+    ),
+    TouchPoint(
+        path="llamafactory.hparams:ModelArguments.copyfrom",
+        uses=("source",),
+        why="DPO and PPO copy the arguments with the base class and would drop our keys",
+        drop_when="upstream copies with type(source)",
+    ),
+    TouchPoint(
+        path="llamafactory.model.model_utils.visual:_register_composite_model",
+        uses=("model_type", "vision_model_keys", "language_model_keys", "lora_conflict_keys"),
+        why="freezing and LoRA read this table (projector_key or projector_keys: the adapter asks the signature)",
+        drop_when="upstream exposes register_composite_model",
+    ),
+    TouchPoint(
+        path="llamafactory.model.loader:load_tokenizer",
+        uses=("model_args",),
+        why="loads tokenizer and processor before the dataset; a processor that fails to load is swallowed",
+        drop_when="upstream raises when a processor does not load",
+    ),
+    TouchPoint(
+        path="llamafactory.train.sft.workflow:CustomSeq2SeqTrainer",
+        uses=("finetuning_args", "processor", "gen_kwargs"),
+        why="checks that need the model and the first batch run when it is made",
+        drop_when=_OWN,
+    ),
+)
+"""Checked against every LLaMA-Factory in ``versions.TESTED``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """One name of ours that a trainer must know once its modules are imported."""
+
+    kind: str
+    """What the name is, for people."""
+    table: str
+    """``package.module:attribute`` of the dict, or of the list of argument classes, that must hold it."""
+    name: str
+    """A key of the dict, or a field of one of the classes."""
+
+
+REGISTERED: tuple[Registration, ...] = (
+    Registration(kind="template", table="llamafactory.data.template:TEMPLATES", name="custom_vqa_llama3"),
+    Registration(kind="mm plugin", table="llamafactory.data.mm_plugin:PLUGINS", name="pathplugins"),
+    Registration(kind="dataset formatting", table="llamafactory.data.converter:DATASET_CONVERTERS", name="wsi_csv"),
+    Registration(
+        kind="composite model", table="llamafactory.model.model_utils.visual:COMPOSITE_MODELS", name="custom_llava"
+    ),
+    Registration(kind="training argument", table="llamafactory.hparams.parser:_TRAIN_ARGS", name="vision_tower"),
+)
+
+
+def resolve(path: str) -> Any:
+    """The object at ``package.module:attribute``; a ``HostDriftError`` names what is gone and the versions."""
+    module_name, _, attributes = path.partition(":")
+    try:
+        target: Any = importlib.import_module(module_name)
+        for attribute in attributes.split("."):
+            target = getattr(target, attribute)
+    except (ImportError, AttributeError, OSError, RuntimeError) as error:  # OSError: a shared library of another torch
+        host = describe(module_name.partition(".")[0])
+        raise HostDriftError(f"{path} cannot be used: {error}; {host}, install a tested version") from error
+    return target
+
+
+def check(points: Iterable[TouchPoint] = LLAMAFACTORY) -> list[str]:
+    """What no longer holds, one sentence a point; imports the trainer."""
+    problems = []
+    for point in points:
+        try:
+            missing = sorted(set(point.uses) - _offers(resolve(point.path)))
+        except HostDriftError as error:
+            problems.append(f"{error} (needed: {point.why})")
+            continue
+        if missing:
+            host = describe(point.path.partition(".")[0])
+            problems.append(f"{point.path} no longer has {', '.join(missing)}; {host} (needed: {point.why})")
+    return problems
+
+
+def is_registered(entry: Registration) -> bool:
+    """Whether the trainer knows ``entry`` in this process; imports the trainer."""
+    table = resolve(entry.table)
+    if isinstance(table, dict):
+        return entry.name in table
+    return any(entry.name == field.name for cls in table if is_dataclass(cls) for field in fields(cls))
+
+
+def _offers(target: Any) -> set[str]:
+    if isinstance(target, dict):
+        return set(target)
+    if isinstance(target, (list, tuple)):
+        return {base.__name__ for cls in target for base in inspect.getmro(cls)}  # subclasses of ours count as theirs
+    return set(inspect.signature(target).parameters)

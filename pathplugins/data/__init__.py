@@ -1,0 +1,1 @@
+"""Feature bags, records and the formats they come from; knows no trainer."""

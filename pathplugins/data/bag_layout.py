@@ -1,0 +1,279 @@
+"""Bag layout: which kind of H5 file a feature bag is, and what its attributes say.
+
+==============  ==========================  =============  ====================================
+convention      datasets                    order, unit    recognised by
+==============  ==========================  =============  ====================================
+``pathplugins`` ``features``, ``coords_yx`` y, x, level-0  root attribute ``tool_version``
+``unpuzzle``    ``features``, ``coords_yx`` y, x, unsaid   ``coords_yx`` and no ``tool_version``
+``trident``     ``features``, ``coords``    x, y, level-0  attributes on either dataset
+``clam``        ``features``, ``coords``    x, y, unsaid   no attributes
+``stamp``       ``feats``, ``coords``       x, y, microns  ``feats``; unit only if it is recorded
+==============  ==========================  =============  ====================================
+
+Only data inside the file itself is read: links, external storage and virtual datasets are refused, because each of
+them can bring in another file, or silently zeros when that file is gone.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import h5py
+import numpy as np
+
+from pathplugins.core.errors import BagError
+
+Convention = Literal["pathplugins", "unpuzzle", "trident", "clam", "stamp"]
+
+_GEOMETRY_TOLERANCE = 0.05  # tiling tools round patch_size_level0 to whole pixels; axis or level mix-ups are 2x
+
+
+_KEYS_SHOWN = 10
+
+_ATTRIBUTES = (
+    *("slide_id", "encoder", "patch_size", "patch_size_level0", "mpp", "level0_mpp", "level0_width", "level0_height"),
+    *("name", "level0_magnification", "target_magnification"),  # TRIDENT
+    *("extractor", "unit", "tile_size_um", "tile_size_px"),  # STAMP
+)
+
+
+class BadBag(BagError):
+    """A ``BagError`` with the short reason it is counted under in a report."""
+
+    def __init__(self, message: str, *, reason: str = "unusable bag") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class BagInfo:
+    """What a bag says about itself; ``None`` where it says nothing."""
+
+    path: str
+    rows: int
+    """N, the number of patches."""
+    width: int
+    """D, the number of features per patch."""
+    dtype: str
+    """Of the features, in native byte order, e.g. ``float16``."""
+    convention: Convention
+    slide_id: str | None = None
+    encoder: str | None = None
+    """The patch encoder the features were made with."""
+    patch_size: int | None = None
+    """Side of a patch as the encoder saw it, pixels at ``mpp``."""
+    patch_size_level0: float | None = None
+    """Side of a patch, level-0 pixels."""
+    mpp: float | None = None
+    """Microns per pixel of the patches as tiled."""
+    level0_mpp: float | None = None
+    level0_width: int | None = None
+    level0_height: int | None = None
+    units: Literal["px0", "um"] = "px0"
+    """Of the stored coordinates."""
+
+
+class BagData(NamedTuple):
+    """The two datasets of an open bag."""
+
+    info: BagInfo
+    features: h5py.Dataset  # [N, D]
+    coords: h5py.Dataset  # [N, 2], stored order
+
+
+def open_bag(path: str | os.PathLike[str]) -> h5py.File:
+    """Open a bag read-only; what is not an HDF5 file is a ``BagError``, a failing read stays an ``OSError``."""
+    path = Path(path)
+    if not path.is_file():
+        raise BadBag(f"{path}: no such file; expected a feature bag (.h5) there", reason="missing file")
+    if not h5py.is_hdf5(path):
+        with path.open("rb") as stream:
+            head = stream.read(64)
+        if head.startswith(b"version https://git-lfs"):
+            raise BadBag(
+                f"{path} is a Git-LFS pointer, not the data itself; fetch it with `git lfs pull`",
+                reason="Git-LFS pointer",
+            )
+        got = f"it starts with {head[:8]!r}" if head else "it is empty"
+        raise BadBag(
+            f"{path} is not an HDF5 file ({got}); expected a feature bag, copy or extract it again",
+            reason="not an HDF5 file",
+        )
+    # best-effort: many cluster file systems and read-only mounts have no locks
+    return h5py.File(path, "r", locking="best-effort")
+
+
+def read_layout(file: h5py.File, path: str) -> BagData:
+    """Recognise an open bag from its keys, shapes and attributes; reads no feature row."""
+    convention, features_key, coords_key = _convention(file, path)
+    features, coords = _dataset(file, features_key, path), _dataset(file, coords_key, path)
+    _check_shapes(features, coords, path)
+    if convention == "clam" and (len(coords.attrs) or "encoder" in features.attrs):
+        convention = "trident"
+    attributes = {
+        name: _scalar(holder.attrs[name])
+        for holder in (file, features, coords)
+        for name in _ATTRIBUTES
+        if name in holder.attrs
+    }
+    info = BagInfo(
+        path=path,
+        rows=features.shape[0],
+        width=features.shape[1],
+        dtype=str(features.dtype.newbyteorder("=")),
+        convention=convention,
+        **_described(attributes, path),
+    )
+    _check_geometry(info)
+    return BagData(info, features, coords)
+
+
+def _convention(file: h5py.File, path: str) -> tuple[Convention, str, str]:
+    keys = set(file)
+    if {"features", "coords_yx"} <= keys:
+        return ("pathplugins" if "tool_version" in file.attrs else "unpuzzle"), "features", "coords_yx"
+    if {"features", "coords"} <= keys:
+        return "clam", "features", "coords"  # TRIDENT differs by attributes, looked at once the datasets are open
+    if {"feats", "coords"} <= keys:
+        return "stamp", "feats", "coords"
+    found = ", ".join(sorted(keys)[:_KEYS_SHOWN]) + ", ..." * (len(keys) > _KEYS_SHOWN)
+    raise BadBag(
+        f"{path} has {found or 'no datasets'}; expected `features` with `coords_yx` or `coords`, or `feats` with "
+        "`coords`, one slide per file: extract the bag again or convert it",
+        reason="missing dataset",
+    )
+
+
+def _dataset(file: h5py.File, key: str, path: str) -> h5py.Dataset:
+    refusal = f"{path}: `{key}` %s, which is not followed: copy the data itself into the file (e.g. with h5repack)"
+    link = file.get(key, getlink=True)
+    if not isinstance(link, h5py.HardLink):
+        raise BadBag(refusal % f"is a {type(link).__name__} to another place", reason="linked data")
+    dataset = file[key]
+    if not isinstance(dataset, h5py.Dataset):
+        raise BadBag(f"{path}: `{key}` is a {type(dataset).__name__}, expected a dataset", reason="missing dataset")
+    if dataset.is_virtual or dataset.external:
+        raise BadBag(refusal % "keeps its values in other files", reason="linked data")
+    return dataset
+
+
+def _check_shapes(features: h5py.Dataset, coords: h5py.Dataset, path: str) -> None:
+    for dataset in (features, coords):
+        if dataset.shape is None or 0 in dataset.shape:
+            raise BadBag(
+                f"{path} is an empty bag (`{dataset.name[1:]}` is {dataset.shape}); expected at least one patch: "
+                "leave the slide out or extract it again",
+                reason="empty bag",
+            )
+    if features.ndim != 2:
+        hint = "; a single vector is a slide embedding, not a bag" if features.ndim == 1 else ""
+        raise BadBag(
+            f"{path}: features are {features.shape}, expected (N, D), one row per patch{hint}; extract patch features",
+            reason="wrong shape",
+        )
+    n = features.shape[0]
+    if coords.shape != (n, 2):
+        raise BadBag(
+            f"{path}: coordinates are {coords.shape} but features are {features.shape}; expected ({n}, 2), "
+            "one position per feature row: extract the bag again",
+            reason="wrong shape",
+        )
+    for dataset, kinds, wanted in ((features, "f", "float16 or float32"), (coords, "iuf", "integers")):
+        if dataset.dtype.kind not in kinds or dataset.dtype.itemsize > 8:
+            raise BadBag(
+                f"{path}: `{dataset.name[1:]}` holds {dataset.dtype}, expected {wanted}; extract the bag again",
+                reason="wrong dtype",
+            )
+        if dataset.id.get_space_status() != h5py.h5d.SPACE_STATUS_ALLOCATED:
+            # HDF5 would hand out zeros for what was never written
+            raise BadBag(
+                f"{path}: `{dataset.name[1:]}` was not written to its end, the tool that made it probably "
+                "stopped half-way; extract it again",
+                reason="half-written bag",
+            )
+
+
+def _described(attributes: dict[str, Any], path: str) -> dict[str, Any]:
+    """The attribute part of ``BagInfo``, whichever tool's names were used."""
+
+    def number(*names: str) -> float | None:
+        return next((value for name in names if (value := _number(attributes, name, path)) is not None), None)
+
+    def integer(*names: str) -> int | None:
+        value = number(*names)
+        return None if value is None else round(value)
+
+    def magnification_to_mpp(name: str) -> float | None:
+        magnification = number(name)
+        return 10 / magnification if magnification else None  # the field's convention: 40x is 0.25, 20x is 0.5
+
+    unit = _text(attributes, "unit")
+    if unit not in (None, "um"):
+        raise BadBag(f"{path}: coordinates are in {unit!r}, expected 'um'; convert the bag", reason="unknown unit")
+    patch_size = integer("patch_size", "tile_size_px")
+    tile_size_um = number("tile_size_um")
+    tiled_mpp = tile_size_um / patch_size if tile_size_um and patch_size else None
+    return {
+        "slide_id": _text(attributes, "slide_id") or _text(attributes, "name"),
+        "encoder": _text(attributes, "encoder") or _text(attributes, "extractor"),
+        "patch_size": patch_size,
+        "patch_size_level0": number("patch_size_level0"),
+        "mpp": number("mpp") or tiled_mpp or magnification_to_mpp("target_magnification"),
+        "level0_mpp": number("level0_mpp") or magnification_to_mpp("level0_magnification"),
+        "level0_width": integer("level0_width"),
+        "level0_height": integer("level0_height"),
+        "units": "um" if unit == "um" else "px0",
+    }
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, h5py.Empty):
+        return None
+    return value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
+
+
+def _text(attributes: dict[str, Any], name: str) -> str | None:
+    value = attributes.get(name)
+    value = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return None if value is None or str(value) in ("", "None") else str(value)  # TRIDENT writes None as "None"
+
+
+def _number(attributes: dict[str, Any], name: str, path: str) -> float | None:
+    text = _text(attributes, name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise BadBag(
+            f"{path}: attribute `{name}` is {text!r}, expected a positive number; correct or remove it",
+            reason="bad attribute",
+        )
+    return value
+
+
+def _check_geometry(info: BagInfo) -> None:
+    contradiction = geometry_contradiction(info.patch_size, info.mpp, info.patch_size_level0, info.level0_mpp)
+    if contradiction:
+        raise BadBag(f"{info.path}: {contradiction}", reason="bad attribute")
+
+
+def geometry_contradiction(
+    patch_size: int | None, mpp: float | None, patch_size_level0: float | None, level0_mpp: float | None
+) -> str | None:
+    """A patch is one square of tissue, so both descriptions must give one side in microns; None if they do."""
+    if None in (patch_size, mpp, patch_size_level0, level0_mpp):
+        return None
+    tiled_um, level0_um = patch_size * mpp, patch_size_level0 * level0_mpp
+    if abs(tiled_um - level0_um) <= _GEOMETRY_TOLERANCE * level0_um:
+        return None
+    return (
+        f"patch_size {patch_size} x mpp {mpp:g} is {tiled_um:g} um of tissue but patch_size_level0 "
+        f"{patch_size_level0:g} x level0_mpp {level0_mpp:g} is {level0_um:g} um; one of the four is wrong, correct it"
+    )

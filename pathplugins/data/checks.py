@@ -1,0 +1,91 @@
+"""Files that passed a check, remembered between runs, so that terabytes are not read again to learn the same."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import threading
+from pathlib import Path
+
+Stamp = tuple[int, int]
+"""Size in bytes and modification time in nanoseconds: another stamp is another file."""
+
+_VERSION = 1
+
+logger = logging.getLogger(__name__)
+
+
+class PassedChecks:
+    """The files that passed, kept in one JSON file shared by ranks and later runs.
+
+    Only successes are kept: a file that failed is looked at again next time. Losing the record costs time and nothing
+    else, so a damaged one is started anew and one that cannot be written is a warning.
+    """
+
+    def __init__(self, path: Path | None, key: str) -> None:
+        """``key`` names the check and its settings; what passed another check has not passed this one."""
+        self._path = path
+        self._key = key
+        self._known = _read(path).get(key, {}) if path else {}
+        self._new: dict[str, list[int]] = {}
+        self._lock = threading.Lock()
+
+    def stamp(self, file: str) -> Stamp | None:
+        """Take it before the check, so that a change during the check is seen next time; None if there is no file."""
+        try:
+            status = Path(file).stat()
+        except (OSError, ValueError):  # ValueError: the reference is no path at all
+            return None
+        return status.st_size, status.st_mtime_ns
+
+    def has(self, file: str, stamp: Stamp | None) -> bool:
+        """Whether exactly this file has passed before."""
+        return stamp is not None and self._known.get(_place(file)) == list(stamp)
+
+    def add(self, file: str, stamp: Stamp | None) -> None:
+        """Note that a file passed."""
+        if stamp is not None:
+            with self._lock:
+                self._new[_place(file)] = list(stamp)
+
+    def save(self) -> None:
+        """Write what is new, together with what others have written meanwhile."""
+        if self._path is None or not self._new:
+            return
+        passed = _read(self._path)
+        passed[self._key] = {**passed.get(self._key, {}), **self._new}
+        try:
+            write_text_whole(self._path, json.dumps({"version": _VERSION, "passed": passed}))
+        except OSError as error:
+            logger.warning("the checked files cannot be remembered in %s and will be read again: %s", self._path, error)
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """Write beside and rename, so that no reader ever sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _place(file: str) -> str:
+    return str(Path(file).absolute())
+
+
+def _read(path: Path) -> dict[str, dict[str, list[int]]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        logger.warning("%s is not readable as a record of checked files, starting anew: %s", path, error)
+        return {}
+    if not isinstance(content, dict) or content.get("version") != _VERSION:
+        logger.warning("%s was written by another version, starting anew", path)
+        return {}
+    return content["passed"]

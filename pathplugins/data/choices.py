@@ -1,0 +1,98 @@
+"""Multiple choice: read a list of choices, put letters before them, find the one an answer means."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Callable
+
+from pathplugins.core.errors import PathPluginsError
+
+_LETTER_ANSWER = re.compile(r"\(?([a-z]{1,2})\s*[).:]*")
+
+
+def parse_choices(text: str) -> list[str]:
+    """Choices from a JSON or Python list, or separated by ``|``; none for an empty cell or list."""
+    text = text.strip()
+    if not text:
+        return []
+    if text[0] in "[(":
+        values = _literal(text)
+        if not isinstance(values, list | tuple) or not all(isinstance(v, str | int | float) for v in values):
+            raise PathPluginsError(f"choices are {text!r}, expected a list such as ['benign', 'malignant']")
+        choices = [str(value).strip() for value in values]
+    else:
+        choices = [part.strip() for part in text.split("|")]
+    folded = {choice.casefold() for choice in choices}
+    if choices and (len(choices) < 2 or "" in folded or len(folded) < len(choices)):
+        raise PathPluginsError(f"choices are {text!r}, expected two or more, different and none empty")
+    return choices
+
+
+def lettered(choices: list[str]) -> list[str]:
+    """``["A) benign", "B) malignant"]``."""
+    return [f"{letter(index)}) {choice}" for index, choice in enumerate(choices)]
+
+
+def letter(index: int) -> str:
+    """A to Z, then AA, AB, ... as spreadsheets count columns."""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
+def match_choice(answer: str, choices: list[str]) -> int | None:
+    """Which choice an answer means, ignoring case; None if that is not certain.
+
+    The first of these that fits decides, from the third on only if it fits exactly one choice: the same text; its
+    letter (``B``, ``b)``, ``(B).``); a choice standing in the answer (``the correct option is: benign``); the answer
+    standing in a choice (``ductal``); a choice at the start of the answer (``benign2.``); the answer at the start of
+    a choice. Words and numbers are whole, so that ``no`` is not found in ``unknown`` or ``1`` in ``10``.
+    """
+    wanted = answer.strip().casefold()
+    folded = [choice.strip().casefold() for choice in choices]
+    if not wanted:
+        return None
+    if wanted in folded:
+        return folded.index(wanted)
+    if lone := _LETTER_ANSWER.fullmatch(wanted):
+        letters = [letter(index) for index in range(len(choices))]
+        if lone[1].upper() in letters:
+            return letters.index(lone[1].upper())
+    tests: tuple[Callable[[str], bool], ...] = (
+        lambda choice: _has_words(wanted, choice),
+        lambda choice: _has_words(choice, wanted),
+        lambda choice: _starts_with(wanted, choice),
+        lambda choice: _starts_with(choice, wanted),
+    )
+    for test in tests:
+        hits = [index for index, choice in enumerate(folded) if test(choice)]
+        if len(hits) == 1:
+            return hits[0]
+    return None
+
+
+def _literal(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _has_words(text: str, words: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text) is not None
+
+
+def _starts_with(text: str, words: str) -> bool:
+    """Stuck-on characters are allowed (``benign2``), going on with the same word or number is not (``nothing``)."""
+    end, following = words[-1:], text[len(words) : len(words) + 1]
+    goes_on = (end.isalpha() and following.isalpha()) or (end.isdigit() and following.isdigit())
+    return text.startswith(words) and not goes_on

@@ -1,0 +1,213 @@
+"""Records: one conversation about some images, whatever format it came from, and what to do with bad ones."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pathplugins.core.errors import BadSamplesError, PathPluginsError
+from pathplugins.data.checks import PassedChecks, write_text_whole
+
+IMAGE_PLACEHOLDER = "<image>"
+
+_SHOWN = 20
+_PROGRESS_S = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+class Turn(NamedTuple):
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One training sample."""
+
+    id: str
+    """Unique within its source; patch sampling is seeded by it."""
+    conversations: tuple[Turn, ...]
+    """Text with one ``<image>`` per entry of ``images``."""
+    images: tuple[str, ...]
+    meta: dict[str, str]
+    source: str
+    """The file the record came from."""
+    row: int
+    """Its line there, as an editor counts: the header is 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadSample:
+    """Why a sample cannot be trained on."""
+
+    source: str
+    row: int | None
+    """None where it is the source as a whole."""
+    reason: str
+    """A short class to count by, e.g. ``missing file``."""
+    detail: str
+    """The full sentence."""
+
+
+@dataclass(kw_only=True)
+class BadSampleReport:
+    """All bad samples of a dataset, in one message."""
+
+    total: int
+    """Samples looked at, good ones included."""
+    bad: list[BadSample] = field(default_factory=list)
+
+    def add(self, samples: Iterable[BadSample]) -> None:
+        """Collect more."""
+        self.bad.extend(samples)
+
+    def text(self) -> str:
+        """How many, counts by reason, the first few with their place."""
+        samples = len({(sample.source, sample.row) for sample in self.bad})
+        counts = Counter(sample.reason for sample in self.bad).most_common()
+        lines = [
+            f"{samples} of {self.total} samples cannot be used: "
+            + (", ".join(f"{count} x {reason}" for reason, count in counts) or "none")
+        ]
+        for sample in self.bad[:_SHOWN]:
+            place = sample.source if sample.row is None else f"{sample.source}:{sample.row}"
+            lines.append(f"  {place}: {sample.reason}: {sample.detail}")
+        if len(self.bad) > _SHOWN:
+            lines.append(f"  ... and {len(self.bad) - _SHOWN} more")
+        return "\n".join(lines)
+
+    def write(self, path: Path) -> None:
+        """All of them as JSON lines."""
+        write_text_whole(path, "".join(f"{json.dumps(asdict(sample), ensure_ascii=False)}\n" for sample in self.bad))
+
+    def raise_if_any(self) -> None:
+        """Raise the text as ``BadSamplesError`` unless every sample was good."""
+        if self.bad:
+            raise BadSamplesError(self.text())
+
+
+def apply_policy(
+    records: Iterable[Record],
+    bad: Sequence[BadSample],
+    *,
+    on_bad_sample: Literal["error", "skip"],
+    report_path: Path | None = None,
+) -> list[Record]:
+    """The records to train on: all of them, or the good ones if that is what was asked for.
+
+    A record is bad if ``bad`` names its row, or its whole source. With nothing good left, ``skip`` is an error too.
+    """
+    if on_bad_sample not in ("error", "skip"):
+        raise PathPluginsError(f"on_bad_sample is {on_bad_sample!r}, expected 'error' or 'skip'")
+    records = list(records)
+    places = {(sample.source, sample.row) for sample in bad}
+    good = [r for r in records if (r.source, r.row) not in places and (r.source, None) not in places]
+    if not bad:
+        return good
+    report = BadSampleReport(total=len(places | {(r.source, r.row) for r in records}), bad=list(bad))
+    text = report.text()
+    if report_path is not None:
+        report.write(report_path)
+        text += f"\nAll of them: {report_path}"
+    if on_bad_sample == "error":
+        raise BadSamplesError(f"{text}\nCorrect these samples, or set on_bad_sample: skip to train without them.")
+    if not good:
+        raise BadSamplesError(f"{text}\nNothing is left to train on; correct the samples.")
+    logger.warning("%s\nTraining goes on without them (on_bad_sample: skip).", text)
+    return good
+
+
+def check_record(record: Record) -> BadSample | None:
+    """What is wrong with a record by itself, files aside; None if nothing is."""
+    reason, detail = "", ""
+    roles = [turn.role for turn in record.conversations]
+    spoken = roles[1:] if roles[:1] == ["system"] else roles
+    placeholders = sum(turn.text.count(IMAGE_PLACEHOLDER) for turn in record.conversations)
+    outside = [turn.role for turn in record.conversations if turn.role != "user" and IMAGE_PLACEHOLDER in turn.text]
+    if not spoken or len(spoken) % 2 or spoken != ["user", "assistant"] * (len(spoken) // 2):
+        reason, detail = "turn order", f"roles are {roles}; expected user and assistant in turn, assistant last"
+    elif any(turn.role == "assistant" and not turn.text.strip() for turn in record.conversations):
+        reason, detail = "empty answer", "an answer has no text; expected something to learn"
+    elif outside:
+        reason, detail = "misplaced placeholder", f"{IMAGE_PLACEHOLDER} stands in a turn of {outside[0]}, expected user"
+    elif placeholders != len(record.images):
+        reason = "placeholder count"
+        detail = f"{placeholders} {IMAGE_PLACEHOLDER} in the text but {len(record.images)} images; expected as many"
+    if not reason:
+        return None
+    return BadSample(source=record.source, row=record.row, reason=reason, detail=f"{record.id}: {detail}")
+
+
+def check_images(
+    records: Iterable[Record],
+    check: Callable[[str], object],
+    *,
+    workers: int = 8,
+    progress: bool = False,
+    cache: Path | None = None,
+    cache_key: str = "",
+) -> list[BadSample]:
+    """Check every distinct image once and report every row that uses a bad one, in the order of the records.
+
+    Args:
+        records: Whose images.
+        check: Called in threads; a ``ValueError`` (as all ours are) or ``OSError`` says what is wrong with the file.
+        workers: Threads.
+        progress: Log every ten seconds how far it is.
+        cache: JSON file in which passed checks are remembered.
+        cache_key: Names the check and its settings, e.g. the feature width asked for.
+    """
+    records = list(records)
+    images = dict.fromkeys(image for record in records for image in record.images)
+    passed = PassedChecks(cache, cache_key)
+    failures: dict[str, tuple[str, str]] = {}
+
+    def run(image: str) -> tuple[str, str] | None:
+        stamp = passed.stamp(image)
+        if passed.has(image, stamp):
+            return None
+        try:
+            check(image)
+        except (ValueError, OSError) as error:
+            return _failure(image, error)
+        passed.add(image, stamp)
+        return None
+
+    pool, said_at = ThreadPoolExecutor(max_workers=workers), time.monotonic()
+    try:
+        futures = {pool.submit(run, image): image for image in images}
+        for done, future in enumerate(as_completed(futures), start=1):
+            if failure := future.result():
+                failures[futures[future]] = failure
+            if progress and (done == len(images) or time.monotonic() - said_at > _PROGRESS_S):
+                logger.info("checked %d of %d files, %d bad", done, len(images), len(failures))
+                said_at = time.monotonic()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        passed.save()  # also when interrupted: what was read stays read
+    return [
+        BadSample(source=record.source, row=record.row, reason=reason, detail=detail)
+        for record in records
+        for image in dict.fromkeys(record.images)
+        if image in failures
+        for reason, detail in [failures[image]]
+    ]
+
+
+def _failure(image: str, error: Exception) -> tuple[str, str]:
+    detail = str(error) if image in str(error) else f"{image}: {error}"
+    if isinstance(error, PathPluginsError):
+        return getattr(error, "reason", "unusable file"), detail  # bags say which kind of bad they are
+    if isinstance(error, FileNotFoundError):
+        return "missing file", detail
+    return ("unreadable file" if isinstance(error, OSError) else "unusable file"), detail

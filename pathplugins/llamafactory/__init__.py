@@ -1,0 +1,1 @@
+"""The LLaMA-Factory adapter: the only package here that imports ``llamafactory``."""

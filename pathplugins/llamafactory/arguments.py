@@ -1,0 +1,196 @@
+"""The YAML keys pathplugins adds to LLaMA-Factory, as one dataclass."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Dict, Literal, Optional, Union  # noqa: UP035 - HfArgumentParser evaluates these annotations
+
+from llamafactory.extras.misc import try_download_model_from_other_hub
+from llamafactory.hparams.model_args import ModelArguments
+
+from pathplugins.core.errors import PathPluginsError
+
+logger = logging.getLogger(__name__)
+
+VIRTUAL_MODEL = "custom_llava"
+"""``model_name_or_path`` that asks for a model composed from the keys below."""
+
+
+@dataclass
+class PathPluginsArguments:
+    """Parts, options and data rules of pathology models."""
+
+    llm_name_or_path: Optional[str] = field(
+        default=None, metadata={"help": "Language model: directory or hub id of a causal LM in safetensors."}
+    )
+    processor_name_or_path: Optional[str] = field(
+        default=None, metadata={"help": "Accepted as published; feature bags need no image processor, so it is not read."}
+    )
+    vision_tower: Optional[str] = field(
+        default=None, metadata={"help": "Weights of the vision tower, e.g. slide_encoder.pth of prov-gigapath."}
+    )
+    vision_model_name: Optional[str] = field(default=None, metadata={"help": "Which tower: gigapath (longnet_vit)."})
+    vision_mode: Optional[Literal["wsi"]] = field(default=None, metadata={"help": "wsi: the image is a feature bag."})
+    vision_config: Optional[Union[Dict[str, Any], str]] = field(
+        default=None, metadata={"help": "Options of the tower; its size when it is untrained."}
+    )
+    random_vision_seed: Optional[int] = field(
+        default=None, metadata={"help": "Seed of an UNTRAINED tower, for smoke tests without weights."}
+    )
+    mm_projector_type: Optional[str] = field(
+        default=None, metadata={"help": "Connector: gamma_mlp, mlp2x_gelu or linear. With gamma_* keys, mlp2x_gelu is gamma_mlp."}
+    )
+    mm_hidden_size: Optional[int] = field(default=None, metadata={"help": "Width of the tower; checked, never assumed."})
+    mm_vision_select_layer: Optional[int] = field(
+        default=None, metadata={"help": "Layer of an image tower. A slide encoder gives its output, as published."}
+    )
+    mm_vision_select_feature: Optional[str] = field(default=None, metadata={"help": "Accepted as published; for image towers."})
+    mm_patch_merge_type: Optional[str] = field(default=None, metadata={"help": "Accepted as published; for image towers."})
+    mm_use_im_start_end: bool = field(default=False, metadata={"help": "Accepted as published; must be false."})
+    mm_use_im_patch_token: bool = field(default=False, metadata={"help": "Accepted as published; must be false."})
+    image_aspect_ratio: Optional[str] = field(default=None, metadata={"help": "Accepted as published; for image towers."})
+    vision_feature_select_mode: Optional[str] = field(default=None, metadata={"help": "Token selector: random_sample or none."})
+    image_seq_length: Optional[int] = field(
+        default=None, metadata={"help": "Vision tokens per bag at most, CLS not counted; 0 is the slide's CLS token alone."}
+    )
+    patches_per_wsi: Optional[int] = field(default=None, metadata={"help": "Rows read from a bag at most (2048)."})
+    projector_dropout: Optional[float] = field(default=None, metadata={"help": "Dropout of gamma_mlp."})
+    gamma_init: Optional[float] = field(default=None, metadata={"help": "First scale of gamma_mlp; the middle of its bounds."})
+    gamma_min: Optional[float] = field(default=None, metadata={"help": "Lower bound of the scale of gamma_mlp."})
+    gamma_max: Optional[float] = field(default=None, metadata={"help": "Upper bound of the scale of gamma_mlp."})
+    projector_path: Optional[str] = field(
+        default=None, metadata={"help": "Trained connector: mm_projector.bin, safetensors or the output directory of stage 2."}
+    )
+    keep_gamma: bool = field(
+        default=False, metadata={"help": "With other bounds than at training, keep the trained scale instead of its logit."}
+    )
+    projector_seed: int = field(default=42, metadata={"help": "Seed of a fresh connector."})
+    use_prefix_lm_mask: Optional[bool] = field(
+        default=None, metadata={"help": "Vision tokens and prompt attend in both directions."}
+    )
+    do_sanity_check: bool = field(
+        default=False, metadata={"help": "Repeat each evaluation without vision and log eval_sanity_check_loss."}
+    )
+    filter_by_data_source: Optional[str] = field(
+        default=None, metadata={"help": "Keep rows of this data_source (case does not matter)."}
+    )
+    on_bad_sample: Literal["error", "skip"] = field(
+        default="error", metadata={"help": "Stop before training, or train on the rest and write the report."}
+    )
+    check_features: bool = field(
+        default=True, metadata={"help": "Read every bag once before training and look for NaN; remembered between runs."}
+    )
+    coords_mpp: Optional[float] = field(
+        default=None, metadata={"help": "Microns per pixel of the coordinates of bags that do not record it."}
+    )
+    compat_coords_yx: Optional[bool] = field(
+        default=None, metadata={"help": "Give the tower (y, x) as the published code does; transposes the slide."}
+    )
+
+
+_CONFIG = ("vision_feature_select_mode", "image_seq_length", "use_prefix_lm_mask")
+_PROCESSOR = ("vision_feature_select_mode", "image_seq_length", "patches_per_wsi", "coords_mpp", "compat_coords_yx")
+_PROJECTOR = {"projector_dropout": "dropout", "gamma_min": "scale_min", "gamma_max": "scale_max", "gamma_init": "scale_init"}
+_COMPOSE_ONLY = ("llm_name_or_path", "vision_tower", "random_vision_seed", "vision_config", "projector_path", "mm_projector_type")
+
+
+@dataclass
+class PathModelArguments(PathPluginsArguments, ModelArguments):
+    """LLaMA-Factory's model arguments with ours; ends with ``model_name_or_path`` naming a real directory."""
+
+    def __post_init__(self) -> None:
+        ModelArguments.__post_init__(self)
+        if self.model_name_or_path == VIRTUAL_MODEL:
+            self.model_name_or_path = str(_compose(self))
+        elif _set(self, (*_CONFIG, *_PROCESSOR, *_PROJECTOR, *_COMPOSE_ONLY)):
+            self.model_name_or_path = str(_derive(self))
+
+
+def model_settings(directory: str | None) -> dict[str, Any] | None:
+    """``config.json`` of a `custom_llava` directory, None for any other model."""
+    path = Path(directory or "") / "config.json"
+    if not path.is_file():
+        return None
+    config = json.loads(path.read_text())
+    return config if config.get("model_type") == VIRTUAL_MODEL else None
+
+
+def _set(args: PathPluginsArguments, names: Any) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def _compose(args: PathModelArguments) -> Path:
+    from pathplugins.models.checkpoints.compose import composed
+    from pathplugins.models.checkpoints.spec import ComposeSpec
+
+    if args.llm_name_or_path is None:
+        raise PathPluginsError(f"model_name_or_path: {VIRTUAL_MODEL} needs llm_name_or_path, the language model to build on")
+    if args.mm_use_im_start_end or args.mm_use_im_patch_token:
+        raise PathPluginsError("mm_use_im_start_end and mm_use_im_patch_token are not supported; set both to false")
+    connector = {_PROJECTOR[name]: value for name, value in _set(args, _PROJECTOR).items()}
+    kind = args.mm_projector_type or "gamma_mlp"
+    if kind == "mlp2x_gelu" and connector:
+        logger.info("gamma_* or projector_dropout is set: mm_projector_type mlp2x_gelu means gamma_mlp, as published")
+        kind = "gamma_mlp"
+    if args.image_seq_length == 0:
+        logger.warning("image_seq_length is 0: the language model sees one vision token per slide, its CLS token")
+    options = _set(args, ("vision_tower", "vision_model_name", "vision_config", "random_vision_seed", "projector_path"))
+    spec = ComposeSpec(
+        llm=_local(args),
+        mm_projector_type=kind,
+        projector_config=connector,
+        keep_gamma=args.keep_gamma,
+        seed=args.projector_seed,
+        **options,
+        **_set(args, dict.fromkeys((*_CONFIG, *_PROCESSOR))),
+    )
+    directory = composed(spec)
+    width = json.loads((directory / "config.json").read_text())["vision_config"]["embed_dim"]
+    if args.mm_hidden_size not in (None, width):
+        raise PathPluginsError(f"mm_hidden_size is {args.mm_hidden_size} but the vision tower gives {width}; remove or correct it")
+    return directory
+
+
+def _derive(args: PathModelArguments) -> Path:
+    from pathplugins.models.checkpoints.compose import derived
+
+    if model_settings(args.model_name_or_path) is None:
+        names = ", ".join(_set(args, (*_CONFIG, *_PROCESSOR, *_PROJECTOR, *_COMPOSE_ONLY)))
+        raise PathPluginsError(
+            f"{names}: for pathology models only, but {args.model_name_or_path} is no {VIRTUAL_MODEL} directory; remove the "
+            f"keys, or set model_name_or_path: {VIRTUAL_MODEL}"
+        )
+    fixed = _set(args, _COMPOSE_ONLY)
+    if fixed:
+        raise PathPluginsError(
+            f"{', '.join(fixed)}: {args.model_name_or_path} has these parts already; remove the keys, or set "
+            f"model_name_or_path: {VIRTUAL_MODEL} to compose anew"
+        )
+    config = _set(args, _CONFIG)
+    projector = {_PROJECTOR[name]: value for name, value in _set(args, _PROJECTOR).items()}
+    if projector:
+        config["projector_config"] = projector
+    return derived(Path(args.model_name_or_path), config=config, processor=_set(args, _PROCESSOR))
+
+
+def _local(args: PathModelArguments) -> str:
+    """The language model as a directory, downloaded by LLaMA-Factory's rules when it is a hub id."""
+    name = args.llm_name_or_path
+    if not Path(name).is_dir():
+        asked = SimpleNamespace(model_name_or_path=name, cache_dir=args.cache_dir, model_revision=args.model_revision)
+        name = try_download_model_from_other_hub(asked)
+    if not Path(name).is_dir():
+        from huggingface_hub import snapshot_download
+
+        patterns = ["*.safetensors", "*.json", "*.model", "*.jinja", "merges.txt"]
+        name = snapshot_download(
+            name, revision=args.model_revision, cache_dir=args.cache_dir, token=args.hf_hub_token, allow_patterns=patterns
+        )
+    return str(Path(name).absolute())
+
+
+KEYS = tuple(item.name for item in fields(PathPluginsArguments))

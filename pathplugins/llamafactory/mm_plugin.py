@@ -1,0 +1,80 @@
+"""Multimodal plugin: expands ``<image>`` and reads bags when a batch is made."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from llamafactory.data.mm_plugin import BasePlugin
+from PIL.Image import Image
+
+import pathplugins
+from pathplugins.models.custom_llava.processing_custom_llava import PLACEHOLDER
+
+PLUGIN = "pathplugins"
+
+
+@dataclass
+class PathologyPlugin(BasePlugin):
+    """One ``<image>`` is one H5 bag, worth as many tokens as its processor says."""
+
+    version: str = pathplugins.__version__  # seen by the datasets cache: a new release tokenizes anew
+
+    def process_messages(
+        self, messages: list[dict[str, str]], images: Any, videos: Any, audios: Any, processor: Any
+    ) -> list[dict[str, str]]:
+        """Expand the placeholders of a conversation, in order."""
+        self._validate_input(processor, images, videos, audios)
+        self._validate_messages(messages, images, videos, audios)
+        messages, left = deepcopy(messages), list(images)
+        for message in messages:
+            while PLACEHOLDER in message["content"]:
+                count = _tokens(left.pop(0), processor) if self.expand_mm_tokens else 1
+                message["content"] = message["content"].replace(PLACEHOLDER, _MARK * count, 1)
+            message["content"] = message["content"].replace(_MARK, processor.image_token)
+        return messages
+
+    def get_mm_inputs(
+        self,
+        images: Any,
+        videos: Any,
+        audios: Any,
+        imglens: list[int],
+        vidlens: list[int],
+        audlens: list[int],
+        batch_ids: list[list[int]],
+        processor: Any,
+    ) -> dict[str, Any]:
+        """Packed vision inputs of a batch.
+
+        In training the patches drawn depend on (seed, epoch, file name, tokens of the sample), so that a run repeats on
+        any number of workers and ranks; in evaluation and generation on the file name alone.
+        """
+        self._validate_input(processor, images, videos, audios)
+        if len(images) == 0:
+            return {}
+        if isinstance(images[0], Image):
+            return dict(_null_bag(images, processor))
+        epoch = getattr(processor, "sampling_epoch", None)
+        if epoch is None:
+            return dict(processor.image_processor(images))
+        texts = [np.asarray(ids).tobytes() for ids, owned in zip(batch_ids, imglens) for _ in range(owned)]
+        keys = [Path(image).name.encode() + b"\0" + text for image, text in zip(images, texts)]
+        return dict(processor.image_processor(images, keys=keys, epoch=int(epoch)))
+
+
+_MARK = "\0"  # so that an image token that is itself spelt `<image>` is not expanded again
+
+
+def _tokens(image: Any, processor: Any) -> int:
+    return processor.image_processor.tokens_of(1) if isinstance(image, Image) else processor.num_image_tokens(image)
+
+
+def _null_bag(images: list[Any], processor: Any) -> Any:
+    """LLaMA-Factory puts a blank picture into a batch without images, behind a mask; anything else is a mistake."""
+    if len(images) > 1 or images[0].size != (64, 64):
+        raise ValueError("this model looks at H5 feature bags, not at pictures: pass the path of a .h5 file as the image")
+    return processor.image_processor.null_bag()

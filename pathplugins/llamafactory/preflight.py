@@ -1,0 +1,62 @@
+"""A look at every tokenized sample before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pathplugins.core.errors import BadSamplesError
+
+SHOWN = 20
+
+
+def check_tokenized(trainer_inputs: dict[str, Any], processor: Any) -> None:
+    """Raise `BadSamplesError` when truncation took vision tokens or whole answers.
+
+    LLaMA-Factory cuts a sample at ``cutoff_len`` wherever that falls: vision tokens lost there fail in the first
+    forward that meets them, and a sample without a label left trains on nothing.
+
+    Args:
+        trainer_inputs: holds ``train_dataset`` and ``eval_dataset`` (a dataset, a dict of them or None), with the columns
+            ``input_ids``, ``labels`` and ``images``.
+        processor: knows how many tokens an image takes.
+    """
+    sets = {"train": trainer_inputs.get("train_dataset"), "eval": trainer_inputs.get("eval_dataset")}
+    flat = {}
+    for name, dataset in sets.items():
+        flat.update(dataset if isinstance(dataset, dict) else {name: dataset})
+    problems = []
+    for name, dataset in flat.items():
+        if dataset is not None and hasattr(dataset, "__len__"):  # a stream has no end to look at
+            problems += [f"{name} sample {row}: {text}" for row, text in _problems(dataset, processor)]
+    if problems:
+        shown = "\n  ".join(problems[:SHOWN])
+        more = f"\n  ... and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        raise BadSamplesError(f"{len(problems)} samples do not fit cutoff_len; raise it or lower image_seq_length:\n  {shown}{more}")
+
+
+def _problems(dataset: Any, processor: Any) -> list[tuple[int, str]]:
+    found, first = [], 0
+    columns = dataset.select_columns(["input_ids", "labels", "images"]).with_format("arrow")
+    for table in columns.iter(batch_size=1000):
+        vision = _count_per_row(table["input_ids"], lambda ids: ids == processor.image_token_id)
+        supervised = _count_per_row(table["labels"], lambda labels: labels != -100)
+        for row, paths in enumerate(table["images"].to_pylist()):
+            wanted = sum(processor.num_image_tokens(path) for path in paths or [])
+            if vision[row] != wanted:
+                text = f"{vision[row]} of {wanted} vision tokens of {', '.join(paths)} are left"
+                found.append((first + row, text))
+            elif supervised[row] == 0:
+                found.append((first + row, f"nothing of the answer is left after {wanted} vision tokens and the question"))
+        first += len(table)
+    return found
+
+
+def _count_per_row(column: Any, test: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """How many entries of each row of a list column pass ``test``, [rows] int64."""
+    lists = column.combine_chunks()
+    passed = np.concatenate([[0], np.cumsum(test(lists.flatten().to_numpy(zero_copy_only=False)))])
+    ends = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy(zero_copy_only=False))])
+    return passed[ends[1:]] - passed[ends[:-1]]

@@ -1,0 +1,110 @@
+"""Teach this process's LLaMA-Factory our names, module by module, as each is imported."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+
+
+LANGUAGE_KEYS = ["model.layers", "model.embed_tokens", "model.norm", "lm_head"]
+"""Substrings by which LLaMA-Factory freezes the language model; ``model`` alone would match other parts too."""
+
+
+def on_mm_plugin(module: ModuleType) -> None:
+    """``llamafactory.data.mm_plugin``: the plugin that reads bags."""
+    from pathplugins.llamafactory.mm_plugin import PLUGIN, PathologyPlugin
+
+    if PLUGIN not in module.PLUGINS:
+        module.register_mm_plugin(PLUGIN, PathologyPlugin)
+
+
+def on_template(module: ModuleType) -> None:
+    """``llamafactory.data.template``: the templates that use the plugin."""
+    from pathplugins.llamafactory.templates import register_templates
+
+    register_templates(module)
+
+
+def on_converter(module: ModuleType) -> None:
+    """``llamafactory.data.converter``: one converter per record format."""
+    from pathplugins.data.formats import FORMATS
+    from pathplugins.llamafactory.converters import record_converter
+
+    for name in FORMATS:
+        if name not in module.DATASET_CONVERTERS:
+            module.register_dataset_converter(name, record_converter(module))
+
+
+def on_loader(module: ModuleType) -> None:
+    """``llamafactory.data.loader``: our formats are read and checked by our reader."""
+    from pathplugins.llamafactory.datasets import read_our_formats
+
+    module._load_single_dataset = read_our_formats(module._load_single_dataset)
+
+
+def on_parser(module: ModuleType) -> None:
+    """``llamafactory.hparams.parser``: the YAML keys."""
+    from pathplugins.llamafactory.arguments import PathModelArguments
+    from pathplugins.llamafactory.yaml_files import tolerant_reader
+
+    base = next(cls for cls in PathModelArguments.__mro__ if cls.__name__ == "ModelArguments")
+    for name in ("_TRAIN_ARGS", "_INFER_ARGS", "_EVAL_ARGS"):
+        classes = getattr(module, name)
+        if base in classes:
+            classes[classes.index(base)] = PathModelArguments
+    copyfrom = base.copyfrom.__func__
+    # DPO and PPO call the base class with the fields of the subclass.
+    base.copyfrom = classmethod(lambda cls, source, **changes: copyfrom(type(source), source, **changes))
+    module.read_args = tolerant_reader(module)
+
+
+def on_visual(module: ModuleType) -> None:
+    """``llamafactory.model.model_utils.visual``: what freezing and LoRA call our parts."""
+    register = module._register_composite_model
+    key = "projector_keys" if "projector_keys" in inspect.signature(register).parameters else "projector_key"
+    projector = ["multi_modal_projector"] if key == "projector_keys" else "multi_modal_projector"
+    register(
+        model_type="custom_llava",
+        vision_model_keys=["vision_tower"],
+        language_model_keys=LANGUAGE_KEYS,
+        **{key: projector},
+    )
+
+
+def on_model_loader(module: ModuleType) -> None:
+    """``llamafactory.model.loader``: the Auto classes, where Transformers was imported before the hook was in place."""
+    from pathplugins.models.custom_llava.auto import register
+
+    del module
+    register()
+
+
+def on_workflow(module: ModuleType) -> None:
+    """``llamafactory.train.sft.workflow``: our trainer for our models."""
+    from pathplugins.llamafactory.trainer import with_our_trainer
+
+    module.run_sft = with_our_trainer(module)
+
+
+HOOKS: dict[str, Callable[[ModuleType], None]] = {
+    "llamafactory.data.mm_plugin": on_mm_plugin,
+    "llamafactory.data.template": on_template,
+    "llamafactory.data.converter": on_converter,
+    "llamafactory.data.loader": on_loader,
+    "llamafactory.hparams.parser": on_parser,
+    "llamafactory.model.model_utils.visual": on_visual,
+    "llamafactory.model.loader": on_model_loader,
+    "llamafactory.train.sft.workflow": on_workflow,
+}
+_applied: set[int] = set()
+
+
+def apply(name: str, module: ModuleType) -> None:
+    """Run the hook of one module, once per module object."""
+    if id(module) not in _applied:
+        _applied.add(id(module))
+        HOOKS[name](module)
+
+
+

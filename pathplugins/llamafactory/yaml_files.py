@@ -1,0 +1,69 @@
+"""Reading YAML configurations: keys given twice, and keys nobody knows."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.registry import unknown
+from pathplugins.llamafactory.arguments import KEYS, VIRTUAL_MODEL
+
+logger = logging.getLogger(__name__)
+
+
+def tolerant_reader(parser: ModuleType) -> Callable[..., Any]:
+    """LLaMA-Factory's ``read_args`` for configurations of ours.
+
+    Both published WSI-LLaVA files give ``save_steps`` twice, which OmegaConf refuses; the last one counts, as YAML
+    readers have it, and a warning says so. A key nobody knows is answered with the nearest one that exists.
+    """
+    original = parser.read_args
+
+    def read_args(args: dict[str, Any] | list[str] | None = None) -> dict[str, Any] | list[str]:
+        given = args is None and len(sys.argv) > 1 and sys.argv[1].endswith((".yaml", ".yml"))
+        if given and f"{VIRTUAL_MODEL}" in (text := Path(sys.argv[1]).read_text()):
+            once = without_repeated_keys(text, sys.argv[1])
+            merged = parser.OmegaConf.merge(parser.OmegaConf.create(once), parser.OmegaConf.from_cli(sys.argv[2:]))
+            result = parser.OmegaConf.to_container(merged)
+        else:
+            result = original(args)
+        if isinstance(result, dict) and (result.get("model_name_or_path") == VIRTUAL_MODEL or result.keys() & set(KEYS)):
+            _refuse_unknown(result, parser)
+        return result
+
+    return read_args
+
+
+def without_repeated_keys(text: str, source: str) -> str:
+    """``text`` with every top-level key left only where it stands last."""
+    root = yaml.compose(text)
+    if not isinstance(root, yaml.MappingNode):
+        return text
+    last = {key.value: key.start_mark.line for key, _ in root.value}
+    entries = [key.start_mark.line for key, _ in root.value]
+    lines = text.splitlines(keepends=True)
+    for (key, _), end in zip(root.value, [*entries[1:], len(lines)]):
+        start = key.start_mark.line
+        if start != last[key.value]:
+            logger.warning("%s gives %s in lines %d and %d; the last one counts", source, key.value, start + 1, last[key.value] + 1)
+            lines[start:end] = ["\n"] * (end - start)
+    return "".join(lines)
+
+
+def _refuse_unknown(config: dict[str, Any], parser: ModuleType) -> None:
+    if os.environ.get("ALLOW_EXTRA_ARGS", "0").lower() in ("1", "true", "y"):
+        return
+    lists = (parser._TRAIN_ARGS, parser._INFER_ARGS, parser._EVAL_ARGS, [parser.RayArguments])
+    known = {item.name for classes in lists for cls in classes for item in dataclasses.fields(cls) if item.init}
+    wrong = [key for key in config if key not in known]
+    if wrong:
+        raise PathPluginsError("\n".join(unknown("configuration key", key, known).split(" Known:")[0] for key in wrong))

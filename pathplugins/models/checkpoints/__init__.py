@@ -1,0 +1,1 @@
+"""Checkpoints: compose a model directory from parts, read other projects' weights."""

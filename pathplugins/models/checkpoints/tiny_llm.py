@@ -1,0 +1,68 @@
+"""A tiny untrained Llama with the special tokens of Llama 3: no download, for demos and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+SPECIAL = (
+    "<|begin_of_text|>",
+    "<|end_of_text|>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|reserved_special_token_0|>",
+)
+
+
+def build_tiny_llm(
+    out: Path, texts: Iterable[str], *, hidden_size: int = 64, layers: int = 2, vocabulary: int = 512, tied: bool = True, seed: int = 0
+) -> Path:
+    """Write an untrained Llama and a byte-level tokenizer made for ``texts`` into ``out``.
+
+    Args:
+        out: new directory.
+        texts: what the vocabulary is fitted to; any other text still encodes, byte by byte.
+        hidden_size: H, a multiple of 16 (4 heads).
+        layers: decoder layers.
+        vocabulary: entries at most, special ones included.
+        tied: share the input embedding with the head.
+        seed: of the weights.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=list(SPECIAL), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=SPECIAL[0], eos_token=SPECIAL[1], model_max_length=4096
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=len(fast),
+                hidden_size=hidden_size,
+                intermediate_size=2 * hidden_size,
+                num_hidden_layers=layers,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                max_position_embeddings=4096,
+                tie_word_embeddings=tied,
+                bos_token_id=fast.bos_token_id,
+                eos_token_id=[fast.eos_token_id, fast.convert_tokens_to_ids("<|eot_id|>")],
+            )
+        )
+        # A head of the usual std 0.02 on this width cannot say anything with confidence, and LoRA leaves it frozen.
+        torch.nn.init.normal_(model.lm_head.weight, std=0.5)
+    out.mkdir(parents=True)
+    model.save_pretrained(out)
+    fast.save_pretrained(out)
+    return out

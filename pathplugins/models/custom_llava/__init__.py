@@ -1,0 +1,1 @@
+"""The Hugging Face three files of `custom_llava`: configuration, model, processor."""

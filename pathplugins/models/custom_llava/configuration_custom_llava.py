@@ -1,0 +1,55 @@
+"""Configuration of `custom_llava`: which parts, with which options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import AutoConfig, PretrainedConfig
+
+from pathplugins.models.custom_llava.auto import register
+
+
+class CustomLlavaConfig(PretrainedConfig):
+    """Vision tower x token selector x connector x language model.
+
+    Args:
+        text_config: configuration of the language model (any causal LM whose weights are named ``model.*`` and
+            ``lm_head.*``); a dict with ``model_type`` or a config object.
+        vision_config: ``{"model_type": <name in TOWERS>, **options of that tower}``.
+        projector_config: ``{"type": <name in CONNECTORS>, **options of that connector}``.
+        vision_feature_select_mode: name of the token selector.
+        image_seq_length: token budget of the selector, CLS not counted; 0 keeps the slide's CLS token only.
+        image_token_id: vocabulary entry that stands for one vision token.
+        use_prefix_lm_mask: everything before the answer attends in both directions.
+    """
+
+    model_type = "custom_llava"
+    sub_configs = {"text_config": AutoConfig}  # noqa: RUF012 - a class attribute by Transformers' contract
+
+    def __init__(
+        self,
+        text_config: dict[str, Any] | PretrainedConfig | None = None,
+        vision_config: dict[str, Any] | None = None,
+        projector_config: dict[str, Any] | None = None,
+        vision_feature_select_mode: str = "random_sample",
+        image_seq_length: int = 1536,
+        image_token_id: int | None = None,
+        use_prefix_lm_mask: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        register()  # whoever holds a configuration will ask the Auto classes for the rest
+        if text_config is None:
+            text_config = {"model_type": "llama"}
+        if isinstance(text_config, dict):
+            options = dict(text_config)
+            text_config = AutoConfig.for_model(options.pop("model_type"), **options)
+        self.text_config = text_config
+        self.vision_config = dict(vision_config or {})
+        self.projector_config = dict(projector_config or {})
+        self.vision_feature_select_mode = vision_feature_select_mode
+        self.image_seq_length = image_seq_length
+        self.image_token_id = image_token_id
+        self.use_prefix_lm_mask = use_prefix_lm_mask
+        # Which of the two levels Transformers obeys changed three times between 4.48 and 5: both must say the same.
+        kwargs["tie_word_embeddings"] = text_config.tie_word_embeddings
+        super().__init__(**kwargs)

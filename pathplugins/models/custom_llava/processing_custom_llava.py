@@ -1,0 +1,219 @@
+"""Processor of `custom_llava`: the one place that knows how many vision tokens an image takes."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer, BatchFeature, ProcessorMixin
+from transformers.image_processing_utils import ImageProcessingMixin
+
+from pathplugins.data.bags import inspect_bag, read_bag, sample_rows, stable_seed
+from pathplugins.models.selectors import SELECTORS
+
+PLACEHOLDER = "<image>"
+"""What stands for one image in the text of a record, whatever the vocabulary calls its entry."""
+
+
+class CustomLlavaImageProcessor(ImageProcessingMixin):
+    """H5 feature bags to packed tensors.
+
+    Args:
+        feature_dim: D, width of the patch features the tower takes.
+        patches_per_wsi: rows read from a bag, at most; all of them when None.
+        vision_feature_select_mode: name of the token selector of the model.
+        image_seq_length: token budget of the selector; must be the model's.
+        coords_mpp: microns per pixel of the coordinates of bags that do not say.
+        compat_coords_yx: give the tower (y, x), as the published WSI-LLaVA code does; transposes the slide.
+        seed: of the rows drawn from large bags and of the random selector.
+    """
+
+    model_input_names = ["patch_features", "patch_coords", "patch_counts", "patch_seeds"]  # noqa: RUF012 - host contract
+
+    def __init__(
+        self,
+        feature_dim: int = 1536,
+        patches_per_wsi: int | None = 2048,
+        vision_feature_select_mode: str = "random_sample",
+        image_seq_length: int = 1536,
+        coords_mpp: float | None = None,
+        compat_coords_yx: bool = False,
+        seed: int = 42,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.feature_dim = feature_dim
+        self.patches_per_wsi = patches_per_wsi
+        self.vision_feature_select_mode = vision_feature_select_mode
+        self.image_seq_length = image_seq_length
+        self.coords_mpp = coords_mpp
+        self.compat_coords_yx = compat_coords_yx
+        self.seed = seed
+
+    def num_image_tokens(self, bag: str | Path) -> int:
+        """Vision tokens of a bag, the slide's CLS included; reads the shape of its H5 only."""
+        path = Path(bag)
+        rows = _rows_of(str(path), path.stat().st_mtime_ns if path.exists() else 0)
+        return self.tokens_of(rows)
+
+    def tokens_of(self, rows: int) -> int:
+        """Vision tokens of a bag of ``rows`` patches."""
+        read = rows if self.patches_per_wsi is None else min(rows, self.patches_per_wsi)
+        selector = SELECTORS.get(self.vision_feature_select_mode)
+        return 1 + selector.num_tokens(read, self.image_seq_length)
+
+    def __call__(
+        self, images: Sequence[str | Path], *, keys: Sequence[str | bytes] | None = None, epoch: int | None = None
+    ) -> BatchFeature:
+        """Read bags.
+
+        Args:
+            images: paths of H5 bags.
+            keys: what identifies each sample, for its seed; the file names when None.
+            epoch: while training, so that each epoch draws other rows; None in evaluation and generation, where a
+                sample always gets the same ones.
+
+        Returns:
+            ``patch_features`` [sum N, D] as stored, ``patch_coords`` [sum N, 2] int64 (x, y) pixels at 0.5 mpp,
+            ``patch_counts`` [I] int64, ``patch_seeds`` [I] int64.
+        """
+        keys = keys if keys is not None else [Path(image).name for image in images]
+        draw = "evaluation" if epoch is None else f"epoch {epoch}"
+        features, coords, counts, seeds = [], [], [], []
+        for image, key in zip(images, keys):
+            seed = stable_seed(self.seed, draw, key)
+            rows = sample_rows(inspect_bag(image).rows, self.patches_per_wsi, seed)
+            bag = read_bag(image, rows, coords_mpp=self.coords_mpp)
+            features.append(torch.from_numpy(bag.features))  # [N, D]
+            xy = bag.coords_xy[:, ::-1] if self.compat_coords_yx else bag.coords_xy
+            coords.append(torch.from_numpy(np.ascontiguousarray(xy)))  # [N, 2]
+            counts.append(len(rows))
+            seeds.append(seed)
+        return BatchFeature(
+            {
+                "patch_features": torch.cat(features),
+                "patch_coords": torch.cat(coords),
+                "patch_counts": torch.tensor(counts),
+                "patch_seeds": torch.tensor(seeds),
+            }
+        )
+
+    def null_bag(self) -> BatchFeature:
+        """One patch of zeros, for a batch without images.
+
+        Every rank must run the tower, or ZeRO-3 waits for ever. Its tokens stand behind attention mask 0 and label
+        -100, so that nothing is learnt from them.
+        """
+        return BatchFeature(
+            {
+                "patch_features": torch.zeros(1, self.feature_dim),
+                "patch_coords": torch.zeros(1, 2, dtype=torch.int64),
+                "patch_counts": torch.ones(1, dtype=torch.int64),
+                "patch_seeds": torch.zeros(1, dtype=torch.int64),
+            }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings, as in ``preprocessor_config.json``."""
+        return {**{k: v for k, v in vars(self).items() if not k.startswith("_")}, "image_processor_type": type(self).__name__}
+
+
+@functools.lru_cache(maxsize=65536)
+def _rows_of(path: str, mtime_ns: int) -> int:
+    del mtime_ns  # part of the key: a bag written anew is looked at anew
+    return inspect_bag(path).rows
+
+
+class CustomLlavaProcessor(ProcessorMixin):
+    """Tokenizer and bag reader: text with ``<image>`` placeholders and bags in, model inputs out."""
+
+    attributes = ["image_processor", "tokenizer"]  # noqa: RUF012 - host contract
+    image_processor_class = "AutoImageProcessor"
+    tokenizer_class = "AutoTokenizer"
+
+    def __init__(self, image_processor: Any = None, tokenizer: Any = None, image_token: str = PLACEHOLDER, **kwargs: Any) -> None:
+        self.image_token = image_token
+        super().__init__(image_processor, tokenizer, chat_template=kwargs.get("chat_template"))
+
+    @property
+    def image_token_id(self) -> int:
+        """Vocabulary entry of one vision token."""
+        return self.tokenizer.convert_tokens_to_ids(self.image_token)
+
+    def num_image_tokens(self, image: str | Path) -> int:
+        """See `CustomLlavaImageProcessor.num_image_tokens`."""
+        return self.image_processor.num_image_tokens(image)
+
+    def expand(self, text: str, images: Sequence[str | Path]) -> str:
+        """Replace the i-th ``<image>`` by as many image tokens as the i-th image takes."""
+        parts = text.split(PLACEHOLDER)
+        if len(parts) - 1 != len(images):
+            raise ValueError(f"the text has {len(parts) - 1} {PLACEHOLDER} but {len(images)} images were given: {text[:80]!r}")
+        tokens = [self.image_token * self.num_image_tokens(image) for image in images]
+        return "".join(part + token for part, token in zip(parts, [*tokens, ""]))
+
+    def __call__(
+        self, text: str | Sequence[str], images: Sequence[Sequence[str | Path]] | Sequence[str | Path] | None = None, **kwargs: Any
+    ) -> BatchFeature:
+        """Model inputs for one text with its bags, or a batch of texts with a list of bags each.
+
+        Left padding, as generation needs it, unless ``padding_side`` says otherwise.
+        """
+        texts = [text] if isinstance(text, str) else list(text)
+        bags = [list(images or [])] if isinstance(text, str) else [list(owned) for owned in images or [[]] * len(texts)]
+        kwargs.setdefault("padding", True)
+        kwargs.setdefault("return_tensors", "pt")
+        kwargs.setdefault("add_special_tokens", False)
+        self.tokenizer.padding_side = kwargs.pop("padding_side", "left")
+        encoded = self.tokenizer([self.expand(t, owned) for t, owned in zip(texts, bags)], **kwargs)
+        flat = [bag for owned in bags for bag in owned]
+        vision = self.image_processor(flat) if flat else {}
+        return BatchFeature({"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"], **vision})
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> list[str]:
+        """Write the layout every supported Transformers version can read (v5's own cannot be read by v4)."""
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.tokenizer.save_pretrained(folder)
+        make_tokenizer_portable(folder)
+        write_json(folder / "preprocessor_config.json", self.image_processor.to_dict())
+        write_json(folder / "processor_config.json", {"image_token": self.image_token})
+        return [str(folder / "processor_config.json")]
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> CustomLlavaProcessor:
+        """Read a directory written by `save_pretrained` or ``pathplugins compose``."""
+        folder = Path(pretrained_model_name_or_path)
+        if not (folder / "preprocessor_config.json").is_file():
+            raise OSError(f"{folder} holds no preprocessor_config.json: compose it with 'pathplugins compose'")
+        settings = read_json(folder / "preprocessor_config.json")
+        settings.pop("image_processor_type", None)
+        own = read_json(folder / "processor_config.json")
+        tokenizer = AutoTokenizer.from_pretrained(folder, **{k: v for k, v in kwargs.items() if k == "trust_remote_code"})
+        return cls(CustomLlavaImageProcessor(**settings), tokenizer, image_token=own["image_token"])
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file."""
+    return json.loads(path.read_text())
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write beside, then rename."""
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    beside.replace(path)
+
+
+def make_tokenizer_portable(folder: Path) -> None:
+    """Transformers 5 writes a tokenizer class that 4.x does not know; the fast one reads the same file everywhere."""
+    path = folder / "tokenizer_config.json"
+    config = read_json(path)
+    if config.get("tokenizer_class") == "TokenizersBackend":
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+        write_json(path, config)

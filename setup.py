@@ -1,0 +1,98 @@
+"""Metadata, and the files that no package holds: ``pathplugins.pth`` and the trainer configurations."""
+
+import base64
+import hashlib
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.editable_wheel import editable_wheel
+
+ROOT = Path(__file__).parent
+HOOK = "pathplugins.pth"
+CONFIGS = ("llamafactory_configs", "xtuner_configs")
+VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "pathplugins" / "__init__.py").read_text(), re.MULTILINE)[1]
+
+# Lower bounds only: installing beside a working trainer must move none of its packages. The trainers bring torch and
+# transformers, so those are not even named.
+REQUIRES = ["h5py>=3.8", "numpy>=1.24", "pillow>=10.0", "tqdm>=4.64"]
+EXTRAS = {
+    "llamafactory": ["llamafactory>=0.9.3", "torchvision>=0.19", "deepspeed>=0.16.2"],
+    "xtuner": ["xtuner>=0.1.23", "deepspeed>=0.16.2"],
+    "wsi": ["openslide-python>=1.4", "openslide-bin>=4.0", "timm>=1.0", "matplotlib>=3.7"],
+    "test": ["pytest>=8.0", "ruff>=0.9", "pyyaml>=6.0", "setuptools>=70.1"],
+}
+
+
+class BuildPy(build_py):
+    """Adds the hook and the configurations to what goes into site-packages."""
+
+    def find_package_modules(self, package, package_dir):
+        """All modules but the stand-in for the data tools, which are a real folder here."""
+        modules = super().find_package_modules(package, package_dir)
+        return [found for found in modules if found[:2] != ("pathplugins", "data_tools")]
+
+    def run(self):
+        """Copy the packages, then the rest; an editable install reads everything from the checkout."""
+        super().run()
+        if self.editable_mode:
+            return
+        shutil.copyfile(ROOT / HOOK, Path(self.build_lib, HOOK))
+        for name in CONFIGS:
+            target = Path(self.build_lib, "pathplugins", name)
+            ignored = shutil.ignore_patterns("__pycache__", ".*")
+            shutil.copytree(ROOT / name, target, ignore=ignored, dirs_exist_ok=True)
+
+
+class EditableWheel(editable_wheel):
+    """An editable wheel that is one line with the path of the checkout, and the hook."""
+
+    def initialize_options(self):
+        """One root for all; any other layout gets an import finder that costs every start of Python 3 ms or more."""
+        super().initialize_options()
+        self.distribution.package_dir = {"": "."}
+        self.distribution.packages = find_packages(include=["pathplugins", "pathplugins.*"])
+
+    def run(self):
+        """Build the wheel, then add the hook: setuptools takes no files of our own into an editable wheel."""
+        super().run()
+        (wheel,) = Path(self.dist_dir).glob("pathplugins-*editable*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            files = {info.filename: archive.read(info) for info in archive.infolist()}
+        hook = (ROOT / HOOK).read_bytes()
+        digest = base64.urlsafe_b64encode(hashlib.sha256(hook).digest()).rstrip(b"=").decode()
+        record = next(name for name in files if name.endswith(".dist-info/RECORD"))
+        files[record] = f"{HOOK},sha256={digest},{len(hook)}\n".encode() + files[record]
+        files[HOOK] = hook
+        with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+
+
+setup(
+    name="pathplugins",
+    version=VERSION,
+    description="Pathology vision-language models in an unmodified LLaMA-Factory or XTuner",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8") if (ROOT / "README.md").is_file() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    install_requires=REQUIRES,
+    extras_require=EXTRAS,
+    packages=[
+        *find_packages(include=["pathplugins", "pathplugins.*"]),
+        "pathplugins.data_tools",
+        *(f"pathplugins.data_tools.{name}" for name in find_packages("data_tools")),
+    ],
+    package_dir={"pathplugins.data_tools": "data_tools"},
+    entry_points={
+        "console_scripts": ["pathplugins = pathplugins.cli:main", "pathdata = pathplugins.data_tools.cli:main"],
+        # torch calls this on import, also where .pth files are not read (PYTHONPATH, pip install --target).
+        "torch.backends": ["pathplugins = pathplugins.bootstrap:install"],
+    },
+    cmdclass={"build_py": BuildPy, "editable_wheel": EditableWheel},
+    zip_safe=False,
+)

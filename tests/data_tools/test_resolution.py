@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pathplugins.data_tools.resolution import resolve
+from pathplugins.data_tools.slides import Slide, SlideError
+from pathplugins.data_tools.svs import write_svs
+
+pytest.importorskip("openslide")
+
+
+def image(path: Path, **save: object) -> Slide:
+    Image.new("RGB", (61, 43), "white").save(path, **save)
+    return Slide(path)
+
+
+def test_recorded_by_the_scanner(sharp_slide: Path) -> None:
+    with Slide(sharp_slide) as slide:
+        resolution = resolve(slide, fallback_mpp=0.9)
+    assert (resolution.mpp, resolution.source, resolution.magnification) == (0.25, "openslide.mpp-x", 40)
+    assert resolution.note is None
+
+
+def test_resolution_tag_of_a_plain_tiff(tmp_path: Path) -> None:
+    slide = image(tmp_path / "i.tif", resolution_unit="cm", x_resolution=20000, y_resolution=20000)
+    resolution = resolve(slide)
+    assert resolution.mpp == pytest.approx(0.5, rel=1e-3)
+    assert resolution.source in ("image dpi", "tiff.XResolution")
+    assert resolution.magnification == pytest.approx(20, rel=1e-3)
+
+
+@pytest.mark.parametrize("save", [{}, {"dpi": (96, 96)}])
+def test_a_screen_resolution_is_none(tmp_path: Path, save: dict[str, object]) -> None:
+    slide = image(tmp_path / "i.png", **save)
+    with pytest.raises(SlideError, match=r"i\.png.*--slide-mpp"):
+        resolve(slide)
+    resolution = resolve(slide, fallback_mpp=0.25)
+    assert (resolution.mpp, resolution.source, resolution.magnification) == (0.25, "--slide-mpp", 40)
+
+
+def test_contradiction_is_reported_and_mpp_wins(tmp_path: Path) -> None:
+    write_svs(tmp_path / "s.svs", [np.zeros((300, 260, 3), np.uint8)], mpp=0.2325, magnification=20)
+    resolution = resolve(Slide(tmp_path / "s.svs"))
+    assert resolution.mpp == 0.2325
+    assert resolution.magnification == pytest.approx(43.01)
+    assert "20x" in (resolution.note or "")
+    assert "0.2325" in (resolution.note or "")

@@ -1,0 +1,104 @@
+"""The imports point one way, also those inside functions."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted(path for top in ("pathplugins", "data_tools") for path in (ROOT / top).rglob("*.py"))
+
+LAYERS = {"core": 0, "models": 1, "data": 2, "llamafactory": 3, "xtuner": 3, "data_tools": 3}
+"""A part may import itself and what lies lower. Modules beside them (cli, doctor, ...) lie above all."""
+TRAINERS = ("llamafactory", "xtuner", "mmengine")
+
+
+def part_of(path: Path) -> str:
+    """``data_tools``, a folder of pathplugins, or ``""`` for a module that lies directly in pathplugins."""
+    top, *rest = path.relative_to(ROOT).parts
+    return top if top == "data_tools" else rest[0] if len(rest) > 1 else ""
+
+
+def imports(path: Path) -> list[tuple[int, str, int]]:
+    """(line, absolute module, level of a relative import) of every import statement, at any depth."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name, 0) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            found.append((node.lineno, base, node.level))
+            if base == "pathplugins":  # `from pathplugins import data` names a part
+                found += [(node.lineno, f"{base}.{alias.name}", node.level) for alias in node.names]
+    return found
+
+
+def complaint(path: Path, module: str, level: int) -> str | None:
+    part, top = part_of(path), module.partition(".")[0]
+    if level and part != "data_tools":
+        return "relative imports are for data_tools alone"
+    if level:
+        return None
+    if top == "data_tools" or module.startswith("pathplugins.data_tools"):
+        return "data_tools is imported relatively inside, and by nobody outside" if part else None
+    if top in TRAINERS and part != {"mmengine": "xtuner"}.get(top, top):
+        return f"only pathplugins/{top} may import {top}"
+    if part == "core" and top not in sys.stdlib_module_names | {"pathplugins"}:
+        return "core is standard library only"
+    target = module.split(".")[1] if module.startswith("pathplugins.") else ""
+    if target not in LAYERS or not part or target == part:
+        return None
+    if part == "data_tools" and target == "models":
+        return "data_tools imports data and core"
+    return None if LAYERS[target] < LAYERS[part] else f"{part} may not import {target}"
+
+
+def test_sources_were_found() -> None:
+    assert len(SOURCES) >= 40
+    assert {part_of(path) for path in SOURCES} >= {"", "core", "data", "models", "llamafactory", "data_tools"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path: Path) -> None:
+    found = [(line, module, complaint(path, module, level)) for line, module, level in imports(path)]
+    assert [f"{path.name}:{line} imports {module}: {why}" for line, module, why in found if why] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "module"),
+    [
+        ("pathplugins/core/x.py", "torch"),
+        ("pathplugins/core/x.py", "pathplugins.data.bags"),
+        ("pathplugins/models/x.py", "pathplugins.data.bags"),
+        ("pathplugins/models/x.py", "llamafactory.data"),
+        ("pathplugins/data/x.py", "pathplugins.llamafactory.register"),
+        ("pathplugins/llamafactory/x.py", "xtuner.model"),
+        ("pathplugins/llamafactory/x.py", "pathplugins.xtuner.model"),
+        ("pathplugins/doctor.py", "llamafactory"),
+        ("data_tools/x.py", "pathplugins.models.towers"),
+        ("data_tools/x.py", "data_tools.grid"),
+        ("data_tools/x.py", "llamafactory"),
+        ("pathplugins/data/x.py", "pathplugins.data_tools.grid"),
+    ],
+)
+def test_a_wrong_edge_is_seen(path: str, module: str) -> None:
+    assert complaint(ROOT / path, module, 0)
+
+
+def test_the_package_imports_no_torch_and_no_numpy() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r});"
+        "import pathplugins, pathplugins.cli, pathplugins.configs, pathplugins.core.hosts, pathplugins.core.errors;"
+        "print([name for name in ('torch', 'numpy', 'transformers', 'h5py') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_no_init_file_under_tests() -> None:
+    """``tests/llamafactory/__init__.py`` would be found as ``import llamafactory``."""
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
