@@ -62,5 +62,5 @@ clean:  ## remove environments and everything that was built
 	  [ -x "$$python" ] || "$(call python_for,$*)" -m venv "$(@D)"; \
 	  install=("$$python" -m pip install); \
 	fi; \
-	"$${install[@]}" -c $< llamafactory==$* torch torchvision deepspeed -e ".[$(EXTRAS)]"
+	"$${install[@]}" -c $< llamafactory==$* torch torchvision deepspeed jieba nltk rouge-chinese -e ".[$(EXTRAS)]"
 	touch $@

@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("pathplugins.doctor", "what is installed, what is registered, what is wrong"),
     "configs": ("pathplugins.configs", "list and copy the configurations that come with the package"),
     "compose": ("pathplugins.models.checkpoints.compose_cli", "language model + tower + connector -> one checkpoint"),
+    "ask": ("pathplugins.ask", "put a question about one feature bag to a model"),
     "demo": ("pathplugins.demo", "train and ask a tiny model on one slide, on CPU"),
 }
 """Name -> (module with ``add_arguments(parser)`` and ``run(args) -> int``, help)."""

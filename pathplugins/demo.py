@@ -18,6 +18,7 @@ from pathplugins.core.errors import PathPluginsError
 QUESTION = "What does this slide show?"
 KINDS = ("normal tissue", "tumour", "inflammation", "necrosis")
 """What the four kinds of drawn slides are called; the position is their ``--kind``."""
+MARK = ".pathplugins-demo"
 TRAINING_SLIDES = 4  # of each kind
 TOWER = "{in_chans: 320, embed_dim: 64, depth: 2, num_heads: 4, segment_lengths: [64, 256], dilated_ratios: [1, 2]}"
 
@@ -33,9 +34,7 @@ def run(args: argparse.Namespace) -> int:
     out: Path = args.out
     if args.slide is not None and not args.slide.is_file():
         raise PathPluginsError(f"{args.slide} does not exist; name a slide with --slide, or none to have one drawn")
-    if (out / "saves").exists():
-        shutil.rmtree(out)  # a demo shows the whole way each time
-    out.mkdir(parents=True, exist_ok=True)
+    _clear(out)
     _say("No weights are downloaded: patch encoder, slide encoder and language model are tiny and start UNTRAINED.")
     began = time.monotonic()
     asked = _slides(out, args.slide)
@@ -50,11 +49,21 @@ def run(args: argparse.Namespace) -> int:
     bag = out / "work" / "bags" / f"{asked.stem}.h5"
     answer = _command(out, "pathplugins", "ask", out / "merged", "--bag", bag, "--question", QUESTION)
     _say(f"\nslide:    {asked}\nquestion: {QUESTION}\nanswer:   {answer.strip().splitlines()[-1]}")
-    if args.slide is None:
-        _say(f"expected: {_sentence(KINDS[1])}")
+    known = "the model has seen drawn slides only: this shows the way, it says nothing about the slide"
+    _say(f"expected: {_sentence(KINDS[1])}" if args.slide is None else f"note:     {known}")
     _say(f"picture:  {out / 'work' / 'overlays' / asked.stem}.png  (tissue and patches)")
     _say(f"loss:     {out / 'saves' / 'stage3' / 'training_loss.png'}\ntook {time.monotonic() - began:.0f} s")
     return 0
+
+
+def _clear(out: Path) -> None:
+    """An empty folder to show the whole way in; what is removed for it is an earlier demo and nothing else."""
+    if out.exists() and any(out.iterdir()):
+        if not (out / MARK).is_file():
+            raise PathPluginsError(f"{out} holds something that is not a demo; name another folder with --out")
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARK).touch()
 
 
 def _slides(out: Path, given: Path | None) -> Path:
@@ -63,7 +72,17 @@ def _slides(out: Path, given: Path | None) -> Path:
         for number in range(TRAINING_SLIDES + 1):
             name = f"train_{kind}_{number}" if number < TRAINING_SLIDES else f"val_{kind}"
             path = out / "slides" / f"{name}.svs"
-            words = ["pathdata", "demo-slide", path, "--size", "2048x1536", "--kind", kind, "--seed", 10 * kind + number]
+            words = [
+                "pathdata",
+                "demo-slide",
+                path,
+                "--size",
+                "2048x1536",
+                "--kind",
+                kind,
+                "--seed",
+                10 * kind + number,
+            ]
             _command(out, *words, quiet=number > 0)
     if given is None:
         return out / "slides" / "val_1.svs"
@@ -146,11 +165,13 @@ def _command(out: Path, *words: object, quiet: bool = False) -> str:
     log.parent.mkdir(exist_ok=True)
     environment = {**os.environ, "PATHPLUGINS_CACHE": str(out / "cache"), "TOKENIZERS_PARALLELISM": "false"}
     with log.open("w") as file:
-        code = subprocess.run([str(program), *argv[1:]], stdout=file, stderr=subprocess.STDOUT, env=environment).returncode
+        done = subprocess.run([str(program), *argv[1:]], stdout=file, stderr=subprocess.STDOUT, env=environment)
     text = log.read_text()
-    if code != 0:
+    if done.returncode != 0:
         tail = "\n".join(text.splitlines()[-25:])
-        raise PathPluginsError(f"{argv[0]} {argv[1]} ended with exit code {code}; all of it is in {log}:\n{tail}")
+        raise PathPluginsError(
+            f"{argv[0]} {argv[1]} ended with exit code {done.returncode}; all of it is in {log}:\n{tail}"
+        )
     return text
 
 

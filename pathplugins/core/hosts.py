@@ -29,7 +29,6 @@ class TouchPoint:
 
 
 _OWN = "Transformers' Trainer and the trainer's data pipeline take plug-ins of their own"
-_DATASETS = "upstream passes the dataset arguments to converters before any row is read"
 _ARGS = "upstream takes extra argument classes"
 _MEDIA = ("images", "videos", "audios", "processor")
 
@@ -61,8 +60,14 @@ LLAMAFACTORY: tuple[TouchPoint, ...] = (
     ),
     TouchPoint(
         path="llamafactory.data.template:register_template",
-        uses=("name", "mm_plugin"),
+        uses=("name", "mm_plugin", "default_system", "format_user", "replace_jinja_template"),
         why="our templates are the stock ones of the language model with our plugin",
+    ),
+    TouchPoint(
+        path="llamafactory.data.mm_plugin:PLUGINS",
+        uses=("base", "llava"),
+        why="registering a name twice raises, and nothing public says which are taken",
+        drop_when="upstream lets a name be registered twice",
     ),
     TouchPoint(
         path="llamafactory.data.template:TEMPLATES",
@@ -76,16 +81,51 @@ LLAMAFACTORY: tuple[TouchPoint, ...] = (
         why="a dataset_info.json names our formats in `formatting`",
     ),
     TouchPoint(
-        path="llamafactory.data.loader:_load_single_dataset",
-        uses=("dataset_attr", "model_args", "data_args", "training_args"),
-        why="bad rows are reported and filtered here, before anything is tokenized",
-        drop_when=_DATASETS,
+        path="llamafactory.data.converter:DATASET_CONVERTERS",
+        uses=("alpaca", "sharegpt"),
+        why="registering a name twice raises, and nothing public says which are taken",
+        drop_when="upstream lets a name be registered twice",
     ),
     TouchPoint(
-        path="llamafactory.data.loader:align_dataset",
-        uses=("dataset", "dataset_attr", "data_args", "training_args"),
-        why="the last place that sees the raw rows",
-        drop_when=_DATASETS,
+        path="llamafactory.data.converter:DatasetConverter",
+        uses=("dataset_attr", "data_args"),
+        why="base class of our converter",
+    ),
+    TouchPoint(
+        path="llamafactory.data.loader:_load_single_dataset",
+        uses=("dataset_attr", "model_args", "data_args", "training_args"),
+        why="replaced: our formats are read and checked here, before anything is tokenized",
+        drop_when="upstream lets a converter read its own files",
+    ),
+    TouchPoint(
+        path="llamafactory.data.loader:get_dataset_list",
+        uses=("dataset_names", "dataset_dir"),
+        why="all datasets of a run are checked together, so that one report names every bad row",
+        drop_when="upstream lets a converter read its own files",
+    ),
+    TouchPoint(
+        path="llamafactory.data.collator:SFTDataCollatorWith4DAttentionMask",
+        uses=("template", "processor"),
+        why="training gets a copy of the collator whose processor knows the epoch",
+        drop_when="upstream tells the collator the epoch",
+    ),
+    TouchPoint(
+        path="llamafactory.hparams.parser:read_args",
+        uses=("args",),
+        why="replaced: the published files give a key twice, and an unknown key is answered with the nearest",
+        drop_when="upstream reads files with a repeated key and suggests names",
+    ),
+    TouchPoint(
+        path="llamafactory.hparams.parser:RayArguments",
+        uses=("ray_num_workers",),
+        why="its fields are keys of a YAML too, in no list of argument classes",
+        drop_when="upstream suggests names for unknown keys",
+    ),
+    TouchPoint(
+        path="llamafactory.extras.misc:try_download_model_from_other_hub",
+        uses=("model_args",),
+        why="llm_name_or_path may be an id of ModelScope or Modelers, by the trainer's own switches",
+        drop_when="we stop taking hub ids for llm_name_or_path",
     ),
     TouchPoint(
         path="llamafactory.hparams.parser:_TRAIN_ARGS",
@@ -118,16 +158,28 @@ LLAMAFACTORY: tuple[TouchPoint, ...] = (
         drop_when="upstream exposes register_composite_model",
     ),
     TouchPoint(
-        path="llamafactory.model.loader:load_tokenizer",
-        uses=("model_args",),
-        why="loads tokenizer and processor before the dataset; a processor that fails to load is swallowed",
-        drop_when="upstream raises when a processor does not load",
+        path="llamafactory.train.sft.workflow:run_sft",
+        uses=("model_args", "data_args", "training_args", "finetuning_args"),
+        why="replaced: options that cannot work with our models are refused before anything is loaded",
+        drop_when=_OWN,
     ),
     TouchPoint(
         path="llamafactory.train.sft.workflow:CustomSeq2SeqTrainer",
         uses=("finetuning_args", "processor", "gen_kwargs"),
-        why="checks that need the model and the first batch run when it is made",
+        why="replaced by our subclass while a run of our models lasts",
         drop_when=_OWN,
+    ),
+    TouchPoint(
+        path="llamafactory.train.sft.trainer:CustomSeq2SeqTrainer.evaluate",
+        uses=("eval_dataset", "ignore_keys", "metric_key_prefix", "gen_kwargs"),
+        why="overridden: evaluates once more without vision",
+        drop_when=_OWN,
+    ),
+    TouchPoint(
+        path="llamafactory.train.sft.trainer:CustomSeq2SeqTrainer._save",
+        uses=("output_dir", "state_dict"),
+        why="overridden: writes the connector beside the model; the weights are gathered at this point",
+        drop_when="Transformers calls back with the gathered weights",
     ),
 )
 """Checked against every LLaMA-Factory in ``versions.TESTED``."""

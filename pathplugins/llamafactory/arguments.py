@@ -7,12 +7,13 @@ import logging
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Dict, Literal, Optional, Union  # noqa: UP035 - HfArgumentParser evaluates these annotations
+from typing import Any, Dict, Literal, Optional, Union  # HfArgumentParser evaluates the annotations
 
 from llamafactory.extras.misc import try_download_model_from_other_hub
 from llamafactory.hparams.model_args import ModelArguments
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ class PathPluginsArguments:
         default=None, metadata={"help": "Language model: directory or hub id of a causal LM in safetensors."}
     )
     processor_name_or_path: Optional[str] = field(
-        default=None, metadata={"help": "Accepted as published; feature bags need no image processor, so it is not read."}
+        default=None,
+        metadata={"help": "Accepted as published; feature bags need no image processor, so it is not read."},
     )
     vision_tower: Optional[str] = field(
         default=None, metadata={"help": "Weights of the vision tower, e.g. slide_encoder.pth of prov-gigapath."}
@@ -42,31 +44,47 @@ class PathPluginsArguments:
         default=None, metadata={"help": "Seed of an UNTRAINED tower, for smoke tests without weights."}
     )
     mm_projector_type: Optional[str] = field(
-        default=None, metadata={"help": "Connector: gamma_mlp, mlp2x_gelu or linear. With gamma_* keys, mlp2x_gelu is gamma_mlp."}
+        default=None,
+        metadata={"help": "Connector: gamma_mlp, mlp2x_gelu or linear. With gamma_* keys, mlp2x_gelu is gamma_mlp."},
     )
-    mm_hidden_size: Optional[int] = field(default=None, metadata={"help": "Width of the tower; checked, never assumed."})
+    mm_hidden_size: Optional[int] = field(
+        default=None, metadata={"help": "Width of the tower; checked, never assumed."}
+    )
     mm_vision_select_layer: Optional[int] = field(
         default=None, metadata={"help": "Layer of an image tower. A slide encoder gives its output, as published."}
     )
-    mm_vision_select_feature: Optional[str] = field(default=None, metadata={"help": "Accepted as published; for image towers."})
-    mm_patch_merge_type: Optional[str] = field(default=None, metadata={"help": "Accepted as published; for image towers."})
+    mm_vision_select_feature: Optional[str] = field(
+        default=None, metadata={"help": "Accepted as published; for image towers."}
+    )
+    mm_patch_merge_type: Optional[str] = field(
+        default=None, metadata={"help": "Accepted as published; for image towers."}
+    )
     mm_use_im_start_end: bool = field(default=False, metadata={"help": "Accepted as published; must be false."})
     mm_use_im_patch_token: bool = field(default=False, metadata={"help": "Accepted as published; must be false."})
-    image_aspect_ratio: Optional[str] = field(default=None, metadata={"help": "Accepted as published; for image towers."})
-    vision_feature_select_mode: Optional[str] = field(default=None, metadata={"help": "Token selector: random_sample or none."})
+    image_aspect_ratio: Optional[str] = field(
+        default=None, metadata={"help": "Accepted as published; for image towers."}
+    )
+    vision_feature_select_mode: Optional[str] = field(
+        default=None, metadata={"help": "Token selector: random_sample or none."}
+    )
     image_seq_length: Optional[int] = field(
-        default=None, metadata={"help": "Vision tokens per bag at most, CLS not counted; 0 is the slide's CLS token alone."}
+        default=None,
+        metadata={"help": "Vision tokens per bag at most, CLS not counted; 0 is the slide's CLS token alone."},
     )
     patches_per_wsi: Optional[int] = field(default=None, metadata={"help": "Rows read from a bag at most (2048)."})
     projector_dropout: Optional[float] = field(default=None, metadata={"help": "Dropout of gamma_mlp."})
-    gamma_init: Optional[float] = field(default=None, metadata={"help": "First scale of gamma_mlp; the middle of its bounds."})
+    gamma_init: Optional[float] = field(
+        default=None, metadata={"help": "First scale of gamma_mlp; the middle of its bounds."}
+    )
     gamma_min: Optional[float] = field(default=None, metadata={"help": "Lower bound of the scale of gamma_mlp."})
     gamma_max: Optional[float] = field(default=None, metadata={"help": "Upper bound of the scale of gamma_mlp."})
     projector_path: Optional[str] = field(
-        default=None, metadata={"help": "Trained connector: mm_projector.bin, safetensors or the output directory of stage 2."}
+        default=None,
+        metadata={"help": "Trained connector: mm_projector.bin, safetensors or the output directory of stage 2."},
     )
     keep_gamma: bool = field(
-        default=False, metadata={"help": "With other bounds than at training, keep the trained scale instead of its logit."}
+        default=False,
+        metadata={"help": "With other bounds than at training, keep the trained scale instead of its logit."},
     )
     projector_seed: int = field(default=42, metadata={"help": "Seed of a fresh connector."})
     use_prefix_lm_mask: Optional[bool] = field(
@@ -82,7 +100,8 @@ class PathPluginsArguments:
         default="error", metadata={"help": "Stop before training, or train on the rest and write the report."}
     )
     check_features: bool = field(
-        default=True, metadata={"help": "Read every bag once before training and look for NaN; remembered between runs."}
+        default=True,
+        metadata={"help": "Read every bag once before training and look for NaN; remembered between runs."},
     )
     coords_mpp: Optional[float] = field(
         default=None, metadata={"help": "Microns per pixel of the coordinates of bags that do not record it."}
@@ -94,8 +113,22 @@ class PathPluginsArguments:
 
 _CONFIG = ("vision_feature_select_mode", "image_seq_length", "use_prefix_lm_mask")
 _PROCESSOR = ("vision_feature_select_mode", "image_seq_length", "patches_per_wsi", "coords_mpp", "compat_coords_yx")
-_PROJECTOR = {"projector_dropout": "dropout", "gamma_min": "scale_min", "gamma_max": "scale_max", "gamma_init": "scale_init"}
-_COMPOSE_ONLY = ("llm_name_or_path", "vision_tower", "random_vision_seed", "vision_config", "projector_path", "mm_projector_type")
+_PROJECTOR = {
+    "projector_dropout": "dropout",
+    "gamma_min": "scale_min",
+    "gamma_max": "scale_max",
+    "gamma_init": "scale_init",
+}
+_COMPOSE_ONLY = (
+    "llm_name_or_path",
+    "vision_tower",
+    "vision_model_name",
+    "random_vision_seed",
+    "vision_config",
+    "projector_path",
+    "mm_projector_type",
+)
+_PARTS = tuple(dict.fromkeys((*_CONFIG, *_PROCESSOR, *_PROJECTOR, *_COMPOSE_ONLY)))
 
 
 @dataclass
@@ -104,10 +137,16 @@ class PathModelArguments(PathPluginsArguments, ModelArguments):
 
     def __post_init__(self) -> None:
         ModelArguments.__post_init__(self)
+        if isinstance(self.vision_config, str):  # from a command line, where YAML has not been at it
+            self.vision_config = json.loads(self.vision_config)
         if self.model_name_or_path == VIRTUAL_MODEL:
             self.model_name_or_path = str(_compose(self))
-        elif _set(self, (*_CONFIG, *_PROCESSOR, *_PROJECTOR, *_COMPOSE_ONLY)):
+        elif _set(self, _PARTS):
             self.model_name_or_path = str(_derive(self))
+        for (
+            name
+        ) in _PARTS:  # the directory has them now: a copy of these arguments (DPO makes one) asks for nothing more
+            setattr(self, name, None)
 
 
 def model_settings(directory: str | None) -> dict[str, Any] | None:
@@ -115,7 +154,7 @@ def model_settings(directory: str | None) -> dict[str, Any] | None:
     path = Path(directory or "") / "config.json"
     if not path.is_file():
         return None
-    config = json.loads(path.read_text())
+    config = read_json(path)
     return config if config.get("model_type") == VIRTUAL_MODEL else None
 
 
@@ -128,7 +167,9 @@ def _compose(args: PathModelArguments) -> Path:
     from pathplugins.models.checkpoints.spec import ComposeSpec
 
     if args.llm_name_or_path is None:
-        raise PathPluginsError(f"model_name_or_path: {VIRTUAL_MODEL} needs llm_name_or_path, the language model to build on")
+        raise PathPluginsError(
+            f"model_name_or_path: {VIRTUAL_MODEL} needs llm_name_or_path, the language model to build on"
+        )
     if args.mm_use_im_start_end or args.mm_use_im_patch_token:
         raise PathPluginsError("mm_use_im_start_end and mm_use_im_patch_token are not supported; set both to false")
     connector = {_PROJECTOR[name]: value for name, value in _set(args, _PROJECTOR).items()}
@@ -149,20 +190,22 @@ def _compose(args: PathModelArguments) -> Path:
         **_set(args, dict.fromkeys((*_CONFIG, *_PROCESSOR))),
     )
     directory = composed(spec)
-    width = json.loads((directory / "config.json").read_text())["vision_config"]["embed_dim"]
+    width = read_json(directory / "config.json")["vision_config"]["embed_dim"]
     if args.mm_hidden_size not in (None, width):
-        raise PathPluginsError(f"mm_hidden_size is {args.mm_hidden_size} but the vision tower gives {width}; remove or correct it")
+        raise PathPluginsError(
+            f"mm_hidden_size is {args.mm_hidden_size} but the vision tower gives {width}; remove or correct it"
+        )
     return directory
 
 
 def _derive(args: PathModelArguments) -> Path:
-    from pathplugins.models.checkpoints.compose import derived
+    from pathplugins.models.checkpoints.view import derived
 
     if model_settings(args.model_name_or_path) is None:
-        names = ", ".join(_set(args, (*_CONFIG, *_PROCESSOR, *_PROJECTOR, *_COMPOSE_ONLY)))
+        names = ", ".join(_set(args, _PARTS))
         raise PathPluginsError(
-            f"{names}: for pathology models only, but {args.model_name_or_path} is no {VIRTUAL_MODEL} directory; remove the "
-            f"keys, or set model_name_or_path: {VIRTUAL_MODEL}"
+            f"{names}: for pathology models only, but {args.model_name_or_path} is no {VIRTUAL_MODEL} directory; "
+            f"remove the keys, or set model_name_or_path: {VIRTUAL_MODEL}"
         )
     fixed = _set(args, _COMPOSE_ONLY)
     if fixed:
@@ -180,6 +223,8 @@ def _derive(args: PathModelArguments) -> Path:
 def _local(args: PathModelArguments) -> str:
     """The language model as a directory, downloaded by LLaMA-Factory's rules when it is a hub id."""
     name = args.llm_name_or_path
+    if not Path(name).is_dir() and Path(name).is_absolute():
+        raise PathPluginsError(f"llm_name_or_path: there is no directory {name}; correct the path or give a hub id")
     if not Path(name).is_dir():
         asked = SimpleNamespace(model_name_or_path=name, cache_dir=args.cache_dir, model_revision=args.model_revision)
         name = try_download_model_from_other_hub(asked)
@@ -188,7 +233,11 @@ def _local(args: PathModelArguments) -> str:
 
         patterns = ["*.safetensors", "*.json", "*.model", "*.jinja", "merges.txt"]
         name = snapshot_download(
-            name, revision=args.model_revision, cache_dir=args.cache_dir, token=args.hf_hub_token, allow_patterns=patterns
+            name,
+            revision=args.model_revision,
+            cache_dir=args.cache_dir,
+            token=args.hf_hub_token,
+            allow_patterns=patterns,
         )
     return str(Path(name).absolute())
 

@@ -4,47 +4,80 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import logging
+import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.errors import BadSamplesError, PathPluginsError
+from pathplugins.core.files import read_json
 from pathplugins.data.bags import check_bag
 from pathplugins.data.formats import FORMATS
-from pathplugins.data.records import Record, apply_policy, check_images
-from pathplugins.models.checkpoints.compose import cache_dir
-from pathplugins.models.custom_llava.processing_custom_llava import read_json
-
-logger = logging.getLogger(__name__)
+from pathplugins.data.records import BadSample, Record, apply_policy, check_images
+from pathplugins.models.checkpoints.cache import cache_dir
 
 
-def read_our_formats(original: Callable[..., Any]) -> Callable[..., Any]:
+def read_our_formats(loader: ModuleType) -> Callable[..., Any]:
     """LLaMA-Factory's ``_load_single_dataset`` with our formats read by our readers.
 
     The stock CSV loader turns "NA" into null and "1" into a number, knows no tabs and hides line numbers. Ours checks
-    every row and every bag, then hands LLaMA-Factory a typed Parquet file of records to load its own way.
+    every row and every bag of all datasets of the run when the first is asked for, so that one report names them all,
+    and hands LLaMA-Factory typed Parquet files of records to load its own way.
     """
+    original = loader._load_single_dataset
+    run: list[Any] = [None, []]  # data_args of the run, its (dataset_attr, file of records)
 
     def _load_single_dataset(dataset_attr: Any, model_args: Any, data_args: Any, training_args: Any) -> Any:
         if dataset_attr.formatting in FORMATS:
-            records = _records(dataset_attr, model_args, data_args, training_args)
-            path = _to_parquet(records, dataset_attr.dataset_name)
+            if run[0] is not data_args or not any(dataset_attr == attr for attr, _ in run[1]):
+                names = dict.fromkeys([*(data_args.dataset or []), *(data_args.eval_dataset or [])])
+                attrs = [a for a in loader.get_dataset_list([*names], data_args.dataset_dir) if a.formatting in FORMATS]
+                attrs = attrs if dataset_attr in attrs else [*attrs, dataset_attr]
+                run[:] = data_args, _checked(attrs, model_args, data_args, training_args)
+            path = next(path for attr, path in run[1] if attr == dataset_attr)
             dataset_attr = dataclasses.replace(dataset_attr, dataset_name=str(path), split="train", subset=None)
         return original(dataset_attr, model_args, data_args, training_args)
 
     return _load_single_dataset
 
 
-def _records(dataset_attr: Any, model_args: Any, data_args: Any, training_args: Any) -> list[Record]:
+def _checked(attrs: list[Any], model_args: Any, data_args: Any, training_args: Any) -> list[tuple[Any, Path]]:
+    """The good records of every dataset, in a file each; what is wrong with the others, in one report."""
+    if data_args.streaming and training_args.dataloader_num_workers == 0:
+        raise PathPluginsError(
+            "streaming: true needs dataloader_num_workers: 1 or more; LLaMA-Factory cuts its files by them"
+        )
+    found = [_records(attr, model_args, data_args, training_args) for attr in attrs]
+    if model_args.on_bad_sample == "error" or training_args.should_log:
+        report = Path(training_args.output_dir) / "bad_samples.jsonl" if training_args.should_save else None
+        bad = dict.fromkeys(sample for _, samples in found for sample in samples)  # two datasets may share a table
+        records = [record for good, _ in found for record in good]
+        apply_policy(records, [*bad], on_bad_sample=model_args.on_bad_sample, report_path=report)
+    files = []
+    for attr, (records, samples) in zip(attrs, found, strict=True):
+        places = {(sample.source, sample.row) for sample in samples}
+        good = [record for record in records if (record.source, record.row) not in places]
+        if not good:
+            raise BadSamplesError(
+                f"{attr} has no usable row left, all {len(places)} are bad; correct them or leave it out"
+            )
+        files.append((attr, _to_parquet(good, attr.dataset_name)))
+    return files
+
+
+def _records(
+    dataset_attr: Any, model_args: Any, data_args: Any, training_args: Any
+) -> tuple[list[Record], list[BadSample]]:
     # LLaMA-Factory imports its datasets before its arguments: at the top this import would be circular.
     from pathplugins.llamafactory.arguments import PathModelArguments, model_settings
 
     settings = model_settings(model_args.model_name_or_path)
     if settings is None or not isinstance(model_args, PathModelArguments):
         raise PathPluginsError(
-            f'dataset {dataset_attr} has "formatting": "{dataset_attr.formatting}", feature bags for custom_llava models, but '
-            f"model_name_or_path is {model_args.model_name_or_path}"
+            f'dataset {dataset_attr} has "formatting": "{dataset_attr.formatting}", feature bags for custom_llava '
+            f"models, but model_name_or_path is {model_args.model_name_or_path}"
         )
     source = Path(data_args.dataset_dir) / dataset_attr.dataset_name
     media_dir = data_args.media_dir if data_args.media_dir != data_args.dataset_dir else None
@@ -73,20 +106,21 @@ def _records(dataset_attr: Any, model_args: Any, data_args: Any, training_args: 
         cache=remembered,
         cache_key=str(sorted(rules.items())),
     )
-    report = Path(training_args.output_dir) / f"bad_samples_{Path(dataset_attr.dataset_name).stem}.jsonl"
-    return apply_policy(records, bad, on_bad_sample=model_args.on_bad_sample, report_path=report)
+    return records, bad
 
 
 def _mode(dataset_attr: Any) -> str:
     """``"subset"`` of dataset_info.json, a key LLaMA-Factory reads anyway: report (stage 2) or vqa (stage 3)."""
     mode = dataset_attr.subset or "vqa"
     if mode not in ("report", "vqa"):
-        raise PathPluginsError(f'dataset {dataset_attr}: "subset" must be "report" or "vqa" in dataset_info.json, got {mode!r}')
+        raise PathPluginsError(
+            f'dataset {dataset_attr}: "subset" must be "report" or "vqa" in dataset_info.json, got {mode!r}'
+        )
     return mode
 
 
 def _to_parquet(records: list[Record], name: str) -> Path:
-    """Write the records once per content; every rank and every later run finds the same file and its tokenized cache."""
+    """Write the records, once per content: every rank and every later run finds the file and its tokenized cache."""
     import pyarrow
     from pyarrow import parquet
 
@@ -101,11 +135,13 @@ def _to_parquet(records: list[Record], name: str) -> Path:
     rows = [
         {"id": r.id, "conversations": [t._asdict() for t in r.conversations], "images": list(r.images)} for r in records
     ]
-    digest = hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+    # A bag written anew may take another number of tokens: the tokenized rows must not be found again.
+    stamps = [(s.st_size, s.st_mtime_ns) for r in records for s in (Path(image).stat() for image in r.images)]
+    digest = hashlib.sha256(repr((rows, stamps)).encode()).hexdigest()[:16]
     path = cache_dir() / "records" / f"{Path(name).stem}-{digest}.parquet"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(f".{hashlib.sha256(str(id(rows)).encode()).hexdigest()[:8]}.tmp")
+        beside = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.tmp")
         parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), beside)
         beside.replace(path)
     return path

@@ -61,8 +61,8 @@ class PathologyPlugin(BasePlugin):
         epoch = getattr(processor, "sampling_epoch", None)
         if epoch is None:
             return dict(processor.image_processor(images))
-        texts = [np.asarray(ids).tobytes() for ids, owned in zip(batch_ids, imglens) for _ in range(owned)]
-        keys = [Path(image).name.encode() + b"\0" + text for image, text in zip(images, texts)]
+        texts = [np.asarray(ids).tobytes() for ids, owned in zip(batch_ids, imglens, strict=True) for _ in range(owned)]
+        keys = [Path(image).name.encode() + b"\0" + text for image, text in zip(images, texts, strict=True)]
         return dict(processor.image_processor(images, keys=keys, epoch=int(epoch)))
 
 
@@ -76,5 +76,7 @@ def _tokens(image: Any, processor: Any) -> int:
 def _null_bag(images: list[Any], processor: Any) -> Any:
     """LLaMA-Factory puts a blank picture into a batch without images, behind a mask; anything else is a mistake."""
     if len(images) > 1 or images[0].size != (64, 64):
-        raise ValueError("this model looks at H5 feature bags, not at pictures: pass the path of a .h5 file as the image")
+        raise ValueError(
+            "this model looks at H5 feature bags, not at pictures: pass the path of a .h5 file as the image"
+        )
     return processor.image_processor.null_bag()

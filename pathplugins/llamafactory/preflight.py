@@ -19,7 +19,7 @@ def check_tokenized(trainer_inputs: dict[str, Any], processor: Any) -> None:
     forward that meets them, and a sample without a label left trains on nothing.
 
     Args:
-        trainer_inputs: holds ``train_dataset`` and ``eval_dataset`` (a dataset, a dict of them or None), with the columns
+        trainer_inputs: holds ``train_dataset`` and ``eval_dataset`` (a dataset, a dict of them, None), with the columns
             ``input_ids``, ``labels`` and ``images``.
         processor: knows how many tokens an image takes.
     """
@@ -34,7 +34,9 @@ def check_tokenized(trainer_inputs: dict[str, Any], processor: Any) -> None:
     if problems:
         shown = "\n  ".join(problems[:SHOWN])
         more = f"\n  ... and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise BadSamplesError(f"{len(problems)} samples do not fit cutoff_len; raise it or lower image_seq_length:\n  {shown}{more}")
+        raise BadSamplesError(
+            f"{len(problems)} samples do not fit cutoff_len; raise it or lower image_seq_length:\n  {shown}{more}"
+        )
 
 
 def _problems(dataset: Any, processor: Any) -> list[tuple[int, str]]:
@@ -46,10 +48,12 @@ def _problems(dataset: Any, processor: Any) -> list[tuple[int, str]]:
         for row, paths in enumerate(table["images"].to_pylist()):
             wanted = sum(processor.num_image_tokens(path) for path in paths or [])
             if vision[row] != wanted:
-                text = f"{vision[row]} of {wanted} vision tokens of {', '.join(paths)} are left"
+                text = f"{vision[row]} of {wanted} vision tokens of {', '.join(paths or ['no bag'])} are left"
                 found.append((first + row, text))
             elif supervised[row] == 0:
-                found.append((first + row, f"nothing of the answer is left after {wanted} vision tokens and the question"))
+                found.append(
+                    (first + row, f"nothing of the answer is left after {wanted} vision tokens and the question")
+                )
         first += len(table)
     return found
 

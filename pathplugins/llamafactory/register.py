@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
-
-LANGUAGE_KEYS = ["model.layers", "model.embed_tokens", "model.norm", "lm_head"]
+LANGUAGE_KEYS = ["model.layers", "model.embed_tokens", "model.norm", "model.final_layernorm", "lm_head"]
 """Substrings by which LLaMA-Factory freezes the language model; ``model`` alone would match other parts too."""
+
+
+def _replace(module: ModuleType, name: str, make: Callable[[ModuleType], Callable[..., Any]]) -> None:
+    """Put ``make(module)`` in the place of a function of the trainer, once."""
+    original = getattr(module, name)
+    if not getattr(original, "by_pathplugins", False):
+        replacement = functools.wraps(original)(make(module))
+        replacement.by_pathplugins = True
+        setattr(module, name, replacement)
 
 
 def on_mm_plugin(module: ModuleType) -> None:
@@ -40,7 +50,7 @@ def on_loader(module: ModuleType) -> None:
     """``llamafactory.data.loader``: our formats are read and checked by our reader."""
     from pathplugins.llamafactory.datasets import read_our_formats
 
-    module._load_single_dataset = read_our_formats(module._load_single_dataset)
+    _replace(module, "_load_single_dataset", read_our_formats)
 
 
 def on_parser(module: ModuleType) -> None:
@@ -53,10 +63,19 @@ def on_parser(module: ModuleType) -> None:
         classes = getattr(module, name)
         if base in classes:
             classes[classes.index(base)] = PathModelArguments
-    copyfrom = base.copyfrom.__func__
+    _replace(module, "read_args", tolerant_reader)
     # DPO and PPO call the base class with the fields of the subclass.
-    base.copyfrom = classmethod(lambda cls, source, **changes: copyfrom(type(source), source, **changes))
-    module.read_args = tolerant_reader(module)
+    if not getattr(base.copyfrom, "by_pathplugins", False):
+        base.copyfrom = classmethod(_copy_with_the_class_of_the_source(base.copyfrom.__func__))
+
+
+def _copy_with_the_class_of_the_source(copyfrom: Callable[..., Any]) -> Callable[..., Any]:
+    def copy(cls: type, source: Any, **changes: Any) -> Any:
+        del cls
+        return copyfrom(type(source), source, **changes)
+
+    copy.by_pathplugins = True
+    return copy
 
 
 def on_visual(module: ModuleType) -> None:
@@ -82,9 +101,9 @@ def on_model_loader(module: ModuleType) -> None:
 
 def on_workflow(module: ModuleType) -> None:
     """``llamafactory.train.sft.workflow``: our trainer for our models."""
-    from pathplugins.llamafactory.trainer import with_our_trainer
+    from pathplugins.llamafactory.sft import with_our_trainer
 
-    module.run_sft = with_our_trainer(module)
+    _replace(module, "run_sft", with_our_trainer)
 
 
 HOOKS: dict[str, Callable[[ModuleType], None]] = {
@@ -97,14 +116,8 @@ HOOKS: dict[str, Callable[[ModuleType], None]] = {
     "llamafactory.model.loader": on_model_loader,
     "llamafactory.train.sft.workflow": on_workflow,
 }
-_applied: set[int] = set()
 
 
 def apply(name: str, module: ModuleType) -> None:
-    """Run the hook of one module, once per module object."""
-    if id(module) not in _applied:
-        _applied.add(id(module))
-        HOOKS[name](module)
-
-
-
+    """Run the hook of one module. Doing so again changes nothing."""
+    HOOKS[name](module)

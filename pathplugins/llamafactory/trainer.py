@@ -1,12 +1,9 @@
-"""Trainer: seeds that repeat, a check of every sample before the first step, evaluation without vision, the connector's file."""
+"""Trainer: draws that repeat, checks before the first step, evaluation without vision, the connector's file."""
 
 from __future__ import annotations
 
 import copy
-import functools
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -14,42 +11,10 @@ from llamafactory.train.sft.trainer import CustomSeq2SeqTrainer
 from transformers import TrainerCallback
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.llamafactory.arguments import PathModelArguments, model_settings
+from pathplugins.llamafactory.arguments import PathModelArguments
 from pathplugins.llamafactory.preflight import check_tokenized
 from pathplugins.models.checkpoints.projector import PREFIX, save_projector
 from pathplugins.models.custom_llava.modeling_custom_llava import CustomLlavaForConditionalGeneration
-
-
-def with_our_trainer(workflow: ModuleType) -> Callable[..., None]:
-    """``run_sft`` with our trainer when the model is ours; any other model trains as it always did."""
-    original = workflow.run_sft
-
-    @functools.wraps(original)
-    def run_sft(model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any, *rest: Any, **named: Any) -> None:
-        ours = isinstance(model_args, PathModelArguments) and model_settings(model_args.model_name_or_path) is not None
-        if not ours:
-            return original(model_args, data_args, training_args, finetuning_args, *rest, **named)
-        _refuse(model_args, training_args, finetuning_args, data_args)
-        stock = workflow.CustomSeq2SeqTrainer
-        workflow.CustomSeq2SeqTrainer = functools.partial(PathologyTrainer, path_args=model_args)
-        try:
-            return original(model_args, data_args, training_args, finetuning_args, *rest, **named)
-        finally:
-            workflow.CustomSeq2SeqTrainer = stock
-
-    return run_sft
-
-
-def _refuse(model_args: PathModelArguments, training_args: Any, finetuning_args: Any, data_args: Any) -> None:
-    """Options that would train something else than they say."""
-    config = model_settings(model_args.model_name_or_path) or {}
-    outside = [name for name in ("use_dft_loss", "use_eaft_loss", "use_asft_loss") if getattr(finetuning_args, name, False)]
-    if training_args.label_smoothing_factor:
-        outside.append("label_smoothing_factor")
-    if config["use_prefix_lm_mask"] and outside:
-        raise PathPluginsError(f"use_prefix_lm_mask needs the labels inside the model, which {', '.join(outside)} hides; drop one")
-    if data_args.packing or data_args.neat_packing:
-        raise PathPluginsError("packing cuts samples anywhere, also between vision tokens; set packing: false")
 
 
 class EpochClock(TrainerCallback):
@@ -60,7 +25,7 @@ class EpochClock(TrainerCallback):
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Before the epoch's iterator, and so its workers, are made; right after a resume as well."""
-        self.epoch.fill_(int(state.epoch or 0))
+        self.epoch.fill_(int((state.epoch or 0) + 1e-6))  # a share of steps done, summed up in floating point
 
 
 class PathologyTrainer(CustomSeq2SeqTrainer):
@@ -73,6 +38,7 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
 
     def __init__(self, *, path_args: PathModelArguments, **kwargs: Any) -> None:
         check_tokenized(kwargs, kwargs["processor"])
+        _check_frozen(kwargs["model"], kwargs["finetuning_args"])
         super().__init__(**kwargs)
         self.do_sanity_check = path_args.do_sanity_check
         clock = EpochClock()
@@ -106,19 +72,20 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         return metrics
 
     def _evaluate_blind(self, eval_dataset: Any, prefix: str) -> dict[str, float]:
+        """The metrics once more, by the same loop: the loss, or what ``predict_with_generate`` measures."""
         core = next(m for m in self.model.modules() if isinstance(m, CustomLlavaForConditionalGeneration))
-        generate, self.args.predict_with_generate = self.args.predict_with_generate, False
         core.ablate_vision = True
         try:
             output = self.evaluation_loop(
-                self.get_eval_dataloader(eval_dataset), "Sanity check", prediction_loss_only=True, metric_key_prefix=prefix
+                self.get_eval_dataloader(eval_dataset),
+                "Sanity check",
+                prediction_loss_only=True if self.compute_metrics is None else None,
+                metric_key_prefix=f"{prefix}_sanity_check",
             )
         finally:
             core.ablate_vision = False
-            self.args.predict_with_generate = generate
-        blind = {f"{prefix}_sanity_check_loss": output.metrics[f"{prefix}_loss"]}
-        self.log(blind)
-        return blind
+        self.log(output.metrics)
+        return output.metrics
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         super()._save(output_dir, state_dict)
@@ -126,12 +93,30 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         core = next(m for m in self.model.modules() if isinstance(m, CustomLlavaForConditionalGeneration))
         trained = any(p.requires_grad for p in core.multi_modal_projector.parameters())
         state = _projector_state(state_dict if state_dict is not None else self.model.state_dict())
-        if trained and not any("lora_" in key for key in state):
+        if trained and state and not any("lora_" in key for key in state):  # ZeRO-3 that does not gather gives no state
             save_projector(state, folder, core.config.projector_config)
+
+
+def _check_frozen(model: Any, finetuning_args: Any) -> None:
+    """LLaMA-Factory freezes by substrings of names, and no list of them knows every language model."""
+    parts = {
+        "freeze_vision_tower": "vision_tower.",
+        "freeze_multi_modal_projector": "multi_modal_projector.",
+        "freeze_language_model": ("model.", "lm_head."),
+    }
+    for key, prefix in parts.items() if finetuning_args.finetuning_type == "full" else ():
+        names = [name for name, p in model.named_parameters() if p.requires_grad and name.startswith(prefix)]
+        if getattr(finetuning_args, key) and names:
+            raise PathPluginsError(
+                f"{key} is true but {len(names)} weights would be trained, first {names[0]}; please report this model"
+            )
 
 
 def _projector_state(state: dict[str, Any]) -> dict[str, Any]:
     """The connector's weights out of the model's, whatever PEFT has put in front or kept beside them."""
     found = {key.split(PREFIX, 1)[1]: value for key, value in state.items() if PREFIX in key}
     found = {key: value for key, value in found.items() if not key.startswith("original_module.")}
-    return {key[len("modules_to_save.default.") :] if key.startswith("modules_to_save.default.") else key: value for key, value in found.items()}
+    return {
+        key[len("modules_to_save.default.") :] if key.startswith("modules_to_save.default.") else key: value
+        for key, value in found.items()
+    }

@@ -30,13 +30,15 @@ def tolerant_reader(parser: ModuleType) -> Callable[..., Any]:
 
     def read_args(args: dict[str, Any] | list[str] | None = None) -> dict[str, Any] | list[str]:
         given = args is None and len(sys.argv) > 1 and sys.argv[1].endswith((".yaml", ".yml"))
-        if given and f"{VIRTUAL_MODEL}" in (text := Path(sys.argv[1]).read_text()):
+        if given and VIRTUAL_MODEL in (text := Path(sys.argv[1]).read_text(encoding="utf-8")):
             once = without_repeated_keys(text, sys.argv[1])
             merged = parser.OmegaConf.merge(parser.OmegaConf.create(once), parser.OmegaConf.from_cli(sys.argv[2:]))
             result = parser.OmegaConf.to_container(merged)
         else:
             result = original(args)
-        if isinstance(result, dict) and (result.get("model_name_or_path") == VIRTUAL_MODEL or result.keys() & set(KEYS)):
+        if isinstance(result, dict) and (
+            result.get("model_name_or_path") == VIRTUAL_MODEL or result.keys() & set(KEYS)
+        ):
             _refuse_unknown(result, parser)
         return result
 
@@ -51,10 +53,12 @@ def without_repeated_keys(text: str, source: str) -> str:
     last = {key.value: key.start_mark.line for key, _ in root.value}
     entries = [key.start_mark.line for key, _ in root.value]
     lines = text.splitlines(keepends=True)
-    for (key, _), end in zip(root.value, [*entries[1:], len(lines)]):
+    for (key, _), end in zip(root.value, [*entries[1:], len(lines)], strict=True):
         start = key.start_mark.line
         if start != last[key.value]:
-            logger.warning("%s gives %s in lines %d and %d; the last one counts", source, key.value, start + 1, last[key.value] + 1)
+            logger.warning(
+                "%s gives %s in lines %d and %d; the last one counts", source, key.value, start + 1, last[key.value] + 1
+            )
             lines[start:end] = ["\n"] * (end - start)
     return "".join(lines)
 

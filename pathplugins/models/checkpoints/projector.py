@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pathplugins.core.errors import CheckpointError
-from pathplugins.models.connectors.mlp import (
-    GammaMLPConnector,
-    from_published,
-    load_connector,
-    logit_of,
-    to_published,
-)
+from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.core.files import read_json, write_json
+from pathplugins.models.checkpoints.tensor_files import INDEX, few, mismatch, read_tensors, tensor_names, weight_files
+from pathplugins.models.connectors.mlp import GammaMLPConnector, logit_of
 
 logger = logging.getLogger(__name__)
 
 FILE = "mm_projector.bin"
+SETTINGS = "mm_projector.json"
+ADAPTER = "adapter_model.safetensors"
 PREFIX = "multi_modal_projector."
+"""Of the connector's weights in a checkpoint of the whole model."""
+SCALE = "scale_logit"
+
+_LLAVA_PREFIX = "mm_projector."
+_PUBLISHED = {"gamma_logit": SCALE, "0": "linear_1", "2": "linear_2"}
+"""First part of a published name -> ours: WSI-LLaVA's logit, the places in LLaVA's ``nn.Sequential``."""
+
+Bounds = tuple[float, float]
 
 
 def load_projector(connector: nn.Module, path: Path, *, keep_scale: bool = False) -> None:
@@ -32,45 +36,45 @@ def load_projector(connector: nn.Module, path: Path, *, keep_scale: bool = False
 
     Args:
         connector: one of `pathplugins.models.connectors.CONNECTORS`.
-        path: a file, or a directory with ``mm_projector.bin`` or a checkpoint of the whole model.
-        keep_scale: for `gamma_mlp`: when the bounds differ from those the file was trained with, solve the logit for the
-            trained scale. Without it the logit is kept, the scale changes, and a warning gives both.
+        path: a file, or a directory with ``mm_projector.bin``, a checkpoint of the whole model or a PEFT adapter.
+        keep_scale: for `gamma_mlp`: when the bounds differ from those the file was trained with, solve the logit for
+            the trained scale. Without it the logit is kept, the scale changes, and a warning gives both.
     """
     state, bounds = read_projector(path)
-    load_connector(connector, state, str(path))
-    if not isinstance(connector, GammaMLPConnector) or bounds is None:
+    if report := mismatch(connector.state_dict(), state):
+        raise CheckpointError(
+            f"{path} does not fit the connector {type(connector).__name__}: {report}; "
+            "check mm_projector_type, mm_hidden_size and the language model it was trained with"
+        )
+    connector.load_state_dict(state)
+    if not isinstance(connector, GammaMLPConnector):
         return
-    trained = bounds[0] + torch.sigmoid(connector.scale_logit.detach().float()).item() * (bounds[1] - bounds[0])
-    now = connector.scale.item()
-    if abs(trained - now) < 1e-6:
-        return
-    if keep_scale:
-        nn.init.constant_(connector.scale_logit, logit_of(trained, connector.scale_min, connector.scale_max))
-        return
-    logger.warning(
-        "%s was trained with gamma %.4f (bounds %s to %s); under the bounds %s to %s the same weights have gamma %.4f. "
-        "Set keep_gamma: true to keep the trained value",
-        path,
-        trained,
-        *bounds,
-        connector.scale_min,
-        connector.scale_max,
-        now,
-    )
+    now = (connector.scale_min, connector.scale_max)
+    if keep_scale and bounds is None:
+        raise PathPluginsError(
+            f"keep_gamma: {path} does not say between which bounds it was trained; write them beside it, in "
+            f'{SETTINGS}: {{"scale_min": 1.2, "scale_max": 1.8}}'
+        )
+    logit = connector.scale_logit.item()
+    if keep_scale and bounds != now:
+        nn.init.constant_(connector.scale_logit, logit_of(scale_of(logit, bounds), *now))
+    elif bounds is not None:
+        warn_of_changed_scale(path, logit, bounds, now)
 
 
-def read_projector(path: Path) -> tuple[dict[str, Tensor], tuple[float, float] | None]:
+def read_projector(path: Path) -> tuple[dict[str, Tensor], Bounds | None]:
     """Weights by our names, and the bounds of the scale where they are recorded."""
-    folder = path if path.is_dir() else path.parent
-    file = path / FILE if path.is_dir() and (path / FILE).is_file() else path
-    if file.is_dir():
-        state = _from_checkpoint(file)
-    elif file.suffix == ".safetensors":
-        state = load_file(file)
-    else:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    state = {key: value for key, value in state.items() if "." not in key or "projector" in key or key.count(".") == 1}
-    return from_published(state), _bounds(folder)
+    tensors: dict[str, Tensor] = {}
+    for file in _files(path):
+        # A checkpoint of the whole model is gigabytes: only the connector is read from it.
+        names = tensor_names(file) if file.suffix == ".safetensors" else []
+        tensors.update(read_tensors(file, containing=_marker(names)))
+    state = from_published(tensors)
+    lora = [name for name in state if ".lora_" in name]
+    if lora or not state:
+        found = f"LoRA on the connector ({few(lora)}); merge it first" if lora else few(tensors) or "none"
+        raise CheckpointError(f"{path}: wanted the weights of a connector, found {found}; give the output of stage 2")
+    return state, _bounds(path if path.is_dir() else path.parent)
 
 
 def save_projector(state: dict[str, Tensor], folder: Path, config: dict[str, Any]) -> Path:
@@ -81,32 +85,88 @@ def save_projector(state: dict[str, Tensor], folder: Path, config: dict[str, Any
         folder: output directory of a training run.
         config: ``projector_config`` of the model.
     """
-    from pathplugins.models.custom_llava.processing_custom_llava import write_json
-
     beside = folder / (FILE + ".tmp")
     torch.save(to_published({key: value.detach().cpu().contiguous() for key, value in state.items()}), beside)
     beside.replace(folder / FILE)
-    write_json(folder / "mm_projector.json", config)
+    write_json(folder / SETTINGS, config)
     return folder / FILE
 
 
-def _from_checkpoint(folder: Path) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as tensors:
-            found.update({key: tensors.get_tensor(key) for key in tensors.keys() if PREFIX in key})  # noqa: SIM118
-    if not found:
+def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Connector weights by our names; what is marked as belonging to another part of the model is left out.
+
+    LLaVA's own file says ``model.mm_projector.{0,2}.*``; WSI-LLaVA's has bare names with ``gamma_logit``; PEFT puts its
+    own words before and behind the module's name.
+    """
+    marker = _marker(state)
+    renamed = {}
+    for key, value in state.items():
+        if marker not in key:
+            continue
+        if marker:
+            key = key.split(marker, 1)[1].removeprefix("modules_to_save.").removeprefix("default.")
+        if key.startswith("original_module."):  # what PEFT keeps of the time before training
+            continue
+        head, dot, rest = key.partition(".")
+        head = _PUBLISHED.get(head, head)
+        if not dot and head in ("weight", "bias"):  # LLaVA's `linear` type is the bare layer
+            head, dot, rest = "linear_1", ".", head
+        renamed[head + dot + rest] = value.reshape(1) if head == SCALE and value.numel() == 1 else value
+    return renamed
+
+
+def _marker(names: Iterable[str]) -> str:
+    """What the names of the connector hold in a file of more than the connector."""
+    names = list(names)
+    return next((prefix for prefix in (PREFIX, _LLAVA_PREFIX) if any(prefix in name for name in names)), "")
+
+
+def to_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The names of the published WSI-LLaVA file, where only the logit is called otherwise."""
+    return {"gamma_logit" if key == SCALE else key: value for key, value in state.items()}
+
+
+def scale_of(logit: float, bounds: Bounds) -> float:
+    """The scale that ``logit`` means between ``bounds``."""
+    low, high = bounds
+    return low + torch.tensor(logit, dtype=torch.float64).sigmoid().item() * (high - low)
+
+
+def warn_of_changed_scale(source: Path, logit: float, trained: Bounds, now: Bounds) -> None:
+    """Say that the same logit is another scale, where it is."""
+    if abs(scale_of(logit, trained) - scale_of(logit, now)) < 1e-6:
+        return
+    logger.warning(
+        "%s was trained with gamma %.4f (bounds %s to %s); under the bounds %s to %s the same weights have gamma %.4f. "
+        "Compose with projector_path and keep_gamma: true to keep the trained value",
+        source,
+        scale_of(logit, trained),
+        *trained,
+        *now,
+        scale_of(logit, now),
+    )
+
+
+def _files(path: Path) -> list[Path]:
+    """Where the weights of a connector lie, when ``path`` is a directory."""
+    if not path.is_dir():
+        return [path]
+    for name in (FILE, ADAPTER):
+        if (path / name).is_file():
+            return [path / name]
+    if not (path / INDEX).is_file() and not (path / "model.safetensors").is_file():
         raise CheckpointError(
-            f"{folder} holds neither {FILE} nor a .safetensors with {PREFIX}* weights; give the output directory of stage 2"
+            f"{path} holds neither {FILE} nor {ADAPTER} nor the .safetensors of a whole model; give the output "
+            "directory of stage 2 or one of its checkpoints"
         )
-    return {key[key.index(PREFIX) :]: value for key, value in found.items()}
+    return weight_files(path)
 
 
-def _bounds(folder: Path) -> tuple[float, float] | None:
-    for name, entry in (("mm_projector.json", None), ("config.json", "projector_config")):
+def _bounds(folder: Path) -> Bounds | None:
+    for name in (SETTINGS, "config.json"):
         if (folder / name).is_file():
-            config = json.loads((folder / name).read_text())
-            config = config if entry is None else config.get(entry, {})
+            config = read_json(folder / name)
+            config = config if name == SETTINGS else config.get("projector_config", {})
             if "scale_min" in config and "scale_max" in config:
                 return config["scale_min"], config["scale_max"]
     return None

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.core.registry import unknown
+from pathplugins.core.registry import Registry, unknown
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.towers import TOWERS
@@ -20,7 +24,7 @@ class ComposeSpec:
     """Parts and options of one model directory; judges itself before anything is read."""
 
     llm: str
-    """Directory or hub id of a causal LM in safetensors, whose weights are named ``model.*`` and ``lm_head.*``."""
+    """Directory of a causal LM in safetensors, whose weights are named ``model.*`` and ``lm_head.*``."""
     vision_tower: str | None = None
     """Weights of the tower (``slide_encoder.pth``, safetensors)."""
     vision_model_name: str = "gigapath"
@@ -53,22 +57,21 @@ class ComposeSpec:
     """Of a fresh connector, of the rows drawn and of the random selector."""
 
     def __post_init__(self) -> None:
-        named = (
-            ("vision_model_name", self.vision_model_name, TOWERS, "vision tower"),
-            ("mm_projector_type", self.mm_projector_type, CONNECTORS, "connector"),
-            ("vision_feature_select_mode", self.vision_feature_select_mode, SELECTORS, "token selector"),
-        )
-        for key, name, registry, kind in named:
-            if name not in registry:
-                raise PathPluginsError(f"{key}: {unknown(kind, name, registry)}")
-        if self.image_seq_length < 0:
-            raise PathPluginsError(f"image_seq_length must be 0 (slide token only) or more, got {self.image_seq_length}")
-        if self.patches_per_wsi is not None and self.patches_per_wsi < 1:
-            raise PathPluginsError(f"patches_per_wsi must be at least 1, got {self.patches_per_wsi}")
+        check_options(vars(self))
+        resolve_connector(self.mm_projector_type, self.projector_config)
+        if not Path(self.llm).is_dir():
+            raise PathPluginsError(
+                f"llm: {self.llm} is no directory; give the path of a downloaded language model ('pathplugins compose "
+                "--llm' and llm_name_or_path take hub ids too)"
+            )
         if (self.vision_tower is None) == (self.random_vision_seed is None):
             raise PathPluginsError(
-                "vision_tower: name the weights of the vision tower (slide_encoder.pth of prov-gigapath), or ask for an "
-                "untrained one with random_vision_seed (smoke tests only)"
+                "vision_tower: name the weights of the vision tower (slide_encoder.pth of prov-gigapath), or ask for "
+                "an untrained one with random_vision_seed (smoke tests only)"
+            )
+        if self.keep_gamma and self.projector_path is None:
+            raise PathPluginsError(
+                "keep_gamma: there is no trained gamma without projector_path; remove it or give both"
             )
         for key, path in (("vision_tower", self.vision_tower), ("projector_path", self.projector_path)):
             if path is not None and not Path(path).exists():
@@ -76,12 +79,56 @@ class ComposeSpec:
 
     def fingerprint(self) -> str:
         """Stable id of every field and of the files they name."""
-        files = [stamp(Path(path)) for path in (self.llm, self.vision_tower, self.projector_path) if path is not None]
-        text = json.dumps([asdict(self), files], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        files = [stamp(members(Path(path))) for path in (self.llm, self.vision_tower, self.projector_path) if path]
+        return digest([asdict(self), files])
 
 
-def stamp(path: Path) -> list[list[Any]]:
-    """Name, size and modification time of a file or of the files of a directory: what tells a changed one."""
-    members = sorted(path.iterdir()) if path.is_dir() else [path]
-    return [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in members if p.is_file()]
+_NAMED: dict[str, tuple[Registry, str]] = {
+    "vision_model_name": (TOWERS, "vision tower"),
+    "mm_projector_type": (CONNECTORS, "connector"),
+    "vision_feature_select_mode": (SELECTORS, "token selector"),
+}
+_AT_LEAST = {"image_seq_length": (0, " (the slide token alone)"), "patches_per_wsi": (1, "")}
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse names nobody knows and numbers out of range, among whichever options are given."""
+    for key, (registry, kind) in _NAMED.items():
+        if key in options and options[key] not in registry:
+            raise PathPluginsError(f"{key}: {unknown(kind, str(options[key]), registry)}")
+    for key, (least, meaning) in _AT_LEAST.items():
+        if options.get(key) is not None and options[key] < least:
+            raise PathPluginsError(f"{key} must be at least {least}{meaning}, got {options[key]}")
+    if options.get("coords_mpp") is not None and not 0 < options["coords_mpp"] < float("inf"):
+        raise PathPluginsError(f"coords_mpp must be microns per pixel such as 0.5, got {options['coords_mpp']}")
+
+
+def resolve_connector(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a connector, with the defaults of those not given, after it has judged them."""
+    part = CONNECTORS.get(kind)
+    takes = {p.name: p.default for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    wrong = sorted(options.keys() - takes.keys())
+    if wrong:
+        raise PathPluginsError(f"mm_projector_type {kind} has no option {wrong}; it has: {', '.join(takes) or 'none'}")
+    resolved = {**takes, **options}
+    try:
+        with torch.device("meta"):
+            getattr(part(1, 1, **resolved), "reset_parameters", lambda: None)()
+    except (TypeError, ValueError) as error:
+        raise PathPluginsError(f"mm_projector_type {kind} with {dict(options)}: {error}") from error
+    return resolved
+
+
+def members(path: Path) -> list[Path]:
+    """The file itself, or the files that lie directly in a directory."""
+    return sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+
+
+def stamp(files: Iterable[Path]) -> list[list[Any]]:
+    """Name, size and modification time of files: what tells a changed one."""
+    return [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
+
+
+def digest(value: Any) -> str:
+    """Stable id of anything JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

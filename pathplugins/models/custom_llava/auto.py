@@ -1,8 +1,8 @@
 """Make ``from_pretrained`` of Transformers' Auto classes know `custom_llava`.
 
-Installed, the post-import hook registers the configuration when Transformers' ``configuration_auto`` is imported, and the
-first configuration made registers the rest: by then no module of Transformers is half imported. Without the hook, call
-`register`.
+Installed, the post-import hook registers the configuration when Transformers' ``configuration_auto`` is imported, and
+the first configuration made registers the rest: by then no module of Transformers is half imported. Without the hook,
+call `register`.
 """
 
 from __future__ import annotations

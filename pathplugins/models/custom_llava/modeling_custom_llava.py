@@ -16,7 +16,10 @@ from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
 
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
+from pathplugins.models.custom_llava.placeholders import owned_images, splice
+from pathplugins.models.custom_llava.prefix_lm import prefix_lm_mask
 from pathplugins.models.selectors import SELECTORS
+from pathplugins.models.selectors.base import Bags
 from pathplugins.models.towers import TOWERS
 
 VISION_INPUTS = ("patch_features", "patch_coords", "patch_counts", "patch_seeds")
@@ -42,12 +45,13 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def __init__(self, config: CustomLlavaConfig) -> None:
         super().__init__(config)
         causal = AutoModelForCausalLM.from_config(config.text_config, torch_dtype=torch.get_default_dtype())
+        config.text_config = causal.config  # from_config copied it, and a resize must reach the LLM's own loss
         self.model, self.lm_head = causal.model, causal.lm_head
         # Kept outside the module tree: its children are ours, its forward is what the LLM's authors wrote.
         self.__dict__["_causal"] = causal
-        self._no_split_modules = [*(causal._no_split_modules or [])]
+        embedding = next(name for name, part in causal.named_modules() if part is causal.get_input_embeddings())
         tied = config.text_config.tie_word_embeddings
-        self._tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"} if tied else None
+        self._tied_weights_keys = {"lm_head.weight": f"{embedding}.weight"} if tied else None
 
         vision = dict(config.vision_config)
         self.vision_tower = TOWERS.get(vision.pop("model_type"))(vision)
@@ -56,25 +60,20 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.multi_modal_projector = CONNECTORS.get(projector.pop("type"))(
             self.vision_tower.hidden_size, config.text_config.hidden_size, **projector
         )
+        whole = [type(part).__name__ for part in (self.vision_tower, self.multi_modal_projector)]
+        self._no_split_modules = [*(causal._no_split_modules or []), *whole]
         self.ablate_vision = False
         """While True the projected vision tokens are zero: how much of the loss does the picture explain?"""
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        std = getattr(self.config.text_config, "initializer_range", 0.02)
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=std)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=std)
-        elif isinstance(module, nn.LayerNorm):
+        if isinstance(module, nn.LayerNorm):  # not every language model has one, so not every one knows it
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
-        elif "RMSNorm" in type(module).__name__:
-            nn.init.ones_(module.weight)
-        elif any(module is part for part in (self.vision_tower, self.multi_modal_projector)):
-            getattr(module, "reset_parameters", lambda: None)()  # bare parameters, which no layer type above covers
+        elif module is self.vision_tower or module is self.multi_modal_projector:
+            getattr(module, "reset_parameters", lambda: None)()  # bare parameters; the layers inside come one by one
+        else:
+            self._causal._init_weights(module)
 
     def get_input_embeddings(self) -> nn.Module:
         """The language model's token embedding."""
@@ -116,11 +115,11 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             [sum of tokens, H] and the number of tokens per image.
         """
         counts = patch_counts.tolist()
-        seeds = None if patch_seeds is None else patch_seeds.tolist()
+        seeds = [0] * len(counts) if patch_seeds is None else patch_seeds.tolist()
         cls, tokens = self.vision_tower(patch_features, patch_coords, patch_counts)  # [I, C], [sum N, C]
-        chosen = self.token_selector(tokens, patch_coords, counts, self.config.image_seq_length, cls=cls, seeds=seeds)
-        weight = self.multi_modal_projector.linear_1.weight
-        features = self.multi_modal_projector(chosen.tokens.to(weight.dtype))  # [sum of tokens, H]
+        bags = Bags(tokens=tokens, coords=patch_coords, counts=counts, seeds=seeds, cls=cls)
+        chosen = self.token_selector(bags, self.config.image_seq_length)
+        features = self.multi_modal_projector(chosen.tokens)  # [sum of tokens, H]
         return (features * 0 if self.ablate_vision else features), chosen.counts
 
     def forward(
@@ -158,14 +157,14 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             # The placeholder may lie outside the vocabulary, so it is never looked up.
             inputs_embeds = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))  # [B, T, H]
             if patch_features is not None:
-                features, _ = self.get_image_features(patch_features, patch_coords, patch_counts, patch_seeds)
-                inputs_embeds = splice(inputs_embeds, is_image, features)
+                features, tokens = self.get_image_features(patch_features, patch_coords, patch_counts, patch_seeds)
+                inputs_embeds = splice(inputs_embeds, is_image, features, tokens)
             elif past == 0 and bool(is_image.any()):
                 raise ValueError("the text holds image placeholders but no bag was given: pass patch_features")
         if self.config.use_prefix_lm_mask and past == 0:
-            if self.training and labels is None:
-                raise ValueError("use_prefix_lm_mask needs the labels in forward: a loss computed outside the model hides them")
+            self._check_prefix_lm_mask(labels, inputs_embeds.shape[1])
             attention_mask = prefix_lm_mask(attention_mask, labels, inputs_embeds)
+        self._causal.training = self.training
         self._causal.model, self._causal.lm_head = self.model, self.lm_head  # PEFT or a resize may have replaced them
         return self._causal(
             inputs_embeds=inputs_embeds,
@@ -176,8 +175,29 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             **kwargs,
         )
 
-    def prepare_inputs_for_generation(self, input_ids: Tensor, past_key_values: Any = None, **kwargs: Any) -> dict[str, Any]:
+    def _check_prefix_lm_mask(self, labels: Tensor | None, length: int) -> None:
+        config = self._causal.config
+        kernel = config._attn_implementation
+        if self.training and labels is None:
+            raise ValueError(
+                "use_prefix_lm_mask needs the labels in forward: a loss computed outside the model hides them"
+            )
+        if kernel not in ("sdpa", "eager"):
+            raise ValueError(
+                f"use_prefix_lm_mask: {kernel} takes no such mask; set attn_implementation (flash_attn) to sdpa"
+            )
+        window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+        if window is not None and length > window:
+            raise ValueError(
+                f"use_prefix_lm_mask: {length} tokens do not fit the LLM's window of {window}; lower cutoff_len"
+            )
+
+    def prepare_inputs_for_generation(
+        self, input_ids: Tensor, past_key_values: Any = None, **kwargs: Any
+    ) -> dict[str, Any]:
         """Vision inputs go in with the prompt only; later steps read them from the cache."""
+        if self.config.use_prefix_lm_mask and kwargs.get("use_cache") is False:
+            raise ValueError("use_prefix_lm_mask needs use_cache: without it the answer so far would count as prompt")
         vision = {name: kwargs.pop(name, None) for name in VISION_INPUTS}
         inputs = super().prepare_inputs_for_generation(input_ids, past_key_values=past_key_values, **kwargs)
         if past_key_values is None or past_key_values.get_seq_length() == 0:
@@ -198,48 +218,14 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     def _repeat_bags(self, vision: dict[str, Any], input_ids: Tensor, times: int) -> dict[str, Any]:
         counts = vision["patch_counts"].tolist()
-        left = (input_ids == self.config.image_token_id).sum(1).tolist()  # placeholders not yet given a bag, per sample
-        sample, order = 0, [[] for _ in left]
-        for bag, count in enumerate(counts):
-            while left[sample] == 0:
-                sample += 1
-            left[sample] -= 1 + self.token_selector.num_tokens(count, self.config.image_seq_length)
-            order[sample].append(bag)
-        bags = [bag for owned in order for _ in range(times) for bag in owned]
+        slots = (input_ids == self.config.image_token_id).sum(1).tolist()
+        tokens = [1 + self.token_selector.num_tokens(count, self.config.image_seq_length) for count in counts]
+        bags = [bag for owned in owned_images(slots, tokens) for _ in range(times) for bag in owned]
         per_bag = {name: vision[name].split(counts) for name in ("patch_features", "patch_coords")}
         repeated = {name: torch.cat([parts[bag] for bag in bags]) for name, parts in per_bag.items()}
         for name in ("patch_counts", "patch_seeds"):
             repeated[name] = None if vision[name] is None else vision[name][bags]
         return repeated
-
-
-def splice(embeds: Tensor, is_image: Tensor, features: Tensor) -> Tensor:
-    """Put features [n, H] at the n placeholders of ``embeds`` [B, T, H], in order."""
-    slots, given = int(is_image.sum()), features.shape[0]
-    if slots != given:
-        raise ValueError(
-            f"{slots} image placeholders in the batch but {given} vision tokens; the processor and the token selector "
-            "disagree on tokens per image (was the text truncated by cutoff_len?)"
-        )
-    return embeds.masked_scatter(is_image[..., None].expand_as(embeds), features.to(embeds.dtype))
-
-
-def prefix_lm_mask(attention_mask: Tensor | None, labels: Tensor | None, embeds: Tensor) -> Tensor:
-    """Additive mask [B, 1, T, T]: causal, but the prompt (all before the first label) sees itself in both directions.
-
-    Without labels (generation) the whole input is the prompt. Padding is never seen.
-    """
-    batch, length = embeds.shape[:2]
-    valid = torch.ones(batch, length, device=embeds.device) if attention_mask is None else attention_mask
-    valid = valid.bool()  # [B, T]
-    if labels is None:
-        prefix = valid
-    else:
-        prefix = (labels != -100).cumsum(1).eq(0) & valid  # [B, T]
-    causal = torch.ones(length, length, dtype=torch.bool, device=embeds.device).tril()
-    seen = (causal | (prefix[:, :, None] & prefix[:, None, :])) & valid[:, None, :]  # [B, T, T] (query, key)
-    blocked = torch.finfo(embeds.dtype).min
-    return torch.zeros(seen.shape, dtype=embeds.dtype, device=embeds.device).masked_fill(~seen, blocked)[:, None]
 
 
 def _checkpoint_frozen_layers_too(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import snapshot_download
 from transformers import AutoTokenizer, BatchFeature, ProcessorMixin
 from transformers.image_processing_utils import ImageProcessingMixin
 
+from pathplugins.core.errors import BagError, PathPluginsError
+from pathplugins.core.files import read_json, write_json
 from pathplugins.data.bags import inspect_bag, read_bag, sample_rows, stable_seed
+from pathplugins.models.custom_llava.tokenizer_files import make_portable
 from pathplugins.models.selectors import SELECTORS
 
 PLACEHOLDER = "<image>"
@@ -85,9 +88,15 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         keys = keys if keys is not None else [Path(image).name for image in images]
         draw = "evaluation" if epoch is None else f"epoch {epoch}"
         features, coords, counts, seeds = [], [], [], []
-        for image, key in zip(images, keys):
+        for image, key in zip(images, keys, strict=True):
             seed = stable_seed(self.seed, draw, key)
-            rows = sample_rows(inspect_bag(image).rows, self.patches_per_wsi, seed)
+            info = inspect_bag(image)
+            if info.width != self.feature_dim:
+                raise BagError(
+                    f"{image}: features are {info.width} wide, the vision tower takes {self.feature_dim}; extract them "
+                    "with the encoder the tower was trained on"
+                )
+            rows = sample_rows(info.rows, self.patches_per_wsi, seed)
             bag = read_bag(image, rows, coords_mpp=self.coords_mpp)
             features.append(torch.from_numpy(bag.features))  # [N, D]
             xy = bag.coords_xy[:, ::-1] if self.compat_coords_yx else bag.coords_xy
@@ -120,7 +129,10 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
 
     def to_dict(self) -> dict[str, Any]:
         """Settings, as in ``preprocessor_config.json``."""
-        return {**{k: v for k, v in vars(self).items() if not k.startswith("_")}, "image_processor_type": type(self).__name__}
+        return {
+            **{k: v for k, v in vars(self).items() if not k.startswith("_")},
+            "image_processor_type": type(self).__name__,
+        }
 
 
 @functools.lru_cache(maxsize=65536)
@@ -136,7 +148,9 @@ class CustomLlavaProcessor(ProcessorMixin):
     image_processor_class = "AutoImageProcessor"
     tokenizer_class = "AutoTokenizer"
 
-    def __init__(self, image_processor: Any = None, tokenizer: Any = None, image_token: str = PLACEHOLDER, **kwargs: Any) -> None:
+    def __init__(
+        self, image_processor: Any = None, tokenizer: Any = None, image_token: str = PLACEHOLDER, **kwargs: Any
+    ) -> None:
         self.image_token = image_token
         super().__init__(image_processor, tokenizer, chat_template=kwargs.get("chat_template"))
 
@@ -153,12 +167,18 @@ class CustomLlavaProcessor(ProcessorMixin):
         """Replace the i-th ``<image>`` by as many image tokens as the i-th image takes."""
         parts = text.split(PLACEHOLDER)
         if len(parts) - 1 != len(images):
-            raise ValueError(f"the text has {len(parts) - 1} {PLACEHOLDER} but {len(images)} images were given: {text[:80]!r}")
+            raise PathPluginsError(
+                f"the text has {len(parts) - 1} {PLACEHOLDER} but {len(images)} images were given: {text[:80]!r}; "
+                f"write one {PLACEHOLDER} where each image belongs"
+            )
         tokens = [self.image_token * self.num_image_tokens(image) for image in images]
-        return "".join(part + token for part, token in zip(parts, [*tokens, ""]))
+        return "".join(part + token for part, token in zip(parts, [*tokens, ""], strict=True))
 
     def __call__(
-        self, text: str | Sequence[str], images: Sequence[Sequence[str | Path]] | Sequence[str | Path] | None = None, **kwargs: Any
+        self,
+        text: str | Sequence[str],
+        images: Sequence[Sequence[str | Path]] | Sequence[str | Path] | None = None,
+        **kwargs: Any,
     ) -> BatchFeature:
         """Model inputs for one text with its bags, or a batch of texts with a list of bags each.
 
@@ -166,11 +186,16 @@ class CustomLlavaProcessor(ProcessorMixin):
         """
         texts = [text] if isinstance(text, str) else list(text)
         bags = [list(images or [])] if isinstance(text, str) else [list(owned) for owned in images or [[]] * len(texts)]
-        kwargs.setdefault("padding", True)
-        kwargs.setdefault("return_tensors", "pt")
-        kwargs.setdefault("add_special_tokens", False)
-        self.tokenizer.padding_side = kwargs.pop("padding_side", "left")
-        encoded = self.tokenizer([self.expand(t, owned) for t, owned in zip(texts, bags)], **kwargs)
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token  # never seen: the attention mask hides it
+        options = {
+            "padding": True,
+            "padding_side": "left",
+            "return_tensors": "pt",
+            "add_special_tokens": False,
+            **kwargs,
+        }
+        encoded = self.tokenizer([self.expand(t, owned) for t, owned in zip(texts, bags, strict=True)], **options)
         flat = [bag for owned in bags for bag in owned]
         vision = self.image_processor(flat) if flat else {}
         return BatchFeature({"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"], **vision})
@@ -180,40 +205,27 @@ class CustomLlavaProcessor(ProcessorMixin):
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
-        make_tokenizer_portable(folder)
+        make_portable(folder)
         write_json(folder / "preprocessor_config.json", self.image_processor.to_dict())
         write_json(folder / "processor_config.json", {"image_token": self.image_token})
         return [str(folder / "processor_config.json")]
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> CustomLlavaProcessor:
-        """Read a directory written by `save_pretrained` or ``pathplugins compose``."""
+        """Read a directory (or hub repository) written by `save_pretrained` or ``pathplugins compose``."""
         folder = Path(pretrained_model_name_or_path)
+        if not folder.is_dir():
+            asked = {
+                name: kwargs[name] for name in ("revision", "cache_dir", "token", "local_files_only") if name in kwargs
+            }
+            files = ["*.json", "*.jinja", "*.model", "*.txt"]
+            folder = Path(snapshot_download(str(pretrained_model_name_or_path), allow_patterns=files, **asked))
         if not (folder / "preprocessor_config.json").is_file():
             raise OSError(f"{folder} holds no preprocessor_config.json: compose it with 'pathplugins compose'")
         settings = read_json(folder / "preprocessor_config.json")
         settings.pop("image_processor_type", None)
         own = read_json(folder / "processor_config.json")
-        tokenizer = AutoTokenizer.from_pretrained(folder, **{k: v for k, v in kwargs.items() if k == "trust_remote_code"})
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, **{k: v for k, v in kwargs.items() if k == "trust_remote_code"}
+        )
         return cls(CustomLlavaImageProcessor(**settings), tokenizer, image_token=own["image_token"])
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file."""
-    return json.loads(path.read_text())
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write beside, then rename."""
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
-    beside.replace(path)
-
-
-def make_tokenizer_portable(folder: Path) -> None:
-    """Transformers 5 writes a tokenizer class that 4.x does not know; the fast one reads the same file everywhere."""
-    path = folder / "tokenizer_config.json"
-    config = read_json(path)
-    if config.get("tokenizer_class") == "TokenizersBackend":
-        config["tokenizer_class"] = "PreTrainedTokenizerFast"
-        write_json(path, config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pathplugins.models.selectors.base import TokenSelector
+from pathplugins.models.selectors.base import Bags, TokenSelector
 
 
 class KeepAll(TokenSelector):
@@ -16,6 +16,6 @@ class KeepAll(TokenSelector):
         """All of them."""
         return rows
 
-    def keep(self, counts: list[int], budget: int, seeds: list[int]) -> list[Tensor]:
+    def keep(self, bags: Bags, budget: int) -> list[Tensor]:
         """Every row of every bag."""
-        return [torch.arange(count) for count in counts]
+        return [torch.arange(count) for count in bags.counts]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pathplugins.models.selectors.base import TokenSelector
+from pathplugins.models.selectors.base import Bags, TokenSelector
 
 
 class RandomSample(TokenSelector):
@@ -20,10 +20,10 @@ class RandomSample(TokenSelector):
         """The smaller of the two."""
         return min(rows, budget)
 
-    def keep(self, counts: list[int], budget: int, seeds: list[int]) -> list[Tensor]:
+    def keep(self, bags: Bags, budget: int) -> list[Tensor]:
         """Sorted draws, one generator per bag, on the CPU: the same on every device."""
         kept = []
-        for count, seed in zip(counts, seeds):
+        for count, seed in zip(bags.counts, bags.seeds, strict=True):
             if count <= budget:
                 kept.append(torch.arange(count))
             else:

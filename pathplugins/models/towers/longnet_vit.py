@@ -12,29 +12,21 @@ Source: https://github.com/prov-gigapath/prov-gigapath at 09d8e87; the computati
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.models.dtypes import LayerNorm, like_weight
 from pathplugins.models.towers.dilated_attention import dilated_attention
-
-RELEASED_WIDTHS = (768, 1024, 1536)
-"""Widths of enc12l768d, enc24l1024d and enc12l1536d; all have 16 heads, which no tensor shape tells."""
 
 FFN_ROWS_CPU = 1024
 """Tokens the feed-forward part takes at a time on the CPU when no gradient is asked for."""
-PROBES = ("patch_embed.proj.weight", "encoder.layers.0.ffn.fc1.weight")
-"""Tensors whose shapes give the widths of an encoder."""
-PRETRAINING_ONLY = ("decoder", "mask_token")
-"""First parts of the names of tensors that pre-training leaves in a file and the encoder has no use for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,17 +57,21 @@ class LongNetConfig:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("in_chans", "embed_dim", "depth", "num_heads", "mlp_ratio", "tile_size", "grid_size"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+                raise PathPluginsError(f"{name} must be positive, got {getattr(self, name)}")
         if self.embed_dim % self.num_heads or self.embed_dim % 4:
-            raise ValueError(f"embed_dim must be a multiple of num_heads={self.num_heads} and 4, got {self.embed_dim}")
+            raise PathPluginsError(
+                f"embed_dim must be a multiple of num_heads={self.num_heads} and 4, got {self.embed_dim}"
+            )
         lengths, ratios = self.segment_lengths, self.dilated_ratios
         if not lengths or len(lengths) != len(ratios):
-            raise ValueError(f"one dilated ratio per segment length is needed, got {lengths} and {ratios}")
+            raise PathPluginsError(f"one dilated ratio per segment length is needed, got {lengths} and {ratios}")
         if any(ratio < 1 or length < ratio for length, ratio in zip(lengths, ratios, strict=True)):
-            raise ValueError(f"ratios must be in [1, segment length], got segment_lengths {lengths}, ratios {ratios}")
+            raise PathPluginsError(
+                f"ratios must be in [1, segment length], got segment_lengths {lengths}, ratios {ratios}"
+            )
         for name in ("dropout", "drop_path_rate"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+                raise PathPluginsError(f"{name} must be in [0, 1), got {getattr(self, name)}")
 
     @property
     def ffn_dim(self) -> int:
@@ -108,16 +104,6 @@ def _position_rows(positions: Tensor, config: LongNetConfig, dtype: torch.dtype)
     cells = positions - 1
     column, row = cells // config.grid_size, cells % config.grid_size
     return torch.cat([axis[row], axis[column]], 1)
-
-
-class LayerNorm(nn.LayerNorm):
-    """LayerNorm in float32 whatever the type of its input and weights, which hosts may set apart."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise the last axis; the type of ``x`` is kept."""
-        exact = torch.promote_types(x.dtype, torch.float32)
-        weight, bias = self.weight.to(exact), self.bias.to(exact)
-        return F.layer_norm(x.to(exact), self.normalized_shape, weight, bias, self.eps).to(x.dtype)
 
 
 class SelfAttention(nn.Module):
@@ -221,7 +207,7 @@ class PatchEmbed(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """``[T, D]`` of any float type to ``[T, C]``."""
-        return self.proj(features.to(self.proj.weight.dtype))
+        return self.proj(like_weight(features, self.proj))
 
 
 class LongNetViT(nn.Module):
@@ -289,109 +275,3 @@ class LongNetViT(nn.Module):
         if not -depth - 1 <= select_layer <= depth:
             raise ValueError(f"select_layer must be in [{-depth - 1}, {depth}] for {depth} layers, got {select_layer}")
         return None if select_layer == -1 else select_layer % (depth + 1)
-
-
-def config_from_state_dict(state: Mapping[str, Tensor], *, num_heads: int | None = None) -> LongNetConfig:
-    """Read the configuration off the shapes of a bare state dict; ``num_heads`` is 16 for the released widths."""
-    shapes = [tuple(state[name].shape) if name in state else () for name in PROBES]
-    if [len(shape) for shape in shapes] != [2, 2]:
-        raise CheckpointError(f"no slide encoder: wanted matrices {PROBES}, got {shapes}; tensors: {_few(list(state))}")
-    (embed_dim, in_chans), (ffn_dim, _) = shapes
-    if num_heads is None and embed_dim not in RELEASED_WIDTHS:
-        raise CheckpointError(
-            f"the number of heads cannot be told from weights {embed_dim} wide (16 is known for {RELEASED_WIDTHS} "
-            "only): pass num_heads"
-        )
-    layers = {name.split(".")[2] for name in state if name.startswith("encoder.layers.")}
-    return LongNetConfig(
-        in_chans=in_chans,
-        embed_dim=embed_dim,
-        depth=len(layers),
-        num_heads=num_heads or 16,
-        mlp_ratio=ffn_dim / embed_dim,
-    )
-
-
-def load_slide_encoder(path: str | Path, *, num_heads: int | None = None) -> tuple[LongNetConfig, dict[str, Tensor]]:
-    """Read slide encoder weights from a file and check that they are whole.
-
-    Tensors may lie under ``model`` or ``state_dict`` and behind one common prefix (``module.``, ``slide_encoder.``);
-    tensors beside that prefix belong to other modules and are left out, like the decoder of pre-training.
-
-    Returns:
-        The configuration and a state dict that loads with ``strict=True``.
-
-    Raises:
-        CheckpointError: The file is not readable, or not exactly one slide encoder.
-    """
-    path = Path(path)
-    state = _without_prefix(_read_tensors(path), path)
-    try:
-        config = config_from_state_dict(state, num_heads=num_heads)
-    except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    with torch.device("meta"):
-        wanted = {name: tuple(tensor.shape) for name, tensor in LongNetViT(config).state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    problems = {
-        "missing": sorted(wanted.keys() - found.keys()),
-        "unexpected": sorted(found.keys() - wanted.keys()),
-        "of another shape": [name for name in sorted(wanted.keys() & found.keys()) if wanted[name] != found[name]],
-    }
-    if any(problems.values()):
-        report = "; ".join(f"{len(names)} {kind}: {_few(names)}" for kind, names in problems.items() if names)
-        raise CheckpointError(
-            f"{path}: {len(found)} tensors read, {len(wanted)} wanted: {report}; weights are taken "
-            "whole or not at all: check that the download is complete and the right file"
-        )
-    return config, state
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """All named tensors of a file, below ``model`` or ``state_dict`` where there is such a level."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; give the path of slide_encoder.pth")
-    with path.open("rb") as file:
-        head = file.read(24)
-    if head.startswith(b"version https://git-lfs"):
-        raise CheckpointError(f"{path}: a Git LFS pointer, not the weights; run `git lfs pull` where it was cloned")
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise CheckpointError(f"{path}: not a whole safetensors file ({error}); download it again") from error
-    if not head.startswith((b"PK", b"\x80")):  # a zip archive or, before PyTorch 1.6, a bare pickle
-        raise CheckpointError(f"{path}: not a PyTorch file, it begins with {head!r}; download it again")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path}: damaged, or holds Python objects besides tensors ({type(error).__name__}); download it again, or "
-            "re-save its state dict alone"
-        ) from error
-    for level in ("model", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(level), Mapping):
-            content = content[level]
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path}: wanted a dictionary of tensors, got a {type(content).__name__}")
-    return {name: value for name, value in content.items() if isinstance(value, Tensor)}
-
-
-def _without_prefix(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The encoder's own tensors under their bare names."""
-    prefixes = sorted(name.removesuffix(PROBES[1]) for name in state if f".{name}".endswith(f".{PROBES[1]}"))
-    if len(prefixes) != 1:
-        raise CheckpointError(
-            f"{path}: wanted one slide encoder, found {len(prefixes)} (prefixes {prefixes}) among {len(state)} "
-            f"tensors: {_few(list(state))}; re-save the state dict of the encoder alone"
-        )
-    bare = {name[len(prefixes[0]) :]: tensor for name, tensor in state.items() if name.startswith(prefixes[0])}
-    return {name: tensor for name, tensor in bare.items() if not name.startswith(PRETRAINING_ONLY)}
-
-
-def _few(names: list[str]) -> str:
-    """The first names of a list that may be long."""
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -1,0 +1,50 @@
+"""Supervised training: our trainer for our models, and options that would train something else than they say."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.llamafactory.arguments import PathModelArguments, model_settings
+
+
+def with_our_trainer(workflow: ModuleType) -> Callable[..., None]:
+    """``run_sft`` with our trainer when the model is ours; any other model trains as it always did."""
+    original = workflow.run_sft
+
+    def run_sft(
+        model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any, *rest: Any, **named: Any
+    ) -> None:
+        ours = isinstance(model_args, PathModelArguments) and model_settings(model_args.model_name_or_path) is not None
+        if not ours:
+            return original(model_args, data_args, training_args, finetuning_args, *rest, **named)
+        _refuse(model_args, training_args, finetuning_args, data_args)
+        from pathplugins.llamafactory.trainer import PathologyTrainer  # a run of another model never loads it
+
+        stock = workflow.CustomSeq2SeqTrainer
+        workflow.CustomSeq2SeqTrainer = functools.partial(PathologyTrainer, path_args=model_args)
+        try:
+            return original(model_args, data_args, training_args, finetuning_args, *rest, **named)
+        finally:
+            workflow.CustomSeq2SeqTrainer = stock
+
+    return run_sft
+
+
+def _refuse(model_args: PathModelArguments, training_args: Any, finetuning_args: Any, data_args: Any) -> None:
+    """Options that would train something else than they say."""
+    config = model_settings(model_args.model_name_or_path) or {}
+    outside = [
+        name for name in ("use_dft_loss", "use_eaft_loss", "use_asft_loss") if getattr(finetuning_args, name, False)
+    ]
+    if training_args.label_smoothing_factor:
+        outside.append("label_smoothing_factor")
+    if config["use_prefix_lm_mask"] and outside:
+        raise PathPluginsError(
+            f"use_prefix_lm_mask needs the labels inside the model, which {', '.join(outside)} hides; drop one"
+        )
+    if data_args.packing or data_args.neat_packing:
+        raise PathPluginsError("packing cuts samples anywhere, also between vision tokens; set packing: false")

@@ -1,0 +1,55 @@
+"""Directories that appear whole or not at all, and the cache of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+DONE = "config.json"
+"""In every directory of the cache that was finished."""
+
+
+def cache_dir() -> Path:
+    """Where composed directories are kept: ``PATHPLUGINS_CACHE``, else ``~/.cache/pathplugins``."""
+    return Path(os.environ.get("PATHPLUGINS_CACHE") or Path.home() / ".cache" / "pathplugins").absolute()
+
+
+@contextmanager
+def new_directory(out: Path) -> Iterator[Path]:
+    """A hidden directory beside ``out`` that becomes ``out`` when the block ends well, and goes when it does not."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
+    try:
+        yield beside
+        beside.chmod(0o755)
+        if out.exists():
+            out.rmdir()  # only an empty one lets itself be replaced
+        beside.rename(out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)  # gone already when the rename went through
+
+
+def cached(name: str, fill: Callable[[Path], None]) -> Path:
+    """The cache's directory ``name``, filled once however many ranks and nodes ask at the same time."""
+    root = cache_dir()
+    out = root / name
+    if (out / DONE).is_file():
+        return out
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{out}.lock"):
+        if not (out / DONE).is_file():
+            for left_over in (out, *root.glob(_prefix(out) + "*")):  # of a process that was killed
+                shutil.rmtree(left_over, ignore_errors=True)
+            with new_directory(out) as beside:
+                fill(beside)
+    return out
+
+
+def _prefix(out: Path) -> str:
+    return f".{out.name}-"

@@ -1,0 +1,66 @@
+"""A view of a model directory: other options, the same weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.core.files import read_json, write_json
+from pathplugins.models.checkpoints.cache import cached
+from pathplugins.models.checkpoints.projector import PREFIX, SCALE, warn_of_changed_scale
+from pathplugins.models.checkpoints.spec import check_options, digest, resolve_connector, stamp
+from pathplugins.models.checkpoints.tensor_files import INDEX, read_tensors, weight_files
+from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file
+
+REWRITTEN = ("config.json", "preprocessor_config.json")
+LINKED = (INDEX, "generation_config.json", "processor_config.json")
+"""Beside weights and tokenizer; what a trainer left there (optimizer, logs, ``mm_projector.bin``) stays behind."""
+
+
+def derived(source: Path, *, config: dict[str, Any], processor: dict[str, Any]) -> Path:
+    """``source`` with other options: a directory in the cache with its weights linked, or itself if nothing differs.
+
+    Args:
+        source: composed or trained directory.
+        config: entries of ``config.json`` to replace; a dictionary replaces the entries it has.
+        processor: entries of ``preprocessor_config.json`` to replace.
+    """
+    absent = [name for name in REWRITTEN if not (source / name).is_file()]
+    if absent:
+        raise CheckpointError(f"{source} holds no {' and no '.join(absent)}; give a composed or trained directory")
+    before = [read_json(source / name) for name in REWRITTEN]
+    after = [_merged(settings, changes) for settings, changes in zip(before, (config, processor), strict=True)]
+    if after == before:
+        return source
+    for settings in after:
+        check_options(settings)
+    weights = weight_files(source)
+    files = [*weights, *(p for p in sorted(source.iterdir()) if p.name in LINKED or is_tokenizer_file(p))]
+    _check_projector(source, weights, before[0]["projector_config"], after[0]["projector_config"])
+
+    def fill(out: Path) -> None:
+        for path in files:
+            (out / path.name).symlink_to(path.resolve())
+        for name, settings in zip(reversed(REWRITTEN), reversed(after), strict=True):  # config.json last: it says done
+            write_json(out / name, settings)
+
+    return cached(f"custom_llava-view-{digest([stamp(files), after])}", fill)
+
+
+def _merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    nested = {key: {**settings[key], **value} for key, value in changes.items() if isinstance(value, dict)}
+    return {**settings, **changes, **nested}
+
+
+def _check_projector(source: Path, files: list[Path], before: dict[str, Any], after: dict[str, Any]) -> None:
+    """The weights are there: their options must be known, and what they no longer mean is said."""
+    resolve_connector(after["type"], {key: value for key, value in after.items() if key not in ("type", "scale_init")})
+    if before.get("scale_init") != after.get("scale_init"):
+        raise PathPluginsError(f"gamma_init: the gamma of {source} is trained already; remove the key")
+    if "scale_min" not in before:
+        return
+    trained, now = ((options["scale_min"], options["scale_max"]) for options in (before, after))
+    for file in files if trained != now else []:
+        for logit in read_tensors(file, containing=PREFIX + SCALE).values():
+            warn_of_changed_scale(source, logit.item(), trained, now)

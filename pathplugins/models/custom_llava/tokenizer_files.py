@@ -1,0 +1,35 @@
+"""Tokenizer files: which they are, and how every supported Transformers version can read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pathplugins.core.files import read_json, write_json
+
+NAMES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+)
+
+
+def is_tokenizer_file(path: Path) -> bool:
+    """Whether a tokenizer is read from this file of a model directory."""
+    return path.is_file() and (path.suffix in (".model", ".jinja") or path.name in NAMES)
+
+
+def make_portable(folder: Path) -> None:
+    """Rewrite what Transformers 5 writes and 4.x cannot read: its tokenizer class, and special tokens as a list."""
+    path = folder / "tokenizer_config.json"
+    config = read_json(path)
+    extra = config.get("extra_special_tokens")
+    if config.get("tokenizer_class") == "TokenizersBackend":
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"  # reads the same tokenizer.json
+    if isinstance(extra, list):
+        config["additional_special_tokens"] = [*config.get("additional_special_tokens", []), *extra]
+        del config["extra_special_tokens"]
+    write_json(path, config)

@@ -1,0 +1,26 @@
+"""JSON files, written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pathplugins.core.files import read_json, write_json
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"µm": 0.25, "b": [1, None]})
+    assert read_json(path) == {"µm": 0.25, "b": [1, None]}
+    write_json(path, {"b": 2})
+    assert path.read_text() == '{\n  "b": 2\n}\n'
+
+
+def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert read_json(path) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
