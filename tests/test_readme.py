@@ -90,7 +90,7 @@ def test_the_walk_through(place: Path) -> None:
         ran.append(_run(words, place))
     assert (place / "saves/wsi_llava/stage2/mm_projector.bin").is_file()
     assert (place / "saves/wsi_llava/stage3/adapter_model.safetensors").is_file()
-    assert (place / "work/overlays/slide_1.png").is_file()
+    assert (place / "tiles/overlays/slide_1.png").is_file()
     assert len(ran) == len(COMMANDS) - len(SHOWN_BY)
     (code,) = [body for kind, body in BLOCKS if kind == "python"]
     _run([sys.executable, "-c", code], place)
