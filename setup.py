@@ -41,7 +41,7 @@ class BuildPy(build_py):
         if self.editable_mode:
             return
         shutil.copyfile(ROOT / HOOK, Path(self.build_lib, HOOK))
-        for name in CONFIGS:
+        for name in (name for name in CONFIGS if (ROOT / name).is_dir()):  # an archive holds no empty folder
             target = Path(self.build_lib, "pathplugins", name)
             ignored = shutil.ignore_patterns("__pycache__", ".*")
             shutil.copytree(ROOT / name, target, ignore=ignored, dirs_exist_ok=True)
