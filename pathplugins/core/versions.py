@@ -10,11 +10,10 @@ from collections.abc import Mapping
 TESTED: dict[str, tuple[str, str]] = {
     "python": ("3.10", "3.12"),
     "llamafactory": ("0.9.3", "0.9.5"),
-    "xtuner": ("0.1.23", "0.2.0"),
-    "torch": ("2.4.1", "2.11.0"),
+    "torch": ("2.6.0", "2.11.0"),
     "transformers": ("4.48.0", "5.5.4"),
     "peft": ("0.14.0", "0.18.1"),
-    "deepspeed": ("0.16.2", "0.19.8"),
+    "deepspeed": ("0.16.9", "0.19.8"),
 }
 """Oldest and newest version our tests ran with, both included; ``"3.12"`` stands for every 3.12.x."""
 
@@ -51,6 +50,12 @@ def describe(name: str) -> str:
     version = installed(name)
     found = f"{name} {version} installed" if version else f"{name} not installed as a package"
     return f"{found}, {' to '.join(TESTED[name])} tested" if name in TESTED else found
+
+
+def untested(*names: str) -> list[str]:
+    """`describe` of each of these that is installed in a version outside its tested range."""
+    versions = {name: installed(name) for name in names}
+    return [describe(name) for name, version in versions.items() if version and not is_tested(name, version)]
 
 
 def has_broken_flash_attention_2(transformers: str) -> bool:

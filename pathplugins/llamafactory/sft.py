@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.versions import untested
 from pathplugins.llamafactory.arguments import PathModelArguments, model_settings
+
+logger = logging.getLogger(__name__)
 
 
 def with_our_trainer(workflow: ModuleType) -> Callable[..., None]:
@@ -22,6 +26,8 @@ def with_our_trainer(workflow: ModuleType) -> Callable[..., None]:
         if not ours:
             return original(model_args, data_args, training_args, finetuning_args, *rest, **named)
         _refuse(model_args, training_args, finetuning_args, data_args)
+        for version in untested("llamafactory", "transformers") if training_args.should_log else ():
+            logger.warning("%s; `pathplugins doctor` checks every symbol that is leaned on", version)
         from pathplugins.llamafactory.trainer import PathologyTrainer  # a run of another model never loads it
 
         stock = workflow.CustomSeq2SeqTrainer

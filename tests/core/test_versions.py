@@ -51,3 +51,11 @@ def test_known_bad() -> None:
     assert "pip install transformers==5.5.4" in versions.known_bad(good | {"transformers": "5.6.0"})[0]
     assert "'torchaudio==2.15.*'" in versions.known_bad(good | {"torch": "2.15.0"})[0]
     assert versions.known_bad({"torch": "2.15.0", "torchaudio": None}) == []
+
+
+def test_only_versions_outside_the_tested_range_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"llamafactory": "0.9.7", "transformers": "5.5.4", "peft": None}
+    monkeypatch.setattr(versions, "installed", found.get)
+    assert versions.untested("llamafactory", "transformers", "peft") == [
+        "llamafactory 0.9.7 installed, 0.9.3 to 0.9.5 tested"
+    ]

@@ -86,3 +86,9 @@ def test_tokens_of_another_type_are_taken(name: str) -> None:
     part = filled(CONNECTORS.get(name)(7, 5)).bfloat16()
     got = part(torch.randn(3, 7))
     assert (got.shape, got.dtype) == ((3, 5), torch.bfloat16)
+
+
+def test_a_scale_kept_in_float32_does_not_raise_the_tokens() -> None:
+    part = filled(GammaMLPConnector(7, 5)).bfloat16()
+    part.scale_logit.data = part.scale_logit.data.float()
+    assert part(torch.randn(3, 7)).dtype == torch.bfloat16

@@ -213,6 +213,22 @@ def test_a_resize_reaches_the_loss(vlm: Path, load: Callable[..., Any], pack: Ca
     torch.testing.assert_close(after.logits[..., :-3], before.logits, atol=1e-5, rtol=1e-5)
 
 
+def test_a_replaced_head_is_the_one_that_speaks(vlm: Path, load: Callable[..., Any], pack: Callable[..., Any]) -> None:
+    """PEFT and resizing put other modules in the place of these."""
+    model = load(vlm)
+    inputs = pack(ONE)
+    wanted = model(**inputs).logits
+    head, silent, body = model.lm_head, copy.deepcopy(model.lm_head), copy.deepcopy(model.model)
+    torch.nn.init.zeros_(silent.weight)
+    model.set_output_embeddings(silent)
+    assert model(**inputs).logits.abs().max() == 0
+    model.set_output_embeddings(head)
+    torch.nn.init.zeros_(model.model.norm.weight)
+    assert model(**inputs).logits.abs().max() == 0
+    model.model = body
+    torch.testing.assert_close(model(**inputs).logits, wanted)
+
+
 def test_hidden_states_and_batch_wide_loss(shared: Any, pack: Callable[..., Any]) -> None:
     """W39: a step's loss may be taken over all its micro-batches, as Transformers does."""
     inputs = pack(("What?", (4,), "A gland."))
