@@ -68,17 +68,18 @@ def place_tokenizer(llm: Path, out: Path) -> tuple[str, int]:
     """Copy the tokenizer and choose the entry that stands for a vision token."""
     if not (llm / "tokenizer_config.json").is_file():
         raise CheckpointError(f"{llm} holds no tokenizer_config.json; finish the download")
-    tokenizer = AutoTokenizer.from_pretrained(llm)
+    for path in filter(is_tokenizer_file, llm.iterdir()):
+        shutil.copyfile(path, out / path.name)
+    shutil.copyfile(llm / "config.json", out / "config.json")  # names the tokenizer where its own files do not
+    make_portable(out)  # before it is read: Transformers 4 cannot read what 5 has saved
+    tokenizer = AutoTokenizer.from_pretrained(out)
     token = next((name for name in RESERVED if _is_free(tokenizer, name)), None)
-    if token is not None:
-        for path in filter(is_tokenizer_file, llm.iterdir()):
-            shutil.copyfile(path, out / path.name)
-    else:
+    if token is None:
         # The id may lie outside the embedding: the model never looks it up, so nothing has to be resized.
         token = "<image>"
         tokenizer.add_tokens([token], special_tokens=True)
         tokenizer.save_pretrained(out)
-    make_portable(out)
+        make_portable(out)
     return token, tokenizer.convert_tokens_to_ids(token)
 
 

@@ -211,3 +211,14 @@ def test_a_tokenizer_without_its_settings_is_no_whole_download(make_llm: MakeLLM
     (llm / "tokenizer_config.json").unlink()
     with pytest.raises(CheckpointError, match=r"holds no tokenizer_config\.json; finish the download"):
         place_tokenizer(llm, tmp_path)
+
+
+def test_a_tokenizer_saved_by_transformers_5_is_read_by_every_version(make_llm: MakeLLM, tmp_path: Path) -> None:
+    llm = shutil.copytree(make_llm(), tmp_path / "llm")
+    saved = read_json(llm / "tokenizer_config.json")
+    write_json(llm / "tokenizer_config.json", {**saved, "tokenizer_class": "TokenizersBackend"})
+    out = tmp_path / "out"
+    out.mkdir()
+    token, entry = place_tokenizer(llm, out)
+    assert AutoTokenizer.from_pretrained(out).convert_tokens_to_ids(token) == entry
+    assert read_json(llm / "tokenizer_config.json")["tokenizer_class"] == "TokenizersBackend"  # the LLM stays as it was
