@@ -143,9 +143,8 @@ class PathModelArguments(PathPluginsArguments, ModelArguments):
             self.model_name_or_path = str(_compose(self))
         elif _set(self, _PARTS):
             self.model_name_or_path = str(_derive(self))
-        for (
-            name
-        ) in _PARTS:  # the directory has them now: a copy of these arguments (DPO makes one) asks for nothing more
+        # The directory has them now: a copy of these arguments (DPO makes one) asks for nothing more.
+        for name in _PARTS:
             setattr(self, name, None)
 
 
