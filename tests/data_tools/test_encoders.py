@@ -23,7 +23,7 @@ def test_gigapath_is_the_published_model() -> None:
     card = find_card("gigapath")
     with torch.device("meta"):
         model = timm.create_model(card.architecture, pretrained=False, num_classes=0, **card.timm_kwargs)
-    assert sum(p.numel() for p in model.parameters()) == 1_134_953_984  # of the preset as typed out: another number is another model
+    assert sum(p.numel() for p in model.parameters()) == 1_134_953_984  # counted here
     assert model.patch_embed.patch_size == (16, 16)
     assert card.preprocess == Preprocess(resize_px=256, crop_px=224)
     assert card.gated
