@@ -87,6 +87,15 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         self.log(output.metrics)
         return output.metrics
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save, and let no rank go on before it is done.
+
+        Right after, Transformers lets each rank see for itself whether the best checkpoint's folder exists. A rank that
+        looks before rank 0 has made it believes there is no best model, and the run hangs at its end waiting for it.
+        """
+        super().save_model(output_dir, _internal_call)
+        self.accelerator.wait_for_everyone()
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         super()._save(output_dir, state_dict)
         folder = Path(output_dir if output_dir is not None else self.args.output_dir)
