@@ -18,14 +18,29 @@ from pathplugins.models.custom_llava.modeling_custom_llava import CustomLlavaFor
 
 
 class EpochClock(TrainerCallback):
-    """Tells data workers, through shared memory, which epoch they draw for."""
+    """Tells data workers, through shared memory, and the sampler which epoch it is."""
 
     def __init__(self) -> None:
         self.epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self.sampler: Any = None
+
+    def lead(self, loader: Any) -> None:
+        """Let the sampler of ``loader`` shuffle by this clock alone.
+
+        Under Transformers 4 a run that resumes within an epoch counts that epoch as its first one and shuffles it
+        anew, so that some samples are seen twice and others not at all.
+        """
+        while getattr(loader, "batch_sampler", None) is not None:
+            loader = loader.batch_sampler
+        self.sampler = getattr(loader, "sampler", None)
+        if hasattr(self.sampler, "set_epoch"):
+            self.sampler.set_epoch = lambda epoch: None
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Before the epoch's iterator, and so its workers, are made; right after a resume as well."""
         self.epoch.fill_(int((state.epoch or 0) + 1e-6))  # a share of steps done, summed up in floating point
+        if hasattr(self.sampler, "set_epoch"):
+            self.sampler.epoch = int(self.epoch)
 
 
 class PathologyTrainer(CustomSeq2SeqTrainer):
@@ -41,22 +56,24 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         _check_frozen(kwargs["model"], kwargs["finetuning_args"])
         super().__init__(**kwargs)
         self.do_sanity_check = path_args.do_sanity_check
-        clock = EpochClock()
-        self.add_callback(clock)
+        self._clock = EpochClock()
+        self.add_callback(self._clock)
         self._training_collator = copy.copy(self.data_collator)
         reader = copy.copy(self.data_collator.processor)
         reader.image_processor = copy.copy(reader.image_processor)
         reader.image_processor.seed = self.args.seed
-        reader.sampling_epoch = clock.epoch
+        reader.sampling_epoch = self._clock.epoch
         self._training_collator.processor = reader
 
     def get_train_dataloader(self) -> Any:
         """Batches that draw other patches each epoch; evaluation keeps the plain collator, which does not."""
         plain, self.data_collator = self.data_collator, self._training_collator
         try:
-            return super().get_train_dataloader()
+            loader = super().get_train_dataloader()
         finally:
             self.data_collator = plain
+        self._clock.lead(loader)
+        return loader
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval", **gen_kwargs: Any
