@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import pathplugins
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import write_json
-from pathplugins.models.checkpoints.cache import cache_dir, cached, new_directory
+from pathplugins.models.checkpoints.cache import cached, new_directory
 from pathplugins.models.checkpoints.language_model import (
     dtype_of,
     place_language_model,
@@ -29,13 +29,10 @@ from pathplugins.models.checkpoints.language_model import (
 from pathplugins.models.checkpoints.projector import PREFIX, load_projector
 from pathplugins.models.checkpoints.spec import ComposeSpec, resolve_connector
 from pathplugins.models.checkpoints.tensor_files import INDEX
-from pathplugins.models.checkpoints.view import derived
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
 from pathplugins.models.towers import TOWER_WEIGHTS, TOWERS
-
-__all__ = ["cache_dir", "compose", "composed", "derived"]
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from transformers import AutoProcessor
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json
-from pathplugins.models.checkpoints.compose import derived
+from pathplugins.models.checkpoints.view import derived
 
 
 @pytest.fixture
