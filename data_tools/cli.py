@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 
+from .convert_options import READER_OPTIONS, add_convert_options
 from .demo_slide import KINDS, write_demo_slide
 from .grid import TilingSpec
 from .outputs import Outcome
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run ``pathdata``.
 
     Returns:
-        0 if all went well, 1 if a slide failed, 2 if nothing could be started.
+        0 if all went well, 1 if a slide failed or bad rows stopped a conversion, 2 if nothing could be started.
     """
     args = _parser().parse_args(argv)
     try:
@@ -33,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         _say(f"pathdata {args.command}: error: {error}")
         return MISUSED
     except KeyboardInterrupt:
-        _say(f"pathdata {args.command}: stopped; the same command goes on where it was")
+        _say(f"pathdata {args.command}: stopped; nothing is half-written, run the same command to go on")
         return INTERRUPTED
 
 
@@ -103,6 +104,36 @@ def _demo_slide(args: argparse.Namespace) -> int:
     return 0
 
 
+def _convert(args: argparse.Namespace) -> int:
+    """``pathdata convert``."""
+    from .convert import convert
+
+    if args.out.exists() and args.source.exists() and args.out.samefile(args.source) and args.overwrite:
+        raise PathPluginsError(f"--out {args.out} is the source itself; choose another name")
+    if args.out.exists() and not args.overwrite:
+        raise PathPluginsError(f"{args.out} is there already; pass --overwrite to replace it")
+    if args.max_pixels <= 0:
+        raise PathPluginsError(f"--max-pixels must be above 0, got {args.max_pixels}")
+    done = convert(
+        args.source,
+        args.out,
+        format_name=args.format.replace("-", "_"),
+        image_folder=args.image_folder,
+        options={name: getattr(args, name) for name in READER_OPTIONS},
+        max_pixels=args.max_pixels,
+        on_bad=args.on_bad,
+    )
+    if done.report:
+        _say(done.report)
+    if not done.written:
+        _say("nothing was written; " + ("correct these rows, or pass --on-bad skip" if done.bad else "no row is left"))
+        return FAILED
+    _say(
+        f"{args.out}: {done.written} samples; left out: {done.bad} bad, {done.too_large} above {args.max_pixels} pixels"
+    )
+    return 0
+
+
 def _encoders(args: argparse.Namespace) -> int:
     """``pathdata encoders``."""
     from .encoders import encoder_table
@@ -162,7 +193,10 @@ def _size(text: str) -> tuple[int, int]:
 
 def _parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(prog="pathdata", description="From slides to patches to feature bags.")
+    parser = argparse.ArgumentParser(
+        prog="pathdata",
+        description="From slides to patches to feature bags, and from published data sets to training files.",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[[argparse.Namespace], int], help_text: str) -> argparse.ArgumentParser:
@@ -186,6 +220,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"{kinds} (default %(default)s)",
     )
     demo.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    add_convert_options(
+        command("convert", _convert, "turn a published data set into LLaVA JSON lines, every image checked")
+    )
     command("encoders", _encoders, "list the patch encoders that have a preset")
     return parser
 

@@ -1,4 +1,4 @@
-"""Prompts: the questions, requests and instructions of slide-level training, in one place.
+"""Prompts: the questions, requests and instructions of training on slides and on image patches, in one place.
 
 All wording is ours. It is part of what a model learns: a changed sentence is another training set.
 """
@@ -59,11 +59,59 @@ CAPTION_QUESTIONS = (
 PATHTEXT_STYLE = ("Task: describe the slide.", "Style: a full pathology report.")
 """Lines added for PathText samples, whose answers are whole reports and not the phrases other sources use."""
 
+PATCH_SYSTEM_PROMPT = (
+    "You are an assistant to pathologists. Each conversation shows you images of stained tissue under the microscope, "
+    "taken at any magnification. Base every answer on what an image shows: staining, tissue architecture, the size, "
+    "shape and arrangement of cells and nuclei, and what lies between them. Use standard pathology terms, answer a "
+    "closed question in a word or two and a request for a description in orderly prose. When options are offered, "
+    "choose exactly one and repeat its letter and text. If an image does not hold the evidence a question needs, say "
+    "so plainly instead of guessing."
+)
+"""For chat about single images of tissue."""
+
+PATCH_CAPTION_REQUESTS = (
+    "Describe this pathology image.",
+    "What can be seen in this microscopic image?",
+    "Please write a caption for this image of tissue.",
+    "Which histological features does this image show?",
+    "Explain what this field of view contains.",
+    "Give a short account of the tissue in this image.",
+    "What would a pathologist point out here?",
+    "Characterise the cells and their surroundings in this image.",
+    "Summarise the findings visible in this micrograph.",
+    "Tell me about the morphology shown here.",
+    "What does this image of a specimen reveal?",
+    "Put what you see in this pathology image into words.",
+    "How would you describe this tissue?",
+    "Provide a description that fits this image.",
+    "Please interpret this histology image.",
+    "Name the main observations in this image.",
+    "What is the content of this microscopic picture?",
+    "Write down what this image shows, as for a figure legend.",
+    "Comment on the structures in this field.",
+    "Report the relevant details of this pathology image.",
+    "Look at this tissue and say what is notable.",
+)
+"""Asked about images of tissue that have a caption and no question (the published set has as many)."""
+
 
 def caption_question(slide_id: str) -> str:
     """The caption question of a slide, the same in every process and on every machine."""
-    digest = hashlib.blake2b(slide_id.encode(), digest_size=8).digest()
-    return CAPTION_QUESTIONS[int.from_bytes(digest, "big") % len(CAPTION_QUESTIONS)]
+    return CAPTION_QUESTIONS[_number(slide_id.encode()) % len(CAPTION_QUESTIONS)]
+
+
+def patch_caption_request(sample_id: str, seed: int = 0) -> str:
+    """The caption request of an image, likewise; another seed draws others."""
+    return PATCH_CAPTION_REQUESTS[stable_number("request", str(seed), sample_id) % len(PATCH_CAPTION_REQUESTS)]
+
+
+def stable_number(*parts: str) -> int:
+    """A 64-bit number drawn from texts, the same in every process and on every machine (``hash`` is salted)."""
+    return _number("\0".join(parts).encode())
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
 def with_source_style(question: str, data_source: str) -> str:

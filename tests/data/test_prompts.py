@@ -10,22 +10,30 @@ import pytest
 
 from pathplugins.data.prompts import (
     CAPTION_QUESTIONS,
+    PATCH_CAPTION_REQUESTS,
+    PATCH_SYSTEM_PROMPT,
     PATHTEXT_STYLE,
     REPORT_REQUEST,
     SYSTEM_PROMPT,
     caption_question,
+    patch_caption_request,
+    stable_number,
     with_source_style,
 )
 
 
 def test_texts_are_whole() -> None:
     assert len(set(CAPTION_QUESTIONS)) == 30
-    for text in (*CAPTION_QUESTIONS, REPORT_REQUEST, SYSTEM_PROMPT, *PATHTEXT_STYLE):
+    assert len(set(PATCH_CAPTION_REQUESTS)) == 21
+    assert not any("slide" in text for text in (*PATCH_CAPTION_REQUESTS, PATCH_SYSTEM_PROMPT))
+    texts = (*CAPTION_QUESTIONS, *PATCH_CAPTION_REQUESTS, *PATHTEXT_STYLE)
+    for text in (*texts, REPORT_REQUEST, SYSTEM_PROMPT, PATCH_SYSTEM_PROMPT):
         assert text == text.strip()
         assert text[-1] in ".?"
         assert "<image>" not in text
         assert "  " not in text
     assert 100 <= len(SYSTEM_PROMPT.split()) <= 140
+    assert 80 <= len(PATCH_SYSTEM_PROMPT.split()) <= 140
 
 
 def test_w13_the_question_of_a_slide_is_the_same_in_every_process() -> None:
@@ -41,6 +49,16 @@ def test_w13_every_question_is_asked() -> None:
     asked = Counter(caption_question(f"slide-{number}") for number in range(3000))
     assert set(asked) == {*CAPTION_QUESTIONS}
     assert min(asked.values()) > 50  # 100 expected
+
+
+def test_a6_every_caption_request_is_drawn_by_seed_and_id() -> None:
+    names = [f"image-{number}" for number in range(2100)]
+    asked = Counter(patch_caption_request(name) for name in names)
+    assert set(asked) == {*PATCH_CAPTION_REQUESTS}
+    assert min(asked.values()) > 50  # 100 expected
+    assert sum(patch_caption_request(n, 1) == patch_caption_request(n, 2) for n in names) < 200  # 100 expected
+    assert stable_number("a", "b") == 18429100309458631331  # pinned: another number is another training set
+    assert stable_number("a", "b") != stable_number("ab")
 
 
 @pytest.mark.parametrize("source", ["PathText", "pathtext", " PATHTEXT "])

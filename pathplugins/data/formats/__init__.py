@@ -1,6 +1,28 @@
-"""Record formats: one file, one format, records out."""
+"""Record formats: one file, one format, records out. Modules with a leading underscore are what the formats share."""
 
 from pathplugins.core.registry import Registry
 
-FORMATS = Registry("record format", {"wsi_csv": "pathplugins.data.formats.wsi_csv:read_wsi_csv"})
-"""Reader of each format: path and options in, ``(records, bad samples)`` out."""
+_HERE = "pathplugins.data.formats"
+
+FORMATS = Registry(
+    "record format",
+    {
+        "drawn": f"{_HERE}.drawn:read_drawn",
+        "llava": f"{_HERE}.llava:read_llava",
+        "pallava_captions": f"{_HERE}.pallava_captions:read_pallava_captions",
+        "path_vqa": f"{_HERE}.path_vqa:read_path_vqa",
+        "pmc_oa": f"{_HERE}.pmc_oa:read_pmc_oa",
+        "pmc_vqa": f"{_HERE}.pmc_vqa:read_pmc_vqa",
+        "pubmedvision": f"{_HERE}.pubmedvision:read_pubmedvision",
+        "quilt_1m": f"{_HERE}.quilt_1m:read_quilt_1m",
+        "wsi_csv": f"{_HERE}.wsi_csv:read_wsi_csv",
+    },
+)
+"""Reader of each format: ``reader(path, *, media_dir=None, **options) -> (records, bad samples)``.
+
+``media_dir`` is where relative references are looked for first; then beside the file. ``wsi_csv`` looks whether its
+bags are there; the others leave that to ``check_images``.
+"""
+
+MADE_UP = ("drawn",)
+"""Formats that read no files: their path is a folder to draw into, which need not be there."""

@@ -7,17 +7,17 @@ and "1" stay what they are). A row number is the line a row starts on; the heade
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.choices import lettered, match_choice, parse_choices
+from pathplugins.data.choices import match_choice, parse_choices
+from pathplugins.data.formats._assembly import folders_for
+from pathplugins.data.formats._rows import BadRowError, Row, choice_texts, none_kept, same
+from pathplugins.data.formats._tables import read_table
 from pathplugins.data.prompts import REPORT_REQUEST, caption_question, with_source_style
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
 
@@ -26,25 +26,6 @@ Mode = Literal["report", "vqa"]
 _STANDARD = ("h5_path", "caption", "question", "answer", "slide_id", "dataset")
 _OPTIONAL = ("choices", "data_source", "split")
 _PATHTEXT = {"filepath": "h5_path", "title": "caption", "subset": "dataset"}
-
-
-class _Row(NamedTuple):
-    line: int
-    cells: dict[str, str]  # standard column -> stripped text
-
-
-class _BadRowError(Exception):
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Table:
-    columns: list[str]
-    """Of the file, as standard names."""
-    rows: list[_Row]
-    bad: list[BadSample]
 
 
 def read_wsi_csv(
@@ -68,83 +49,46 @@ def read_wsi_csv(
     path = Path(path)
     if mode not in ("report", "vqa"):
         raise PathPluginsError(f"mode is {mode!r}, expected 'report' or 'vqa'")
-    table = _read_table(path, mode)
-    rows = table.rows
-    if split is not None and "split" in table.columns:
+    rows, bad = _read_rows(path, mode)
+    all_rows, columns = rows, rows[0].cells if rows else {}
+    if split is not None and "split" in columns:
         rows = _only(rows, "split", split, path, 'set "split" of this dataset in dataset_info.json to one of them')
-    if data_source is not None:
-        if "data_source" not in table.columns:
+    if data_source is not None and columns:
+        if "data_source" not in columns:
             raise PathPluginsError(
-                f"{path} has no data_source column to keep {data_source!r} by, only {', '.join(table.columns)}; "
+                f"{path} has no data_source column to keep {data_source!r} by, only {', '.join(columns)}; "
                 "add the column or remove filter_by_data_source"
             )
         rows = _only(rows, "data_source", data_source, path, "set filter_by_data_source to one of them")
-    uses = Counter(row.cells["slide_id"] for row in table.rows)
-    locate = functools.cache(functools.partial(_locate, folders=_folders(path, media_dir)))
-    records, bad = [], list(table.bad)
+    uses = Counter(row.cells["slide_id"] for row in all_rows)
+    locate = functools.cache(functools.partial(_locate, folders=folders_for(path, media_dir)))
+    records = []
     for row in rows:
         try:
             records.append(_record(row, str(path), mode, locate, repeated=uses[row.cells["slide_id"]] > 1))
-        except _BadRowError as error:
-            bad.append(BadSample(source=str(path), row=row.line, reason=error.reason, detail=str(error)))
+        except BadRowError as error:
+            bad.append(BadSample(source=str(path), row=row.number, reason=error.reason, detail=str(error)))
     return records, sorted(bad, key=lambda sample: sample.row or 0)
 
 
-def _read_table(path: Path, mode: Mode) -> _Table:
-    text = _read_text(path)
-    first_line = next(iter(text.splitlines()), "")
-    if first_line.startswith("version https://git-lfs"):
-        raise PathPluginsError(f"{path} is a Git-LFS pointer, not the table itself; fetch it with `git lfs pull`")
-    if not first_line.strip():
-        raise PathPluginsError(f"{path} is empty; expected a header with the columns {', '.join(_STANDARD)}")
-    known = {*_STANDARD, *_OPTIONAL, *_PATHTEXT}
-    delimiter = max(",\t", key=lambda mark: len(known & {cell.strip(' "') for cell in first_line.split(mark)}))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    header: list[str] | None = None
+def _read_rows(path: Path, mode: Mode) -> tuple[list[Row], list[BadSample]]:
     rows, bad = [], []
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = [cell.strip() for cell in next(reader)]
-        except StopIteration:
-            break
-        except csv.Error as error:
-            detail = f"not readable as CSV: {error}; is a quotation mark left open or not doubled?"
-            if header is None:
-                raise PathPluginsError(f"{path}:{line} is {detail}") from error
-            bad.append(BadSample(source=str(path), row=line, reason="malformed row", detail=detail))
-            continue
-        if header is None:
-            header = _header(cells, path, mode)
-        elif any(cells) and len(cells) == len(header):
-            rows.append(_Row(line, _standard_cells(dict(zip(header, cells, strict=True)))))
-        elif any(cells):
-            detail = f"{len(cells)} fields, the header has {len(header)}; put text with separators in quotation marks"
-            bad.append(BadSample(source=str(path), row=line, reason="ragged row", detail=detail))
-    if not rows and not bad:
-        raise PathPluginsError(f"{path} has a header and no rows; expected one row per sample")
-    columns = list(_standard_cells(dict.fromkeys(header or [], "")))
-    return _Table(columns=columns, rows=rows, bad=bad)
+    for row in read_table(
+        path,
+        wanted="a slide table (.csv or .tsv)",
+        columns=(*_STANDARD, *_OPTIONAL, *_PATHTEXT),
+        check_header=functools.partial(_check_header, path=path, mode=mode),
+    ):
+        if isinstance(row, BadSample):
+            bad.append(row)
+        else:
+            rows.append(row._replace(cells=_standard_cells(row.cells)))
+    return rows, bad
 
 
-def _read_text(path: Path) -> str:
-    if not path.is_file():
-        raise PathPluginsError(f"{path}: no such file; expected a slide table (.csv or .tsv) there")
-    data = path.read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise PathPluginsError(f"{path}:{line} is not UTF-8 ({error.reason}); save the table as UTF-8") from error
-
-
-def _header(names: list[str], path: Path, mode: Mode) -> list[str]:
-    """The column names, once they are known to be usable."""
-    repeated = sorted(name for name, count in Counter(names).items() if name and count > 1)
-    if repeated:
-        raise PathPluginsError(f"{path} has more than one column {', '.join(repeated)}; remove or rename the others")
+def _check_header(names: list[str], *, path: Path, mode: Mode) -> None:
     if _is_pathtext(names):
-        return names
+        return
     wanted = ["h5_path", "slide_id"]
     if mode == "report" or not {"question", "answer"} & {*names}:
         wanted.append("caption")
@@ -156,7 +100,6 @@ def _header(names: list[str], path: Path, mode: Mode) -> list[str]:
             f"{path} lacks the columns {', '.join(missing)} for mode {mode!r}; it has {', '.join(names)}; expected "
             f"{', '.join(_STANDARD)} or {', '.join(_PATHTEXT)}, separated by commas or tabs"
         )
-    return names
 
 
 def _is_pathtext(names: list[str] | dict[str, str]) -> bool:
@@ -173,18 +116,11 @@ def _standard_cells(cells: dict[str, str]) -> dict[str, str]:
     return {**defaults, **renamed, "dataset": renamed.get("dataset") or "PathText"}
 
 
-def _only(rows: list[_Row], column: str, wanted: str, path: Path, advice: str) -> list[_Row]:
-    kept = [row for row in rows if row.cells[column].casefold() == wanted.strip().casefold()]
+def _only(rows: list[Row], column: str, wanted: str, path: Path, advice: str) -> list[Row]:
+    kept = [row for row in rows if same(row.cells[column], wanted)]
     if not kept:
-        found = Counter(row.cells[column] or "(empty)" for row in rows)
-        counts = ", ".join(f"{value} ({count})" for value, count in found.most_common(10)) or "no rows"
-        raise PathPluginsError(f"{path}: no row has {column} {wanted!r}; found {counts}; {advice}")
+        raise none_kept(path, column, wanted, Counter(row.cells[column] for row in rows), advice)
     return kept
-
-
-def _folders(path: Path, media_dir: str | Path | None) -> tuple[Path, ...]:
-    beside = path.absolute().parent
-    return (beside,) if media_dir is None else (Path(media_dir).absolute(), beside)
 
 
 def _locate(h5_path: str, *, folders: tuple[Path, ...]) -> tuple[str | None, list[str]]:
@@ -195,44 +131,42 @@ def _locate(h5_path: str, *, folders: tuple[Path, ...]) -> tuple[str | None, lis
 
 
 def _record(
-    row: _Row, source: str, mode: Mode, locate: Callable[[str], tuple[str | None, list[str]]], *, repeated: bool
+    row: Row, source: str, mode: Mode, locate: Callable[[str], tuple[str | None, list[str]]], *, repeated: bool
 ) -> Record:
     cells = row.cells
     for column in ("slide_id", "h5_path"):
         if not cells[column]:
-            raise _BadRowError(f"no {column}", f"{column} is empty; expected a value in every row")
+            raise BadRowError(f"no {column}", f"{column} is empty; expected a value in every row")
     question, answer = _report_texts(cells) if mode == "report" else _vqa_texts(cells)
     if IMAGE_PLACEHOLDER in question + answer:
-        raise _BadRowError("misplaced placeholder", f"the text contains {IMAGE_PLACEHOLDER}, which is added by itself")
+        raise BadRowError("misplaced placeholder", f"the text contains {IMAGE_PLACEHOLDER}, which is added by itself")
     image, places = locate(cells["h5_path"])
     if image is None:
-        raise _BadRowError("missing file", f"no bag at {' or '.join(dict.fromkeys(places))}; set media_dir or h5_path")
+        raise BadRowError("missing file", f"no bag at {' or '.join(dict.fromkeys(places))}; set media_dir or h5_path")
     return Record(
-        id=f"{cells['slide_id']}#{row.line}" if repeated or "#" in cells["slide_id"] else cells["slide_id"],
+        id=f"{cells['slide_id']}#{row.number}" if repeated or "#" in cells["slide_id"] else cells["slide_id"],
         conversations=(Turn("user", f"{IMAGE_PLACEHOLDER}\n{question}"), Turn("assistant", answer)),
         images=(image,),
         meta={name: cells[name] for name in ("slide_id", "dataset", "data_source", "split") if cells.get(name)},
         source=source,
-        row=row.line,
+        row=row.number,
     )
 
 
 def _report_texts(cells: dict[str, str]) -> tuple[str, str]:
     if not cells["caption"]:
-        raise _BadRowError("no caption", "caption is empty; expected the report to learn")
+        raise BadRowError("no caption", "caption is empty; expected the report to learn")
     return REPORT_REQUEST, cells["caption"]
 
 
 def _vqa_texts(cells: dict[str, str]) -> tuple[str, str]:
     question, answer, caption = (cells.get(name, "") for name in ("question", "answer", "caption"))
     if question and not answer:
-        raise _BadRowError("no answer", "a question without an answer; expected both or neither")
+        raise BadRowError("no answer", "a question without an answer; expected both or neither")
     if answer and not question:
-        raise _BadRowError("no question", "an answer without a question; expected both or neither")
+        raise BadRowError("no question", "an answer without a question; expected both or neither")
     if not question and not caption:
-        raise _BadRowError(
-            "no text", "question, answer and caption are empty; expected question and answer, or caption"
-        )
+        raise BadRowError("no text", "question, answer and caption are empty; expected question and answer, or caption")
     data_source = cells.get("data_source", "")
     if not question:
         return with_source_style(caption_question(cells["slide_id"]), data_source), caption
@@ -240,11 +174,10 @@ def _vqa_texts(cells: dict[str, str]) -> tuple[str, str]:
     try:
         choices = parse_choices(cells.get("choices", ""))
     except PathPluginsError as error:
-        raise _BadRowError("unreadable choices", str(error)) from error
+        raise BadRowError("unreadable choices", str(error)) from error
     if not choices:
         return question, answer
     index = match_choice(answer, choices)
     if index is None:
-        raise _BadRowError("answer not among choices", f"the answer {answer!r} is none of {choices}, or more than one")
-    lines = lettered(choices)
-    return "\n".join((f"{question}\n", "Choose one of these:", *lines)), lines[index]
+        raise BadRowError("answer not among choices", f"the answer {answer!r} is none of {choices}, or more than one")
+    return choice_texts(question, choices, index)

@@ -105,7 +105,7 @@ def test_w2_header_whitespace_and_blank_lines(folder: Path) -> None:
         ("h5_path;slide_id;caption\na;b;c\n", "separated by commas or tabs"),
         ("h5_path,slide_id,caption,h5_path\na,b,c,d\n", "more than one column h5_path"),
         ('h5_path,"slide_id\na,b\n', "table.csv:1 is not readable as CSV"),
-        (b"h5_path,caption,slide_id\na,b\xe9,c\n", "table.csv:2 is not UTF-8.*save the table as UTF-8"),
+        (b"h5_path,caption,slide_id\na,b\xe9,c\n", "table.csv:2 is not UTF-8.*save the file as UTF-8"),
     ],
 )
 def test_w2_unusable_tables(folder: Path, content: str | bytes, message: str) -> None:

@@ -1,0 +1,123 @@
+"""Rows: what a source file says about one sample, before it is known to be a record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.choices import lettered
+from pathplugins.data.records import BadSample, Record
+
+
+class Row(NamedTuple):
+    """One sample as it stands in a file."""
+
+    source: str
+    """The file."""
+    number: int
+    """The line it starts on (tables and JSON lines; a table's header is 1), or its position, from 1."""
+    cells: dict[str, Any]
+
+
+class BadRowError(Exception):
+    """A row that makes no record; becomes a ``BadSample``."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+def drafts(rows: Iterable[Row | BadSample], make: Callable[[Row], Record | None]) -> Iterator[Record | BadSample]:
+    """Make a record of every row; a row for which ``make`` gives None is not wanted, a ``BadRowError`` says why not."""
+    for row in rows:
+        if isinstance(row, BadSample):
+            yield row
+            continue
+        try:
+            record = make(row)
+        except BadRowError as error:
+            yield BadSample(source=row.source, row=row.number, reason=error.reason, detail=str(error))
+            continue
+        if record is not None:
+            yield record
+
+
+def read_lines(path: Path, *, wanted: str) -> Iterator[str]:
+    """The lines of a UTF-8 file, with their ends; a byte order mark is dropped.
+
+    Args:
+        path: The file.
+        wanted: What should be there, for messages, e.g. ``a slide table``.
+
+    Raises:
+        PathPluginsError: there is no such file, it is a Git-LFS pointer, or not UTF-8 (names the line).
+    """
+    if not path.is_file():
+        raise PathPluginsError(f"{path}: no such file; expected {wanted} there")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            for number, line in enumerate(stream):
+                if not number and line.startswith("version https://git-lfs"):
+                    raise PathPluginsError(
+                        f"{path} is a Git-LFS pointer, not {wanted} itself; fetch it with `git lfs pull`"
+                    )
+                yield line
+    except UnicodeDecodeError as error:
+        line_number = _first_undecodable_line(path)
+        raise PathPluginsError(f"{path}:{line_number} is not UTF-8 ({error.reason}); save the file as UTF-8") from error
+
+
+def text_of(cells: dict[str, Any], name: str) -> str:
+    """A cell as stripped text, ``""`` if absent or null; numbers become text, anything else is a ``BadRowError``."""
+    value = cells.get(name)
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BadRowError("not text", f"{name} is {shown(value)}, expected text")
+    return checked_text(str(value), name).strip()
+
+
+def checked_text(text: str, name: str) -> str:
+    r"""The text itself; half of a surrogate pair (JSON ``"\ud83d"``) can be neither tokenized nor written."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadRowError("unreadable text", f"{name} has half a character at position {error.start}") from error
+    return text
+
+
+def choice_texts(question: str, choices: list[str], answer: int) -> tuple[str, str]:
+    """User and assistant text of a multiple-choice question; ``answer`` is the index of the right choice."""
+    lines = lettered(choices)
+    return "\n".join((f"{question}\n", "Choose one of these:", *lines)), lines[answer]
+
+
+def same(text: str, wanted: str) -> bool:
+    """Whether a cell holds the value that was asked for, ignoring case."""
+    return text.strip().casefold() == wanted.strip().casefold()
+
+
+def none_kept(path: Path, column: str, wanted: str, found: Counter[str], advice: str) -> PathPluginsError:
+    """The error for a filter that keeps nothing: what was asked for and what is there."""
+    values = Counter({value or "(empty)": count for value, count in found.items()})
+    counts = ", ".join(f"{value} ({count})" for value, count in values.most_common(10)) or "no rows"
+    return PathPluginsError(f"{path}: no row has {column} {wanted!r}; found {counts}; {advice}")
+
+
+def shown(value: object) -> str:
+    """A value in a message, cut to what fits on a line."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _first_undecodable_line(path: Path) -> int:
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return number

@@ -1,0 +1,35 @@
+"""Caption files of PA-LLaVA: ``[{"image": ..., "caption": ...}]`` as JSON or JSON lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pathplugins.data.formats._assembly import assemble, folders_for
+from pathplugins.data.formats._captions import caption_draft
+from pathplugins.data.formats._json import read_samples
+from pathplugins.data.formats._rows import drafts
+from pathplugins.data.records import BadSample, Record
+
+
+def read_pallava_captions(
+    path: str | Path,
+    *,
+    media_dir: str | Path | None = None,
+    seed: int = 0,
+    ids: str | Path | None = None,
+    min_words: int = 0,
+) -> tuple[list[Record], list[BadSample]]:
+    """Read image captions, each as the answer to one of 21 requests: the published ``dataformat.py`` step, seeded.
+
+    Args:
+        path: A JSON list, JSON lines, or a folder of them.
+        media_dir: Where relative images are looked for first; then beside the file.
+        seed: Draws the request and the place of ``<image>``, before or after it.
+        ids: Index file of the samples to keep: one id a line, a JSON list or a table.
+        min_words: Shorter captions are left out; the authors dropped those below 20.
+
+    Source: features A5 to A7; the published code is unseeded, cuts ids at the first dot and skips images by itself.
+    """
+    path = Path(path)
+    found = drafts(read_samples(path), caption_draft(seed=seed))
+    return assemble(found, path=path, folders=folders_for(path, media_dir), ids=ids, min_words=min_words)

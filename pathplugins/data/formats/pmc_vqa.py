@@ -1,0 +1,81 @@
+"""PMC-VQA: a table of multiple-choice questions about figures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.choices import match_choice
+from pathplugins.data.formats._assembly import assemble, folders_for
+from pathplugins.data.formats._rows import BadRowError, Row, choice_texts, drafts, text_of
+from pathplugins.data.formats._tables import read_table, require_columns
+from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
+
+LETTERS = "ABCD"
+COLUMNS = ("Figure_path", "Question", *(f"Choice {letter}" for letter in LETTERS))
+ANSWERS = ("Answer_label", "Answer")
+
+
+def read_pmc_vqa(
+    path: str | Path, *, media_dir: str | Path | None = None, ids: str | Path | None = None
+) -> tuple[list[Record], list[BadSample]]:
+    """Read questions; the user text lists the choices as ``A) ...``, the answer is the right one of these lines.
+
+    Args:
+        path: ``train.csv``, ``train_2.csv``, ... Choices may carry their own ``A:``. The right one is named by
+            ``Answer_label`` (a letter) or, without that column, by ``Answer`` (a letter or the text).
+        media_dir: Where the figures were unpacked; then beside the table.
+        ids: Index file of the samples to keep: one id a line, a JSON list or a table.
+    """
+    path = Path(path)
+
+    def check_header(names: list[str]) -> None:
+        require_columns(path, COLUMNS)(names)
+        if not {*ANSWERS} & {*names}:
+            raise PathPluginsError(f"{path} has neither {' nor '.join(ANSWERS)}, only {', '.join(names)}; add one")
+
+    rows = read_table(path, wanted="a table of PMC-VQA", columns=(*COLUMNS, *ANSWERS), check_header=check_header)
+    return assemble(drafts(rows, _draft), path=path, folders=folders_for(path, media_dir), ids=ids)
+
+
+def _draft(row: Row) -> Record:
+    image, question = text_of(row.cells, "Figure_path"), text_of(row.cells, "Question")
+    if not image or not question:
+        raise BadRowError("no question", "Figure_path or Question is empty; expected both")
+    choices = [_without_letter(text_of(row.cells, f"Choice {letter}"), letter) for letter in LETTERS]
+    while choices and not choices[-1]:
+        choices.pop()
+    if len(choices) < 2 or not all(choices):
+        raise BadRowError("unreadable choices", f"choices are {choices}; expected two or more, none empty")
+    answer = _answer(row, choices)
+    user, assistant = choice_texts(question, choices, answer)
+    if IMAGE_PLACEHOLDER in user:
+        raise BadRowError("misplaced placeholder", f"the text contains {IMAGE_PLACEHOLDER}, which is added by itself")
+    return Record(
+        id=Path(image).stem,
+        conversations=(Turn("user", f"{IMAGE_PLACEHOLDER}\n{user}"), Turn("assistant", assistant)),
+        images=(image,),
+        meta={},
+        source=row.source,
+        row=row.number,
+    )
+
+
+def _answer(row: Row, choices: list[str]) -> int:
+    """Index of the right choice, by its label if there is one."""
+    label, text = text_of(row.cells, "Answer_label").upper(), text_of(row.cells, "Answer")
+    if not label:
+        index = match_choice(_without_letter(text, text[:1]) or text, choices)
+        if index is None:
+            raise BadRowError("answer not among choices", f"the answer {text!r} is none of {choices}, or several")
+        return index
+    index = LETTERS.find(label)
+    if len(label) != 1 or not 0 <= index < len(choices):
+        raise BadRowError("answer not among choices", f"Answer_label is {label!r}; expected a letter of {choices}")
+    return index
+
+
+def _without_letter(choice: str, letter: str) -> str:
+    """``" A: benign "`` to ``"benign"``, for the choice's own letter alone: ``"E. coli"`` stays."""
+    return re.sub(rf"^\s*{re.escape(letter)}\s*[:)]\s*", "", choice, count=1).strip() if letter else choice

@@ -1,0 +1,72 @@
+"""PMC-VQA (feature A3)."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.formats.pmc_vqa import read_pmc_vqa
+
+CHOICES = ["Choice A", "Choice B", "Choice C", "Choice D"]
+HEADER = ["Figure_path", "Question", "Answer", *CHOICES, "Answer_label"]
+TEXTS = [" A:E. coli ", "B: benign", "  C:  B cells", "D:none "]
+
+
+def write(tmp_path: Path, *rows: list[str], header: list[str] = HEADER) -> Path:
+    path = tmp_path / "train.csv"
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([header, *rows])
+    return path
+
+
+def test_a3_choices_lose_their_own_letters(tmp_path: Path) -> None:
+    path = write(tmp_path, ["PMC1_f.1.jpg", " Which? ", " benign", *TEXTS, "B "])
+    (record,), bad = read_pmc_vqa(path, media_dir=tmp_path / "figures")
+    assert not bad
+    assert record.id == "PMC1_f.1"
+    assert record.images == (str(tmp_path / "figures/PMC1_f.1.jpg"),)
+    assert record.conversations[0].text.split("\n") == [
+        *("<image>", "Which?", "", "Choose one of these:", "A) E. coli", "B) benign", "C) B cells", "D) none")
+    ]
+    assert record.conversations[1].text == "B) benign"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [("C", "C) B cells"), ("D:none", "D) none"), ("Benign", "B) benign"), ("E. coli", "A) E. coli")]
+)
+def test_a3_without_labels(tmp_path: Path, answer: str, said: str) -> None:
+    header = ["index", "Figure_path", "Question", *CHOICES, "Answer"]
+    path = write(tmp_path, ["0", "f.jpg", "Which?", *TEXTS, answer], header=header)
+    (record,), bad = read_pmc_vqa(path)
+    assert not bad
+    assert record.conversations[1].text == said
+
+
+def test_a3_bad_rows(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        ["", "Q", "x", *TEXTS, "A"],
+        ["f.jpg", "Q", "x", *TEXTS, "E"],
+        ["f.jpg", "Q", "lymphocytes", *TEXTS, ""],
+        ["f.jpg", "Q", "x", "A: yes", " ", "C: no", "", "A"],
+        ["f.jpg", "Q", "x", "A: yes", "B: no", "", " ", "C"],
+        ["f.jpg", "Q <image>", "x", *TEXTS, "A"],
+        ["f.jpg", "Q", "x", "A: yes", "B: no", "", " ", "B"],
+    )
+    records, bad = read_pmc_vqa(path)
+    assert [(record.row, record.conversations[1].text) for record in records] == [(8, "B) no")]
+    assert [(sample.row, sample.reason) for sample in bad] == [
+        (2, "no question"),
+        (3, "answer not among choices"),
+        (4, "answer not among choices"),
+        (5, "unreadable choices"),
+        (6, "answer not among choices"),
+        (7, "misplaced placeholder"),
+    ]
+    with pytest.raises(PathPluginsError, match="has neither Answer_label nor Answer"):
+        read_pmc_vqa(write(tmp_path, ["f.jpg", "Q", *TEXTS], header=["Figure_path", "Question", *CHOICES]))
+    with pytest.raises(PathPluginsError, match="lacks the columns Choice D"):
+        read_pmc_vqa(write(tmp_path, ["f.jpg"], header=["Figure_path", "Question", *CHOICES[:3]]))
