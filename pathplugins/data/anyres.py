@@ -1,20 +1,21 @@
 """Tiles: what a vision tower with a fixed input size sees of an image, by the any-resolution rule or as one square.
 
 Legend: T tiles, S side of a tile in pixels. Sizes are (w, h) in pixels, grids (columns, rows) in tiles, arrays
-``[h, w, 3]``.
+``[3, h, w]`` with values of 0 to 255.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
 
 Size = tuple[int, int]
-Resizer = Callable[[Image.Image], Callable[[Size], np.ndarray]]
-"""RGB image -> (size -> the image at that size, uint8 [h, w, 3])."""
+Resizer = Callable[[Image.Image, Sequence[Size]], list[np.ndarray]]
+"""RGB image, sizes -> the image at each size, [3, h, w] of whole numbers of any type."""
 
 GRIDS: tuple[Size, ...] = (
     *((1, 4), (2, 2), (4, 1)),
@@ -51,9 +52,14 @@ def number_of_tiles(size: Size, tile: int) -> int:
     return 1 + columns * rows
 
 
-def pillow_bicubic(image: Image.Image) -> Callable[[Size], np.ndarray]:
-    """The resizing of the published code."""
-    return lambda size: np.asarray(image.resize(size, Image.Resampling.BICUBIC))
+def pillow_bicubic(image: Image.Image, sizes: Sequence[Size]) -> list[np.ndarray]:
+    """The resizing of the published code: rows, then columns.
+
+    Two calls, because by itself Pillow 13 begins with the columns of tall images, which changes their pixels.
+    """
+    bicubic = Image.Resampling.BICUBIC
+    resized = [image.resize((w, image.height), bicubic).resize((w, h), bicubic) for w, h in sizes]
+    return [np.asarray(each).transpose(2, 0, 1) for each in resized]
 
 
 def tile_image(image: Image.Image, tile: int, *, resizer: Resizer = pillow_bicubic) -> np.ndarray:
@@ -63,32 +69,31 @@ def tile_image(image: Image.Image, tile: int, *, resizer: Resizer = pillow_bicub
     its grid (shape kept, the shorter fit rounded up), centred on black and cut row by row.
 
     Returns:
-        uint8 ``[T, S, S, 3]``, the thumbnail first.
+        float32 ``[T, 3, S, S]`` of whole numbers, the thumbnail first.
     """
     columns, rows = choose_grid(image.size, tile)
-    resize = resizer(image)
     w, h = fitted = _fit(image.size, (columns * tile, rows * tile))
-    x, y = (columns * tile - w) // 2, (rows * tile - h) // 2
-    canvas = np.zeros((rows * tile, columns * tile, 3), np.uint8)
-    canvas[y : y + h, x : x + w] = resize(fitted)
-    tiles = np.empty((1 + rows * columns, tile, tile, 3), np.uint8)
-    tiles[0] = resize((tile, tile))
-    cells = canvas.reshape(rows, tile, columns, tile, 3).swapaxes(1, 2)  # [rows, columns, S, S, 3]
-    tiles[1:].reshape(cells.shape)[...] = cells
+    left, top = (columns * tile - w) // 2, (rows * tile - h) // 2
+    tiles = np.zeros((1 + rows * columns, 3, tile, tile), np.float32)
+    tiles[0], pixels = resizer(image, [(tile, tile), fitted])
+    for target, (row, column) in zip(tiles[1:], itertools.product(range(rows), range(columns)), strict=True):
+        x, y = column * tile - left, row * tile - top  # the corner of the tile in the scaled image, maybe outside
+        part = pixels[:, max(y, 0) : max(y + tile, 0), max(x, 0) : max(x + tile, 0)]  # [3, part of S, part of S]
+        target[:, max(-y, 0) :, max(-x, 0) :][:, : part.shape[1], : part.shape[2]] = part
     return tiles
 
 
 def square_image(
     image: Image.Image, tile: int, background: tuple[int, int, int], *, resizer: Resizer = pillow_bicubic
 ) -> np.ndarray:
-    """An RGB image centred on a square of ``background``, then resized, as LLaVA 1.5 does: uint8 ``[1, S, S, 3]``."""
+    """An RGB image centred on a square of ``background``, then resized, as LLaVA 1.5 does: float32 ``[1, 3, S, S]``."""
     w, h = image.size
     if w != h:
         side = max(w, h)
         square = Image.new("RGB", (side, side), background)
         square.paste(image, ((side - w) // 2, (side - h) // 2))
         image = square
-    return resizer(image)((tile, tile))[None]
+    return np.array(resizer(image, [(tile, tile)]), np.float32)
 
 
 def _fit(size: Size, canvas: Size) -> Size:

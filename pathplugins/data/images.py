@@ -7,6 +7,7 @@ taken as stored, as the published data code does: EXIF orientation is not applie
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ PathLike = str | os.PathLike[str]
 T = TypeVar("T")
 
 _RETRY_WAITS_S = (0.1, 0.5)  # then give up: network file systems stumble for moments, broken files stay broken
-_BROKEN = (OSError, ValueError, SyntaxError, EOFError)  # what Pillow's decoders raise for damaged files
+_BROKEN = (OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, struct.error)  # of damaged files
 
 
 class BadImage(PathPluginsError):

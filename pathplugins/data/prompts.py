@@ -94,6 +94,9 @@ PATCH_CAPTION_REQUESTS = (
 )
 """Asked about images of tissue that have a caption and no question (the published set has as many)."""
 
+CLASS_QUESTION = "Which of these does this image show: {labels}? Answer with one of them."
+"""Asked where images are sorted into classes."""
+
 
 def caption_question(slide_id: str) -> str:
     """The caption question of a slide, the same in every process and on every machine."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -28,6 +29,19 @@ TOWER = {
     "mlp_ratio": 2.0,
     "segment_lengths": [8, 20],
     "dilated_ratios": [1, 2],
+}
+PALLAVA = {
+    "vision_model_name": "plip",
+    "vision_config": {
+        "hidden_size": 24,
+        "intermediate_size": 40,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "image_size": 20,
+        "patch_size": 4,
+    },
+    "mm_projector_type": "scale_invariant",
+    "projector_config": {"num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 17, "dropout": 0.0},
 }
 TEXTS = ["What is the dominant tissue? The slide shows invasive carcinoma."] * 3
 BUDGET, PATCHES = 6, 20
@@ -173,6 +187,22 @@ def write_h5(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return folder / f"{name}.h5"
 
     return write
+
+
+@pytest.fixture(scope="session")
+def pallava() -> dict[str, Any]:
+    """For `make_spec` and `make_vlm`: tiles of 20 px, 25 tokens each, merged to 25 per image."""
+    return PALLAVA
+
+
+@pytest.fixture(scope="session")
+def picture() -> Callable[..., Image.Image]:
+    """Noise of a size; 37 x 44 px are 7 tiles of 20 with the thumbnail, 130 x 21 are 8, 61 x 39 are 9."""
+
+    def draw(w: int, h: int, seed: int = 0) -> Image.Image:
+        return Image.fromarray(np.random.default_rng([w, h, seed]).integers(0, 256, (h, w, 3), dtype=np.uint8))
+
+    return draw
 
 
 def gradients(model: nn.Module) -> dict[str, Tensor]:

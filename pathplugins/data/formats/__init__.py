@@ -7,6 +7,7 @@ _HERE = "pathplugins.data.formats"
 FORMATS = Registry(
     "record format",
     {
+        "class_folders": f"{_HERE}.class_folders:read_class_folders",
         "drawn": f"{_HERE}.drawn:read_drawn",
         "llava": f"{_HERE}.llava:read_llava",
         "pallava_captions": f"{_HERE}.pallava_captions:read_pallava_captions",

@@ -1,4 +1,4 @@
-"""PathVQA: questions about figures, as the original pickles or as the Parquet files of the Hugging Face hub."""
+"""PathVQA: questions about figures, as original pickles, Parquet files of the hub or PA-LLaVA's evaluation JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.formats._assembly import assemble, folders_for
+from pathplugins.data.formats._json import SUFFIXES, read_samples
 from pathplugins.data.formats._parquet import image_to_file, read_parquet
 from pathplugins.data.formats._pickles import read_plain_pickle
 from pathplugins.data.formats._rows import BadRowError, Row, drafts, shown, text_of
@@ -30,7 +31,8 @@ def read_path_vqa(
     """Read questions and answers as they are.
 
     Args:
-        path: A pickle such as ``train_qa.pkl``, a Parquet file, or a folder with such files anywhere in it.
+        path: A pickle such as ``train_qa.pkl``, a Parquet file, or a folder with such files anywhere in it. Or the
+            JSON that PA-LLaVA evaluates with: ``{id: {"question", "image", "answer", ...}}``, or a list of the same.
         media_dir: Where the images are: there, in ``{split}`` or in ``images/{split}``; then beside the file and
             in the two folders above it, which is how the original archive has them.
         split: Files of a folder that are kept, by the start of their names; None keeps all.
@@ -42,7 +44,9 @@ def read_path_vqa(
     folders = folders_for(path, media_dir)
     found: list[Record | BadSample] = []
     for file in _files(path, split):
-        if file.suffix != ".parquet":
+        if file.suffix in SUFFIXES:
+            found += drafts(read_samples(file), _draft)
+        elif file.suffix != ".parquet":
             found += drafts(_pickle_rows(file), _draft)
         elif extract_images:
             found += drafts(read_parquet(file, COLUMNS), _extracting(folders[0], _split_of(file)))
@@ -103,7 +107,7 @@ def _draft(row: Row) -> Record:
         raise BadRowError("misplaced placeholder", f"the text contains {IMAGE_PLACEHOLDER}, which is added by itself")
     known = image.lower().endswith(_SUFFIXES)
     return Record(
-        id=Path(image).stem if known else image,
+        id=text_of(row.cells, "id") or (Path(image).stem if known else image),
         conversations=(Turn("user", f"{IMAGE_PLACEHOLDER}\n{question}"), Turn("assistant", answer)),
         images=(image if known else f"{image}.jpg",),
         meta={},

@@ -26,11 +26,12 @@ from pathplugins.models.checkpoints.language_model import (
     place_tokenizer,
     read_text_config,
 )
-from pathplugins.models.checkpoints.projector import PREFIX, load_projector
+from pathplugins.models.checkpoints.projector import PREFIX, load_projector, projector_options
 from pathplugins.models.checkpoints.spec import ComposeSpec, resolve_connector
 from pathplugins.models.checkpoints.tensor_files import INDEX
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
+from pathplugins.models.custom_llava.image_processing import TiledImageProcessor
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
 from pathplugins.models.towers import TOWER_WEIGHTS, TOWERS
 
@@ -66,46 +67,77 @@ def _write(spec: ComposeSpec, out: Path, *, copy: bool) -> None:
     llm = Path(spec.llm)
     text_config = read_text_config(llm)
     dtype = dtype_of(text_config)
+    tower_config, tower_state = _tower(spec)
+    tower = _on_meta(tower_config)
+    connector_config, connector = _connector(spec, tower.hidden_size, text_config.hidden_size)
+    if getattr(connector, "across_tiles", False) and tower.reads == "bags":
+        raise PathPluginsError(
+            f"mm_projector_type {spec.mm_projector_type} looks across the tiles of an image, and "
+            f"{spec.vision_model_name} reads feature bags; choose another connector"
+        )
     weights = place_language_model(llm, text_config, out, copy=copy)
     image_token, image_token_id = place_tokenizer(llm, out)
-
-    tower_config, tower_state = _tower(spec)
     config = CustomLlavaConfig(
         text_config=text_config,
         vision_config=tower_config,
-        projector_config={
-            "type": spec.mm_projector_type,
-            **resolve_connector(spec.mm_projector_type, spec.projector_config),
-        },
-        vision_feature_select_mode=spec.vision_feature_select_mode,
+        projector_config=connector_config,
+        vision_feature_select_mode=_selector(spec, tower),
         image_seq_length=spec.image_seq_length,
         image_token_id=image_token_id,
         use_prefix_lm_mask=spec.use_prefix_lm_mask,
         torch_dtype=dtype,
         architectures=["CustomLlavaForConditionalGeneration"],
     )
-    connector = _connector(spec, config)
     weights["vision_tower.safetensors"] = _save(tower_state, out / "vision_tower.safetensors", "vision_tower.", dtype)
     weights["projector.safetensors"] = _save(connector.state_dict(), out / "projector.safetensors", PREFIX, dtype)
     total = sum(p.stat().st_size for p in out.glob("*.safetensors"))
     weight_map = {key: name for name, keys in weights.items() for key in keys}
     write_json(out / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
-
-    processor = CustomLlavaImageProcessor(
-        feature_dim=tower_config["in_chans"],
-        patches_per_wsi=spec.patches_per_wsi,
-        vision_feature_select_mode=spec.vision_feature_select_mode,
-        image_seq_length=spec.image_seq_length,
-        coords_mpp=spec.coords_mpp,
-        compat_coords_yx=spec.compat_coords_yx,
-        seed=spec.seed,
-    )
-    write_json(out / "preprocessor_config.json", processor.to_dict())
+    write_json(out / "preprocessor_config.json", _image_processor(spec, tower, tower_config, connector).to_dict())
     # No "processor_class": AutoProcessor then goes by the configuration, which registers the processor.
     write_json(out / "processor_config.json", {"image_token": image_token})
     if (llm / "generation_config.json").is_file():
         shutil.copyfile(llm / "generation_config.json", out / "generation_config.json")
     config.save_pretrained(out)
+
+
+def _on_meta(tower_config: dict[str, Any]) -> nn.Module:
+    """The tower without weights, to be asked what it reads and gives."""
+    options = dict(tower_config)
+    with torch.device("meta"):
+        return TOWERS.get(options.pop("model_type"))(options)
+
+
+def _selector(spec: ComposeSpec, tower: nn.Module) -> str:
+    name = spec.vision_feature_select_mode
+    if tower.reads == "images" and name not in (None, "none"):
+        raise PathPluginsError(
+            f"vision_feature_select_mode {name} is for feature bags; {spec.vision_model_name} "
+            "reads images: set it to none"
+        )
+    return name or ("none" if tower.reads == "images" else "random_sample")
+
+
+def _image_processor(
+    spec: ComposeSpec, tower: nn.Module, tower_config: dict[str, Any], connector: nn.Module
+) -> CustomLlavaImageProcessor | TiledImageProcessor:
+    if tower.reads == "images":
+        return TiledImageProcessor(
+            tile_size=tower.tile_size,
+            tokens_per_tile=tower.tokens_per_tile,
+            merged_tiles=getattr(connector, "across_tiles", False),
+            image_aspect_ratio=spec.image_aspect_ratio,
+            fast_resize=spec.fast_resize,
+        )
+    return CustomLlavaImageProcessor(
+        feature_dim=tower_config["in_chans"],
+        patches_per_wsi=spec.patches_per_wsi,
+        vision_feature_select_mode=_selector(spec, tower),
+        image_seq_length=spec.image_seq_length,
+        coords_mpp=spec.coords_mpp,
+        compat_coords_yx=spec.compat_coords_yx,
+        seed=spec.seed,
+    )
 
 
 def _tower(spec: ComposeSpec) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -125,15 +157,24 @@ def _tower(spec: ComposeSpec) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return {"model_type": name, **vars(tower.config)}, tower.state_dict()
 
 
-def _connector(spec: ComposeSpec, config: CustomLlavaConfig) -> nn.Module:
-    widths = config.vision_config["embed_dim"], config.text_config.hidden_size
+def _connector(spec: ComposeSpec, vision_width: int, llm_width: int) -> tuple[dict[str, Any], nn.Module]:
+    """Configuration and module; trained weights say what they can of their own shape."""
+    kind, told = spec.mm_projector_type, {}
+    if spec.projector_path is not None:
+        told = projector_options(Path(spec.projector_path))
+    if told and not getattr(CONNECTORS.get(kind), "across_tiles", False):
+        raise PathPluginsError(
+            f"projector_path: {spec.projector_path} holds a scale_invariant connector; mm_projector_type is {kind}, "
+            "set it to scale_invariant"
+        )
+    options = resolve_connector(kind, {**told, **spec.projector_config})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        connector = CONNECTORS.get(spec.mm_projector_type)(*widths, **spec.projector_config)
+        connector = CONNECTORS.get(kind)(vision_width, llm_width, **options)
         _initialise(connector)
     if spec.projector_path is not None:
         load_projector(connector, Path(spec.projector_path), keep_scale=spec.keep_gamma)
-    return connector
+    return {"type": kind, **options}, connector
 
 
 def _initialise(part: nn.Module) -> None:

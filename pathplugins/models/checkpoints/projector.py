@@ -1,8 +1,9 @@
-"""Connector files: ``mm_projector.bin`` of WSI-LLaVA and LLaVA, safetensors, or a training output directory."""
+"""Connector files: ``mm_projector.bin`` of WSI-LLaVA and LLaVA, XTuner's ``.pth``, or a training output directory."""
 
 from __future__ import annotations
 
 import logging
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
+from pathplugins.models.checkpoints import pallava_names
 from pathplugins.models.checkpoints.tensor_files import INDEX, few, mismatch, read_tensors, tensor_names, weight_files
+from pathplugins.models.checkpoints.training_file import lazy_tensors
 from pathplugins.models.connectors.mlp import GammaMLPConnector, logit_of
 
 logger = logging.getLogger(__name__)
@@ -22,9 +25,12 @@ SETTINGS = "mm_projector.json"
 ADAPTER = "adapter_model.safetensors"
 PREFIX = "multi_modal_projector."
 """Of the connector's weights in a checkpoint of the whole model."""
+_ONE_FILE = ("pytorch_model.bin", "mp_rank_00_model_states.pt")
+"""Whose directory holds them: ``projector/`` of ``xtuner convert pth_to_hf``, ``iter_N.pth/`` of DeepSpeed."""
 SCALE = "scale_logit"
 
-_LLAVA_PREFIX = "mm_projector."
+_PREFIXES = (PREFIX, "mm_projector.", pallava_names.PREFIX)
+"""What stands before a connector's names: ours, LLaVA's, XTuner's (PA-LLaVA's among them)."""
 _PUBLISHED = {"gamma_logit": SCALE, "0": "linear_1", "2": "linear_2"}
 """First part of a published name -> ours: WSI-LLaVA's logit, the places in LLaVA's ``nn.Sequential``."""
 
@@ -36,7 +42,8 @@ def load_projector(connector: nn.Module, path: Path, *, keep_scale: bool = False
 
     Args:
         connector: one of `pathplugins.models.connectors.CONNECTORS`.
-        path: a file, or a directory with ``mm_projector.bin``, a checkpoint of the whole model or a PEFT adapter.
+        path: a file, or a directory with ``mm_projector.bin``, a checkpoint of the whole model or a PEFT adapter, or
+            one that XTuner wrote.
         keep_scale: for `gamma_mlp`: when the bounds differ from those the file was trained with, solve the logit for
             the trained scale. Without it the logit is kept, the scale changes, and a warning gives both.
     """
@@ -66,15 +73,24 @@ def read_projector(path: Path) -> tuple[dict[str, Tensor], Bounds | None]:
     """Weights by our names, and the bounds of the scale where they are recorded."""
     tensors: dict[str, Tensor] = {}
     for file in _files(path):
-        # A checkpoint of the whole model is gigabytes: only the connector is read from it.
-        names = tensor_names(file) if file.suffix == ".safetensors" else []
-        tensors.update(read_tensors(file, containing=_marker(names)))
+        tensors.update(_connector_of(file))
     state = from_published(tensors)
     lora = [name for name in state if ".lora_" in name]
     if lora or not state:
         found = f"LoRA on the connector ({few(lora)}); merge it first" if lora else few(tensors) or "none"
         raise CheckpointError(f"{path}: wanted the weights of a connector, found {found}; give the output of stage 2")
     return state, _bounds(path if path.is_dir() else path.parent)
+
+
+def projector_options(path: Path) -> dict[str, Any]:
+    """Options of the connector that ``path`` was trained with, where it cannot be built without them.
+
+    Of a `scale_invariant` connector: what is written beside the weights, and what their names and shapes tell, which
+    counts for more. Nothing for the others, whose shape is that of the models around them.
+    """
+    told = pallava_names.published_options(read_projector(path)[0])
+    recorded = _recorded(path if path.is_dir() else path.parent) if told else {}
+    return {**{name: value for name, value in recorded.items() if name != "type"}, **told}
 
 
 def save_projector(state: dict[str, Tensor], folder: Path, config: dict[str, Any]) -> Path:
@@ -95,8 +111,8 @@ def save_projector(state: dict[str, Tensor], folder: Path, config: dict[str, Any
 def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Connector weights by our names; what is marked as belonging to another part of the model is left out.
 
-    LLaVA's own file says ``model.mm_projector.{0,2}.*``; WSI-LLaVA's has bare names with ``gamma_logit``; PEFT puts its
-    own words before and behind the module's name.
+    LLaVA's own file says ``model.mm_projector.{0,2}.*``; WSI-LLaVA's has bare names with ``gamma_logit``; XTuner's says
+    ``projector.model.``, and ``model.`` in a directory of its own; PEFT puts its words before and behind our name.
     """
     marker = _marker(state)
     renamed = {}
@@ -105,7 +121,11 @@ def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
             continue
         if marker:
             key = key.split(marker, 1)[1].removeprefix("modules_to_save.").removeprefix("default.")
+        elif key.startswith("model."):
+            key = key.removeprefix("model.")
         if key.startswith("original_module."):  # what PEFT keeps of the time before training
+            continue
+        if (key := pallava_names.to_ours(key)) is None:
             continue
         head, dot, rest = key.partition(".")
         head = _PUBLISHED.get(head, head)
@@ -118,11 +138,24 @@ def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def _marker(names: Iterable[str]) -> str:
     """What the names of the connector hold in a file of more than the connector."""
     names = list(names)
-    return next((prefix for prefix in (PREFIX, _LLAVA_PREFIX) if any(prefix in name for name in names)), "")
+    return next((prefix for prefix in _PREFIXES if any(prefix in name for name in names)), "")
+
+
+def _connector_of(file: Path) -> dict[str, Tensor]:
+    """The tensors of one file; a checkpoint of the whole model is gigabytes, so only its connector is read."""
+    if file.suffix == ".safetensors":
+        return read_tensors(file, containing=_marker(tensor_names(file)))
+    if not zipfile.is_zipfile(file):
+        return read_tensors(file)
+    lazy = lazy_tensors(file)
+    marker = _marker(lazy)
+    return {name: read() for name, read in lazy.items() if marker in name}
 
 
 def to_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The names of the published WSI-LLaVA file, where only the logit is called otherwise."""
+    """The names of the published files: PA-LLaVA's connector, else WSI-LLaVA's, which calls the logit otherwise."""
+    if pallava_names.is_pallava(state):
+        return {pallava_names.to_published(key): value for key, value in state.items()}
     return {"gamma_logit" if key == SCALE else key: value for key, value in state.items()}
 
 
@@ -154,19 +187,27 @@ def _files(path: Path) -> list[Path]:
     for name in (FILE, ADAPTER):
         if (path / name).is_file():
             return [path / name]
-    if not (path / INDEX).is_file() and not (path / "model.safetensors").is_file():
-        raise CheckpointError(
-            f"{path} holds neither {FILE} nor {ADAPTER} nor the .safetensors of a whole model; give the output "
-            "directory of stage 2 or one of its checkpoints"
-        )
-    return weight_files(path)
+    if (path / INDEX).is_file() or (path / "model.safetensors").is_file():
+        return weight_files(path)
+    for name in _ONE_FILE:
+        if (path / name).is_file():
+            return [path / name]
+    raise CheckpointError(
+        f"{path} holds neither {FILE} nor {ADAPTER} nor the .safetensors of a whole model nor {' nor '.join(_ONE_FILE)}"
+        "; give the output directory of stage 2 or one of its checkpoints"
+    )
 
 
-def _bounds(folder: Path) -> Bounds | None:
+def _recorded(folder: Path) -> dict[str, Any]:
+    """``projector_config`` of the model a folder's weights belong to, empty where nothing says."""
     for name in (SETTINGS, "config.json"):
         if (folder / name).is_file():
             config = read_json(folder / name)
-            config = config if name == SETTINGS else config.get("projector_config", {})
-            if "scale_min" in config and "scale_max" in config:
-                return config["scale_min"], config["scale_max"]
-    return None
+            if config := config if name == SETTINGS else config.get("projector_config"):
+                return config
+    return {}
+
+
+def _bounds(folder: Path) -> Bounds | None:
+    config = _recorded(folder)
+    return (config["scale_min"], config["scale_max"]) if {"scale_min", "scale_max"} <= config.keys() else None

@@ -26,9 +26,9 @@ class ComposeSpec:
     llm: str
     """Directory of a causal LM in safetensors, whose weights are named ``model.*`` and ``lm_head.*``."""
     vision_tower: str | None = None
-    """Weights of the tower (``slide_encoder.pth``, safetensors)."""
+    """Weights of the tower: ``slide_encoder.pth``, safetensors, or the directory of a CLIP or PLIP model."""
     vision_model_name: str = "gigapath"
-    """Which tower the weights are for."""
+    """Which tower the weights are for: a slide encoder reads feature bags, CLIP and PLIP read images."""
     vision_config: dict[str, Any] = field(default_factory=dict)
     """Options of the tower; with ``random_vision_seed`` its size, with weights only what they do not say."""
     random_vision_seed: int | None = None
@@ -38,11 +38,11 @@ class ComposeSpec:
     projector_config: dict[str, Any] = field(default_factory=dict)
     """Options of the connector."""
     projector_path: str | None = None
-    """Trained connector: ``mm_projector.bin``, safetensors, or the output directory of stage 2."""
+    """Trained connector: ``mm_projector.bin``, safetensors, XTuner's ``.pth``, or the output directory of stage 2."""
     keep_gamma: bool = False
     """Keep the trained scale when the bounds differ from those it was trained with, instead of the trained logit."""
-    vision_feature_select_mode: str = "random_sample"
-    """Name of the token selector."""
+    vision_feature_select_mode: str | None = None
+    """Name of the token selector; ``random_sample`` for bags and ``none`` for images when None."""
     image_seq_length: int = 1536
     """Token budget of the selector, CLS not counted."""
     patches_per_wsi: int | None = 2048
@@ -53,6 +53,10 @@ class ComposeSpec:
     """Microns per pixel of the coordinates of bags that do not say."""
     compat_coords_yx: bool = False
     """Give the tower (y, x), as published."""
+    image_aspect_ratio: str = "anyres"
+    """How an image becomes tiles: ``anyres`` (PA-LLaVA) or ``pad`` (one tile, LLaVA-1.5)."""
+    fast_resize: bool = False
+    """Resize images as tensors: several times faster, pixels differ a little from the published ones."""
     seed: int = 42
     """Of a fresh connector, of the rows drawn and of the random selector."""
 
@@ -94,11 +98,13 @@ _AT_LEAST = {"image_seq_length": (0, " (the slide token alone)"), "patches_per_w
 def check_options(options: Mapping[str, Any]) -> None:
     """Refuse names nobody knows and numbers out of range, among whichever options are given."""
     for key, (registry, kind) in _NAMED.items():
-        if key in options and options[key] not in registry:
+        if options.get(key) is not None and options[key] not in registry:
             raise PathPluginsError(f"{key}: {unknown(kind, str(options[key]), registry)}")
     for key, (least, meaning) in _AT_LEAST.items():
         if options.get(key) is not None and options[key] < least:
             raise PathPluginsError(f"{key} must be at least {least}{meaning}, got {options[key]}")
+    if options.get("image_aspect_ratio", "pad") not in ("anyres", "pad"):
+        raise PathPluginsError(f"image_aspect_ratio must be anyres or pad, got {options['image_aspect_ratio']!r}")
     if options.get("coords_mpp") is not None and not 0 < options["coords_mpp"] < float("inf"):
         raise PathPluginsError(f"coords_mpp must be microns per pixel such as 0.5, got {options['coords_mpp']}")
 
@@ -111,9 +117,10 @@ def resolve_connector(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if wrong:
         raise PathPluginsError(f"mm_projector_type {kind} has no option {wrong}; it has: {', '.join(takes) or 'none'}")
     resolved = {**takes, **options}
+    width = resolved.get("num_attention_heads", 1)  # any the heads divide: the tower's is not known here
     try:
         with torch.device("meta"):
-            getattr(part(1, 1, **resolved), "reset_parameters", lambda: None)()
+            getattr(part(width, 1, **resolved), "reset_parameters", lambda: None)()
     except (TypeError, ValueError) as error:
         raise PathPluginsError(f"mm_projector_type {kind} with {dict(options)}: {error}") from error
     return resolved

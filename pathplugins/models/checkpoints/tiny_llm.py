@@ -10,6 +10,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+import pathplugins
+from pathplugins.data import prompts
+from pathplugins.models.checkpoints.cache import cached
+
 SPECIAL = (
     "<|begin_of_text|>",
     "<|end_of_text|>",
@@ -19,6 +23,24 @@ SPECIAL = (
     "<|eom_id|>",
     "<|reserved_special_token_0|>",
 )
+
+
+TINY = "tiny-untrained-llama"
+"""As a language model's name: `tiny_llm`. For smoke runs and demos, never the fallback for a missing model."""
+
+
+def tiny_llm() -> Path:
+    """An untrained language model of two layers in the cache, its vocabulary fitted to our prompts."""
+    from pathplugins.data.formats import drawn
+
+    texts = [prompts.SYSTEM_PROMPT, prompts.PATCH_SYSTEM_PROMPT, prompts.REPORT_REQUEST, drawn.QUESTION]
+    texts += [*prompts.PATCH_CAPTION_REQUESTS, *map(drawn.caption, drawn.KINDS)]
+
+    def fill(out: Path) -> None:
+        out.rmdir()
+        build_tiny_llm(out, texts * 4, vocabulary=768, tied=False)
+
+    return cached(f"{TINY}-v{pathplugins.__version__}", fill)
 
 
 def build_tiny_llm(

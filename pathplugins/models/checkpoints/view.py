@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.models.checkpoints.cache import cached
 from pathplugins.models.checkpoints.projector import PREFIX, SCALE, warn_of_changed_scale
 from pathplugins.models.checkpoints.spec import check_options, digest, resolve_connector, stamp
-from pathplugins.models.checkpoints.tensor_files import INDEX, read_tensors, weight_files
+from pathplugins.models.checkpoints.tensor_files import INDEX, mismatch, read_tensors, weight_files
+from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file
 
 REWRITTEN = ("config.json", "preprocessor_config.json")
@@ -30,6 +34,8 @@ def derived(source: Path, *, config: dict[str, Any], processor: dict[str, Any]) 
     if absent:
         raise CheckpointError(f"{source} holds no {' and no '.join(absent)}; give a composed or trained directory")
     before = [read_json(source / name) for name in REWRITTEN]
+    if foreign := sorted(processor.keys() - before[1].keys()):
+        raise PathPluginsError(f"{', '.join(foreign)}: not for the images {source} reads; remove the keys")
     after = [_merged(settings, changes) for settings, changes in zip(before, (config, processor), strict=True)]
     if after == before:
         return source
@@ -58,9 +64,21 @@ def _check_projector(source: Path, files: list[Path], before: dict[str, Any], af
     resolve_connector(after["type"], {key: value for key, value in after.items() if key not in ("type", "scale_init")})
     if before.get("scale_init") != after.get("scale_init"):
         raise PathPluginsError(f"gamma_init: the gamma of {source} is trained already; remove the key")
+    if report := mismatch(_weights(before), _weights(after)):
+        raise PathPluginsError(
+            f"projector_config: the connector of {source} has other weights than these options ask for: {report}; "
+            "remove them, or set model_name_or_path: custom_llava to compose anew"
+        )
     if "scale_min" not in before:
         return
     trained, now = ((options["scale_min"], options["scale_max"]) for options in (before, after))
     for file in files if trained != now else []:
         for logit in read_tensors(file, containing=PREFIX + SCALE).values():
             warn_of_changed_scale(source, logit.item(), trained, now)
+
+
+def _weights(options: dict[str, Any]) -> dict[str, Tensor]:
+    """Weights of a connector, of which only names and shapes are there, between widths of no meaning."""
+    settings = {key: value for key, value in options.items() if key not in ("type", "scale_init")}
+    with torch.device("meta"):
+        return CONNECTORS.get(options["type"])(options.get("num_attention_heads", 1), 1, **settings).state_dict()

@@ -8,6 +8,12 @@ CONNECTORS = Registry(
         "linear": "pathplugins.models.connectors.mlp:LinearConnector",
         "mlp2x_gelu": "pathplugins.models.connectors.mlp:MLPConnector",
         "gamma_mlp": "pathplugins.models.connectors.mlp:GammaMLPConnector",
+        "scale_invariant": "pathplugins.models.connectors.scale_invariant:ScaleInvariantConnector",
+        "qformer_mlp": "pathplugins.models.connectors.scale_invariant:ScaleInvariantConnector",
     },
 )
-"""Name -> class built as ``cls(in_features, out_features, **options)``."""
+"""Name -> class built as ``cls(in_features, out_features, **options)``.
+
+Called with tokens ``[..., C]``, or, by one whose class says ``across_tiles = True``, with the tokens of all tiles and
+the tiles of each image.
+"""

@@ -42,6 +42,8 @@ class CustomLlavaConfig(PretrainedConfig):
             text_config = {"model_type": "llama"}
         if isinstance(text_config, dict):
             options = dict(text_config)
+            # Transformers 4.48 saves that it has chosen a kernel, but not which: it would fall back to the slow one.
+            options.pop("_attn_implementation_autoset", None)
             text_config = AutoConfig.for_model(options.pop("model_type"), **options)
         self.text_config = text_config
         self.vision_config = dict(vision_config or {})

@@ -1,7 +1,7 @@
 """Model `custom_llava`: image features spliced into the embeddings of a causal language model.
 
-Axes: B samples, T text positions, I images in the batch, N patches of one bag, D patch feature width, C tower width,
-H width of the language model. Bags are ragged and packed along the first dimension with their counts.
+Axes: B samples, T text positions (or tiles of all images, where pixels are meant), I images in the batch, N patches of
+one bag or tokens of one tile, D patch feature width, C tower width, H width of the language model, S tile side.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
 from pathplugins.models.custom_llava.placeholders import owned_images, splice
 from pathplugins.models.custom_llava.prefix_lm import prefix_lm_mask
+from pathplugins.models.custom_llava.vision_inputs import VISION_INPUTS, take_images
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.selectors.base import Bags
 from pathplugins.models.towers import TOWERS
-
-VISION_INPUTS = ("patch_features", "patch_coords", "patch_counts", "patch_seeds")
 
 
 class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
@@ -60,6 +59,8 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.multi_modal_projector = CONNECTORS.get(projector.pop("type"))(
             self.vision_tower.hidden_size, config.text_config.hidden_size, **projector
         )
+        self._reads_images = self.vision_tower.reads == "images"
+        self._merges_tiles = getattr(self.multi_modal_projector, "across_tiles", False)
         whole = [type(part).__name__ for part in (self.vision_tower, self.multi_modal_projector)]
         self._no_split_modules = [*(causal._no_split_modules or []), *whole]
         self.ablate_vision = False
@@ -101,26 +102,53 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         super()._set_gradient_checkpointing(enable, _checkpoint_frozen_layers_too(gradient_checkpointing_func))
 
     def get_image_features(
-        self, patch_features: Tensor, patch_coords: Tensor, patch_counts: Tensor, patch_seeds: Tensor | None = None
+        self,
+        patch_features: Tensor | None = None,
+        patch_coords: Tensor | None = None,
+        patch_counts: Tensor | None = None,
+        patch_seeds: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        tile_counts: Tensor | None = None,
     ) -> tuple[Tensor, list[int]]:
-        """Vision tokens in the language model's space.
+        """Vision tokens in the language model's space, of bags or of images, whichever the tower reads.
 
         Args:
             patch_features: [sum N, D] patch features of all bags.
             patch_coords: [sum N, 2] int64 (x, y) pixels at the tower's resolution.
             patch_counts: [I] int64 patches per bag.
             patch_seeds: [I] int64, what a random selector draws with; zeros when None.
+            pixel_values: [T, 3, S, S] tiles of all images, the thumbnail of each first.
+            tile_counts: [I] int64 tiles per image, thumbnail included.
 
         Returns:
             [sum of tokens, H] and the number of tokens per image.
         """
+        if (pixel_values if self._reads_images else patch_features) is None:
+            wanted, got = ("pixel_values", "a bag") if self._reads_images else ("patch_features", "an image")
+            raise ValueError(f"this model was given {got}, its vision tower takes {wanted}; use the model's processor")
+        if self._reads_images:
+            features, counts = self._image_tokens(pixel_values, tile_counts.tolist())
+        else:
+            features, counts = self._bag_tokens(patch_features, patch_coords, patch_counts, patch_seeds)
+        return (features * 0 if self.ablate_vision else features), counts
+
+    def _bag_tokens(
+        self, features: Tensor, coords: Tensor, patch_counts: Tensor, patch_seeds: Tensor | None
+    ) -> tuple[Tensor, list[int]]:
         counts = patch_counts.tolist()
         seeds = [0] * len(counts) if patch_seeds is None else patch_seeds.tolist()
-        cls, tokens = self.vision_tower(patch_features, patch_coords, patch_counts)  # [I, C], [sum N, C]
-        bags = Bags(tokens=tokens, coords=patch_coords, counts=counts, seeds=seeds, cls=cls)
+        cls, tokens = self.vision_tower(features, coords, patch_counts)  # [I, C], [sum N, C]
+        bags = Bags(tokens=tokens, coords=coords, counts=counts, seeds=seeds, cls=cls)
         chosen = self.token_selector(bags, self.config.image_seq_length)
-        features = self.multi_modal_projector(chosen.tokens)  # [sum of tokens, H]
-        return (features * 0 if self.ablate_vision else features), chosen.counts
+        return self.multi_modal_projector(chosen.tokens), chosen.counts  # [sum of tokens, H]
+
+    def _image_tokens(self, pixel_values: Tensor, tile_counts: list[int]) -> tuple[Tensor, list[int]]:
+        _, tokens = self.vision_tower(pixel_values)  # [T, N, C]
+        if self._merges_tiles:
+            tokens, per_image = self.multi_modal_projector(tokens, tile_counts), [1] * len(tile_counts)  # [I, N, H]
+        else:
+            tokens, per_image = self.multi_modal_projector(tokens), tile_counts  # [T, N, H]
+        return tokens.flatten(0, 1), [count * tokens.shape[1] for count in per_image]
 
     def forward(
         self,
@@ -134,6 +162,8 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         patch_coords: Tensor | None = None,
         patch_counts: Tensor | None = None,
         patch_seeds: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        tile_counts: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
         """Loss and logits of the language model; the vision inputs are those of `get_image_features`.
@@ -149,6 +179,8 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             patch_coords: see `get_image_features`.
             patch_counts: see `get_image_features`.
             patch_seeds: see `get_image_features`.
+            pixel_values: see `get_image_features`.
+            tile_counts: see `get_image_features`.
             **kwargs: handed to the language model's own forward.
         """
         past = 0 if past_key_values is None else past_key_values.get_seq_length()
@@ -156,11 +188,13 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             is_image = input_ids == self.config.image_token_id  # [B, T]
             # The placeholder may lie outside the vocabulary, so it is never looked up.
             inputs_embeds = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))  # [B, T, H]
-            if patch_features is not None:
-                features, tokens = self.get_image_features(patch_features, patch_coords, patch_counts, patch_seeds)
+            if patch_features is not None or pixel_values is not None:
+                features, tokens = self.get_image_features(
+                    patch_features, patch_coords, patch_counts, patch_seeds, pixel_values, tile_counts
+                )
                 inputs_embeds = splice(inputs_embeds, is_image, features, tokens)
             elif past == 0 and bool(is_image.any()):
-                raise ValueError("the text holds image placeholders but no bag was given: pass patch_features")
+                raise ValueError("the text holds image placeholders but no image: pass what the processor gives")
         if self.config.use_prefix_lm_mask and past == 0:
             self._check_prefix_lm_mask(labels, inputs_embeds.shape[1])
             attention_mask = prefix_lm_mask(attention_mask, labels, inputs_embeds)
@@ -207,25 +241,23 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def _expand_inputs_for_generation(
         self, expand_size: int = 1, is_encoder_decoder: bool = False, input_ids: Tensor | None = None, **kwargs: Any
     ) -> tuple[Tensor, dict[str, Any]]:
-        """Beams and several answers per prompt: repeat whole bags, not single rows of the packed tensors."""
+        """Beams and several answers per prompt: repeat whole images, not single rows of the packed tensors."""
         vision = {name: kwargs.pop(name, None) for name in VISION_INPUTS}
-        if expand_size > 1 and vision["patch_counts"] is not None:
-            vision = self._repeat_bags(vision, input_ids, expand_size)
+        if expand_size > 1 and any(value is not None for value in vision.values()):
+            slots = (input_ids == self.config.image_token_id).sum(1).tolist()
+            owned = owned_images(slots, self._tokens_per_image(vision))
+            vision = take_images(vision, [image for mine in owned for _ in range(expand_size) for image in mine])
         input_ids, kwargs = super()._expand_inputs_for_generation(
             expand_size=expand_size, is_encoder_decoder=is_encoder_decoder, input_ids=input_ids, **kwargs
         )
         return input_ids, {**kwargs, **{name: value for name, value in vision.items() if value is not None}}
 
-    def _repeat_bags(self, vision: dict[str, Any], input_ids: Tensor, times: int) -> dict[str, Any]:
-        counts = vision["patch_counts"].tolist()
-        slots = (input_ids == self.config.image_token_id).sum(1).tolist()
-        tokens = [1 + self.token_selector.num_tokens(count, self.config.image_seq_length) for count in counts]
-        bags = [bag for owned in owned_images(slots, tokens) for _ in range(times) for bag in owned]
-        per_bag = {name: vision[name].split(counts) for name in ("patch_features", "patch_coords")}
-        repeated = {name: torch.cat([parts[bag] for bag in bags]) for name, parts in per_bag.items()}
-        for name in ("patch_counts", "patch_seeds"):
-            repeated[name] = None if vision[name] is None else vision[name][bags]
-        return repeated
+    def _tokens_per_image(self, vision: dict[str, Any]) -> list[int]:
+        if not self._reads_images:
+            counts = vision["patch_counts"].tolist()
+            return [1 + self.token_selector.num_tokens(count, self.config.image_seq_length) for count in counts]
+        tiles = [1] * len(vision["tile_counts"]) if self._merges_tiles else vision["tile_counts"].tolist()
+        return [count * self.vision_tower.tokens_per_tile for count in tiles]
 
 
 def _checkpoint_frozen_layers_too(function: Callable[..., Any]) -> Callable[..., Any]:

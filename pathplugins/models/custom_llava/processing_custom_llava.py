@@ -15,6 +15,7 @@ from transformers.image_processing_utils import ImageProcessingMixin
 
 from pathplugins.core.errors import BagError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
+from pathplugins.core.registry import Registry
 from pathplugins.data.bags import inspect_bag, read_bag, sample_rows, stable_seed
 from pathplugins.models.custom_llava.tokenizer_files import make_portable
 from pathplugins.models.selectors import SELECTORS
@@ -112,7 +113,12 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
             }
         )
 
-    def null_bag(self) -> BatchFeature:
+    @property
+    def null_tokens(self) -> int:
+        """Vision tokens of `null_inputs`."""
+        return self.tokens_of(1)
+
+    def null_inputs(self) -> BatchFeature:
         """One patch of zeros, for a batch without images.
 
         Every rank must run the tower, or ZeRO-3 waits for ever. Its tokens stand behind attention mask 0 and label
@@ -135,6 +141,22 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         }
 
 
+IMAGE_PROCESSORS = Registry(
+    "image processor",
+    {
+        "CustomLlavaImageProcessor": f"{__name__}:CustomLlavaImageProcessor",
+        "TiledImageProcessor": "pathplugins.models.custom_llava.image_processing:TiledImageProcessor",
+    },
+)
+"""``image_processor_type`` of ``preprocessor_config.json`` -> class: feature bags, or tiles of images."""
+
+
+def load_image_processor(folder: Path) -> Any:
+    """The image processor of a model directory, of the class its settings name."""
+    settings = read_json(folder / "preprocessor_config.json")
+    return IMAGE_PROCESSORS.get(settings.pop("image_processor_type", "CustomLlavaImageProcessor"))(**settings)
+
+
 @functools.lru_cache(maxsize=65536)
 def _rows_of(path: str, mtime_ns: int) -> int:
     del mtime_ns  # part of the key: a bag written anew is looked at anew
@@ -142,7 +164,7 @@ def _rows_of(path: str, mtime_ns: int) -> int:
 
 
 class CustomLlavaProcessor(ProcessorMixin):
-    """Tokenizer and bag reader: text with ``<image>`` placeholders and bags in, model inputs out."""
+    """Tokenizer and image reader: text with ``<image>`` placeholders, and bags or images, in; model inputs out."""
 
     attributes = ["image_processor", "tokenizer"]  # noqa: RUF012 - host contract
     image_processor_class = "AutoImageProcessor"
@@ -180,12 +202,12 @@ class CustomLlavaProcessor(ProcessorMixin):
         images: Sequence[Sequence[str | Path]] | Sequence[str | Path] | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
-        """Model inputs for one text with its bags, or a batch of texts with a list of bags each.
+        """Model inputs for one text with its images (or bags), or a batch of texts with a list of them each.
 
         Left padding, as generation needs it, unless ``padding_side`` says otherwise.
         """
         texts = [text] if isinstance(text, str) else list(text)
-        bags = [list(images or [])] if isinstance(text, str) else [list(owned) for owned in images or [[]] * len(texts)]
+        per_text = [images or []] if isinstance(text, str) else images or [[]] * len(texts)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token  # never seen: the attention mask hides it
         options = {
@@ -195,8 +217,8 @@ class CustomLlavaProcessor(ProcessorMixin):
             "add_special_tokens": False,
             **kwargs,
         }
-        encoded = self.tokenizer([self.expand(t, owned) for t, owned in zip(texts, bags, strict=True)], **options)
-        flat = [bag for owned in bags for bag in owned]
+        encoded = self.tokenizer([self.expand(t, owned) for t, owned in zip(texts, per_text, strict=True)], **options)
+        flat = [image for owned in per_text for image in owned]
         vision = self.image_processor(flat) if flat else {}
         return BatchFeature({"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"], **vision})
 
@@ -222,10 +244,8 @@ class CustomLlavaProcessor(ProcessorMixin):
             folder = Path(snapshot_download(str(pretrained_model_name_or_path), allow_patterns=files, **asked))
         if not (folder / "preprocessor_config.json").is_file():
             raise OSError(f"{folder} holds no preprocessor_config.json: compose it with 'pathplugins compose'")
-        settings = read_json(folder / "preprocessor_config.json")
-        settings.pop("image_processor_type", None)
         own = read_json(folder / "processor_config.json")
         tokenizer = AutoTokenizer.from_pretrained(
             folder, **{k: v for k, v in kwargs.items() if k == "trust_remote_code"}
         )
-        return cls(CustomLlavaImageProcessor(**settings), tokenizer, image_token=own["image_token"])
+        return cls(load_image_processor(folder), tokenizer, image_token=own["image_token"])

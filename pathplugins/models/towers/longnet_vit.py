@@ -213,6 +213,8 @@ class PatchEmbed(nn.Module):
 class LongNetViT(nn.Module):
     """Slide encoder over packed bags; parameter names are those of the released checkpoints."""
 
+    reads = "bags"
+
     def __init__(self, config: LongNetConfig) -> None:
         super().__init__()
         self.config = config

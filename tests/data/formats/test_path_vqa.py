@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,22 @@ def test_a3_bad_rows(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps({"yes": 0}))
     with pytest.raises(PathPluginsError, match=r"holds \{'yes': 0\}; expected a list"):
         read_path_vqa(path)
+
+
+def test_a34_evaluation_json_of_pa_llava(tmp_path: Path) -> None:
+    """``{id: {...}}``; the types of question and answer are not needed, and may say anything."""
+    kinds = {"question_type": "what", "answer_type": "number"}
+    samples = {"7": {**QA, "image": "test_0001.jpg", **kinds}, "q.8": {**QA, "answer": 3}, "9": {"question": "Q?"}}
+    path = tmp_path / "pathvqa_test.json"
+    path.write_text(json.dumps(samples))
+    records, bad = read_path_vqa(path, media_dir=tmp_path)
+    assert [(record.id, record.row, record.conversations[1].text) for record in records] == [
+        *(("7", 1, "yes"), ("q.8", 2, "3")),
+    ]
+    assert [record.images for record in records] == [
+        (str(tmp_path / f"{name}.jpg"),) for name in ("test_0001", "val_0261")
+    ]
+    assert [(sample.row, sample.reason) for sample in bad] == [(3, "no image")]
 
 
 def encoded(kind: str, colour: str) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def test_every_option_reaches_the_directory(
     told = capsys.readouterr().out
     assert f"llm-model.safetensors  -> {(make_llm() / 'model.safetensors').resolve()}" in told
     assert f"{(make_llm() / 'model.safetensors').stat().st_size / 1000:.0f} KB  llm-model" in told
-    assert f"pathplugins ask {out} --bag" in told
+    assert f"pathplugins ask {out} --image FILE --question" in told
 
 
 def test_copies_are_no_links(make_llm: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,12 +80,13 @@ def test_a_hub_id_is_fetched(make_llm: Callable[..., Path], tmp_path: Path, monk
 @pytest.mark.parametrize(
     ("llm", "more", "message"),
     [
-        ("absent/model", (), "--llm absent/model is neither a directory nor a hub repository that can be fetched"),
-        ("not a name!", (), "--llm not a name! is neither a directory nor a hub repository"),
+        ("absent/model", (), "--llm absent/model is neither a path nor a hub repository that can be fetched"),
+        ("not a name!", (), "--llm not a name! is neither a path nor a hub repository"),
         (None, ("--select", "nothing"), "unknown token selector 'nothing'"),
         (None, ("--gamma-min", "3"), "gamma_min must be below gamma_max"),
         (None, ("--projector", "linear", "--gamma-min", "1"), "linear has no option ['scale_min']"),
-        (None, ("--vision-tower", "x.pth"), "vision_tower: name the weights"),
+        (None, ("--vision-tower", "./x.pth"), "--vision-tower: ./x.pth does not exist; correct the path"),
+        (None, ("--vision-tower", __file__), "vision_tower: name the weights"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(

@@ -81,7 +81,7 @@ def test_dropout_acts_in_training_only() -> None:
     assert not torch.equal(part(x), part(x))
 
 
-@pytest.mark.parametrize("name", list(CONNECTORS))
+@pytest.mark.parametrize("name", [name for name in CONNECTORS if not hasattr(CONNECTORS.get(name), "across_tiles")])
 def test_tokens_of_another_type_are_taken(name: str) -> None:
     part = filled(CONNECTORS.get(name)(7, 5)).bfloat16()
     got = part(torch.randn(3, 7))

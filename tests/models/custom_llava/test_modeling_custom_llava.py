@@ -176,7 +176,7 @@ def test_what_does_not_fit_is_said(shared: Any, pack: Callable[..., Any]) -> Non
         ValueError, match=r"sample 0 .*\(per sample \[5, 5\]\) but 12 vision tokens .*\[7, 5\].*cutoff_len"
     ):
         shared(**cut, **vision)
-    with pytest.raises(ValueError, match="image placeholders but no bag was given"):
+    with pytest.raises(ValueError, match="the text holds image placeholders but no image: pass what the"):
         shared(input_ids=inputs["input_ids"])
     with pytest.raises(ValueError, match="image 0 of the batch"):
         shared(input_ids=pack(NONE)["input_ids"], **vision)

@@ -101,9 +101,8 @@ def test_another_encoders_features_are_refused(write_h5: WriteH5) -> None:
 
 
 def test_a_null_bag_fits_the_tower(shared: Any) -> None:
-    bag = reader().null_bag()
-    features, counts = shared.get_image_features(**bag)
-    assert counts == [reader().tokens_of(1)] == [2]
+    features, counts = shared.get_image_features(**reader().null_inputs())
+    assert counts == [reader().null_tokens] == [2]
     assert features.isfinite().all()
 
 

@@ -28,7 +28,7 @@ def with_a_null_bag(inputs: dict[str, Any], processor: Any, side: str) -> dict[s
     rows, tokens = inputs["input_ids"].shape[0], image_processor.tokens_of(1)
     fill = {"input_ids": torch.ones(rows, tokens, dtype=torch.int64), "attention_mask": 0, "labels": -100}
     fill["input_ids"][0] = processor.image_token_id
-    out = {**inputs, **image_processor.null_bag()}
+    out = {**inputs, **image_processor.null_inputs()}
     for name, value in fill.items():
         block = value if isinstance(value, torch.Tensor) else torch.full((rows, tokens), value)
         out[name] = torch.cat([inputs[name], block] if side == "right" else [block, inputs[name]], 1)

@@ -1,0 +1,105 @@
+"""Images sorted into classes: a folder with one sub-folder per class, or a list of ``file label`` lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import read_json
+from pathplugins.data.formats._assembly import assemble, folders_for
+from pathplugins.data.formats._rows import BadRowError, Row, drafts, read_lines
+from pathplugins.data.prompts import CLASS_QUESTION
+from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".h5")
+
+_WANTED = "a folder with a sub-folder per class, or a text file of `file label` lines"
+
+
+def read_class_folders(
+    path: str | Path,
+    *,
+    media_dir: str | Path | None = None,
+    labels: Mapping[str, str] | str | Path | None = None,
+    question: str = CLASS_QUESTION,
+    ids: str | Path | None = None,
+) -> tuple[list[Record], list[BadSample]]:
+    """Read images; each is asked which of the classes it shows, and the answer is the label of its class.
+
+    Args:
+        path: The folder of the sub-folders; images (or bags) lie anywhere in these, other files and folders that begin
+            with ``.`` or ``_`` are left alone. Or a text file without a header, one image a line, its class at the
+            end after a comma or blanks.
+        media_dir: Where the images of a text file are; then beside it.
+        labels: Class -> label, or a JSON file of that, for all classes; several may share a label. None makes labels of
+            the names: ``InSitu`` is ``in situ``, ``oral_SCC`` is ``oral SCC``.
+        question: What is asked, with ``{labels}`` where all labels stand in order of the alphabet.
+        ids: Index file of the samples to keep: one id a line, a JSON list or a table.
+    """
+    path = Path(path)
+    rows = [*(_folder_rows(path) if path.is_dir() else _list_rows(path))]
+    classes = dict.fromkeys(row.cells["class"] for row in rows if row.cells["class"])
+    named = _labels(classes, labels, path)
+    asked = question.replace("{labels}", ", ".join(sorted(set(named.values()))))
+
+    def draft(row: Row) -> Record:
+        image, name = row.cells["image"], row.cells["class"]
+        if not name or not image:
+            raise BadRowError("no label", f"file {image!r}, class {name!r}; expected both in a line")
+        inside = Path(image).relative_to(path.absolute()) if path.is_dir() else Path(image)
+        return Record(
+            id=inside.with_suffix("").as_posix(),
+            conversations=(Turn("user", f"{IMAGE_PLACEHOLDER}\n{asked}"), Turn("assistant", named[name])),
+            images=(image,),
+            meta={"class": name},
+            source=row.source,
+            row=row.number,
+        )
+
+    return assemble(drafts(rows, draft), path=path, folders=folders_for(path, media_dir), ids=ids)
+
+
+def _folder_rows(path: Path) -> Iterator[Row]:
+    folders = sorted(p for p in path.absolute().iterdir() if p.is_dir() and p.name[0] not in "._")
+    number = 0
+    for folder in folders:
+        images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
+        if not images:
+            raise PathPluginsError(
+                f"{folder} holds no image ({', '.join(SUFFIXES)}), so it is no class; move it out of {path}, or name "
+                "the folder whose sub-folders are the classes"
+            )
+        for image in images:
+            number += 1
+            yield Row(str(path), number, {"image": str(image), "class": folder.name})
+
+
+def _list_rows(path: Path) -> Iterator[Row]:
+    for number, line in enumerate(read_lines(path, wanted=_WANTED), start=1):
+        if line.strip():
+            image, *name = (part.strip() for part in line.strip().rsplit("," if "," in line else None, maxsplit=1))
+            yield Row(str(path), number, {"image": image, "class": "".join(name)})
+
+
+def _labels(classes: Mapping[str, object], labels: Mapping[str, str] | str | Path | None, path: Path) -> dict[str, str]:
+    if labels is None:
+        named = {name: _cleaned(name) for name in classes}
+    else:
+        given = labels if isinstance(labels, Mapping) else read_json(Path(labels))
+        named = {name: str(label) for name, label in given.items()}
+        if {*named} != {*classes}:
+            raise PathPluginsError(
+                f"labels name the classes {', '.join(sorted(named))}; {path} has {', '.join(classes)}; name all of them"
+            )
+    if len({*named.values()}) < 2:
+        found = ", ".join(f"{name} ({label})" for name, label in named.items()) or "none"
+        raise PathPluginsError(f"{path}: {found} is all there is of classes; expected two or more: {_WANTED}")
+    return named
+
+
+def _cleaned(name: str) -> str:
+    """``InSitu`` and ``in_situ`` to ``in situ``; words in capitals are taken to be abbreviations."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", name).split()
+    return " ".join(word if word.isupper() else word.lower() for word in words)

@@ -1,0 +1,43 @@
+"""Learning rates per module, as marks on the weights that whoever builds the optimizer reads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import nn
+
+from pathplugins.core.errors import PathPluginsError
+
+MARK = "lr_mult"
+"""Attribute of a parameter: its learning rate over that of the run."""
+
+
+def mark_learning_rates(model: nn.Module, multipliers: Mapping[str, float]) -> None:
+    """Mark the trained parameters whose name holds a key of ``multipliers`` (the first that fits)."""
+    for key, factor in multipliers.items():
+        if not factor > 0:
+            raise PathPluginsError(f"lr_mult of {key!r} is {factor}; freeze the module instead of a rate of zero")
+    unused = set(multipliers)
+    for name, parameter in model.named_parameters():
+        key = next((key for key in multipliers if key in name), None)
+        if key is not None and parameter.requires_grad:
+            setattr(parameter, MARK, multipliers[key])
+            unused.discard(key)
+    if unused:
+        raise PathPluginsError(f"lr_mult: no trained weight has {sorted(unused)} in its name; correct or unfreeze")
+
+
+def by_learning_rate(params: Iterable[nn.Parameter], lr: float) -> list[dict[str, Any]]:
+    """Parameters in one optimizer group per marked rate, the unmarked first: it is the one whose rate is logged.
+
+    Args:
+        params: what one group would hold.
+        lr: of unmarked parameters.
+    """
+    groups: dict[float, list[nn.Parameter]] = defaultdict(list)
+    for parameter in params:
+        groups[getattr(parameter, MARK, 1.0)].append(parameter)
+    ordered = sorted(groups.items(), key=lambda item: (item[0] != 1.0, item[0]))
+    return [{"params": members, "lr": lr * factor} for factor, members in ordered]

@@ -1,0 +1,129 @@
+"""CLIP and PLIP weights: read a file or a directory, take the vision transformer whole or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import CLIPVisionConfig as TransformersConfig
+
+from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.core.files import read_json
+from pathplugins.models.checkpoints.tensor_files import INDEX, few, mismatch, read_tensors, weight_files
+from pathplugins.models.towers.clip_vit import ClipVisionConfig, ClipVisionTower
+
+PATCHES = "embeddings.patch_embedding.weight"
+"""Tensor by which the vision transformer is found in a file; [C, 3, patch, patch]."""
+POSITIONS = "embeddings.position_embedding.weight"
+NOT_NEEDED = ("post_layernorm.", "post_layrnorm.", "embeddings.position_ids", "visual_projection.")
+"""Beginnings of names that come after the last layer (the second as PA-LLaVA spells it), or are no weights."""
+PLIP_TOKENS = 196
+
+
+def read_clip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """All options and the weights of the vision transformer of a CLIP model.
+
+    Args:
+        path: A directory with ``config.json`` and weights, or a weights file with ``config.json`` beside it. The model
+            may be a whole CLIP or its vision part.
+        options: ``select_layer``; anything else must agree with ``config.json``.
+
+    Returns:
+        Options of `ClipVisionConfig`, and a state dict without the layers beyond the selected one.
+
+    Raises:
+        CheckpointError: The weights are missing, partial, or of another shape than ``config.json`` says.
+    """
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    told = _told(folder / "config.json")
+    wrong = {name: value for name, value in told.items() if options.get(name, value) != value}
+    if wrong:
+        asked = {name: options[name] for name in wrong}
+        raise CheckpointError(f"{path} has {wrong} but vision_config says {asked}; remove these entries")
+    try:
+        config = ClipVisionConfig(**{**told, **options})
+    except PathPluginsError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    state = _vision_part(Path(path))
+    with torch.device("meta"):
+        wanted = ClipVisionTower(ClipVisionConfig(**{**told, "select_layer": -1})).state_dict()
+    if report := mismatch(wanted, state):
+        raise CheckpointError(
+            f"{path}: {_shape_report(config, state)}{len(state)} tensors read, {len(wanted)} wanted: {report}; weights "
+            "are taken whole or not at all: check that the download is complete and config.json belongs to it"
+        )
+    beyond = tuple(f"encoder.layers.{n}." for n in range(config.layers_built, config.num_hidden_layers))
+    return vars(config), {name: value for name, value in state.items() if not name.startswith(beyond)}
+
+
+def read_plip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """`read_clip` for PA-LLaVA's PLIP, which another model of that name is not."""
+    config, state = read_clip(path, options)
+    tokens = ClipVisionConfig(**config).tokens_per_tile
+    if tokens != PLIP_TOKENS:
+        raise CheckpointError(
+            f"{path} gives {tokens} tokens per tile (patches of {config['patch_size']} px); PA-LLaVA's PLIP is a "
+            f"ViT-B/16 with {PLIP_TOKENS} (plip_80w_196token.bin), which vinid/plip, a ViT-B/32, is not: give its "
+            "directory, or take vision_model_name: clip for another model"
+        )
+    return config, state
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """What ``config.json`` says of the vision transformer; it leaves out what Transformers has as default."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; the number of heads is told nowhere else: put the model's there")
+    settings = read_json(path)
+    settings = settings.get("vision_config") or settings.get("vision_config_dict") or settings
+    names = [field.name for field in fields(ClipVisionConfig) if field.name != "select_layer"]
+    default = TransformersConfig()
+    return {name: settings.get(name, getattr(default, name)) for name in names}
+
+
+def _vision_part(path: Path) -> dict[str, Tensor]:
+    """Weights of the vision transformer under their bare names."""
+    state: dict[str, Tensor] = {}
+    for file in _files(path):
+        state.update(read_tensors(file))
+    prefixes = sorted(name.removesuffix(PATCHES) for name in state if f".{name}".endswith(f".{PATCHES}"))
+    if len(prefixes) != 1:
+        raise CheckpointError(
+            f"{path}: wanted one CLIP vision transformer by Transformers' names (a tensor {PATCHES}), found "
+            f"{len(prefixes)} among {len(state)} tensors: {few(state) or 'none'}; OpenCLIP's own files have to be "
+            "converted to Transformers first"
+        )
+    bare = {name[len(prefixes[0]) :]: tensor for name, tensor in state.items() if name.startswith(prefixes[0])}
+    return {name: tensor for name, tensor in bare.items() if not name.startswith(NOT_NEEDED)}
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    if (path / INDEX).is_file() or (path / "model.safetensors").is_file():
+        return weight_files(path)
+    found = sorted(path.glob("*.bin"))
+    if path / "pytorch_model.bin" in found:
+        return [path / "pytorch_model.bin"]
+    if len(found) != 1:
+        raise CheckpointError(
+            f"{path} holds neither model.safetensors nor pytorch_model.bin nor one single .bin file (found "
+            f"{few(p.name for p in found) or 'none'}); name the file itself"
+        )
+    return found
+
+
+def _shape_report(config: ClipVisionConfig, state: dict[str, Tensor]) -> str:
+    """The widths that differ, by the names of ``config.json``: what a reader can act on."""
+    width, _, patch, _ = state[PATCHES].shape
+    tokens = state[POSITIONS].shape[0] - 1 if POSITIONS in state else config.tokens_per_tile
+    said = (config.hidden_size, config.patch_size, config.tokens_per_tile)
+    names = ("hidden_size", "patch_size", "patch tokens")
+    differing = [
+        f"{name} is {got} in the weights and {want} in config.json"
+        for name, got, want in zip(names, (width, patch, tokens), said, strict=True)
+        if got != want
+    ]
+    return ", ".join(differing) + ("; " if differing else "")

@@ -1,0 +1,171 @@
+"""CLIP and PLIP weights: good and bad files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel
+
+from pathplugins.core.errors import CheckpointError
+from pathplugins.core.files import read_json, write_json
+from pathplugins.models.towers import TOWER_WEIGHTS
+from pathplugins.models.towers.clip_checkpoint import read_clip, read_plip
+from pathplugins.models.towers.clip_vit import ClipVisionConfig, ClipVisionTower
+
+SHAPE: dict[str, Any] = {
+    "hidden_size": 12,
+    "intermediate_size": 20,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 3,
+    "image_size": 28,
+    "patch_size": 2,
+}
+PLIP_FILE = "plip_80w_196token.bin"
+
+
+def vision_state() -> dict[str, Tensor]:
+    """A vision transformer by the names Transformers had before 5.6."""
+    torch.manual_seed(5)
+    state = CLIPVisionModel(CLIPVisionConfig(**SHAPE)).state_dict()
+    return {f"vision_model.{name.removeprefix('vision_model.')}": value for name, value in state.items()}
+
+
+def plip(folder: Path, **changes: Any) -> Path:
+    """A directory as PA-LLaVA publishes it: one misspelt norm, one buffer among the weights."""
+    state = {name.replace("post_layernorm", "post_layrnorm"): value for name, value in vision_state().items()}
+    state["vision_model.embeddings.position_ids"] = torch.arange(197)[None]
+    torch.save(state, folder / PLIP_FILE)
+    write_json(folder / "config.json", {**SHAPE, "projection_dim": 9, "model_type": "clip_vision_model", **changes})
+    return folder
+
+
+def same(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> bool:
+    return all(torch.equal(value, wanted[f"vision_model.{name}"]) for name, value in state.items())
+
+
+def loads(options: dict[str, Any], state: dict[str, Tensor]) -> ClipVisionTower:
+    part = ClipVisionTower(ClipVisionConfig(**options))
+    part.load_state_dict(state, strict=True)
+    return part
+
+
+def test_the_directory_pa_llava_publishes(tmp_path: Path) -> None:
+    for path in (plip(tmp_path), tmp_path / PLIP_FILE):
+        options, state = TOWER_WEIGHTS.get("plip")(str(path), {})
+        assert options == {**SHAPE, "num_channels": 3, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5} | {
+            "select_layer": -2
+        }
+        assert same(state, vision_state())
+        assert len(loads(options, state).encoder.layers) == 2
+
+
+@pytest.mark.parametrize("layout", ["safetensors", "sharded", "bin", "vision", "flat", "module"])
+def test_whole_models_and_vision_parts(tmp_path: Path, layout: str) -> None:
+    text = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    whole = CLIPModel(CLIPConfig(text_config={**text, "vocab_size": 30}, vision_config=SHAPE, projection_dim=6))
+    if layout == "safetensors":
+        whole.save_pretrained(tmp_path)
+    elif layout == "sharded":
+        whole.save_pretrained(tmp_path, max_shard_size="2KB")
+        assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    else:
+        write_json(tmp_path / "config.json", SHAPE if layout == "flat" else {"vision_config": SHAPE})
+    state = {f"vision_model.{n}": v for n, v in bare(whole.vision_model).items()}
+    if layout == "bin":
+        torch.save({**whole.state_dict()}, tmp_path / "pytorch_model.bin")
+        torch.save({"other": torch.zeros(1)}, tmp_path / "training_args.bin")
+    elif layout == "vision":
+        save_file(state, tmp_path / "model.safetensors")
+    elif layout == "flat":
+        save_file({n.removeprefix("vision_model."): v for n, v in state.items()}, tmp_path / "model.safetensors")
+    elif layout == "module":
+        torch.save({"state_dict": {f"module.visual_encoder.{n}": v for n, v in state.items()}}, tmp_path / "any.bin")
+    options, got = read_clip(str(tmp_path), {"select_layer": 2})
+    assert same(got, state)
+    assert options["select_layer"] == 2
+    loads(options, got)
+
+
+def bare(part: nn.Module) -> dict[str, Tensor]:
+    return {name.removeprefix("vision_model."): value for name, value in part.state_dict().items()}
+
+
+def test_what_config_json_leaves_out_is_transformers_default(tmp_path: Path) -> None:
+    """``openai/clip-vit-base-patch32`` says nothing of its vision part."""
+    small = {"hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 2}
+    write_json(tmp_path / "config.json", {"vision_config": {"model_type": "clip_vision_model", **small}})
+    full = ClipVisionTower(ClipVisionConfig(patch_size=32, select_layer=-1, **small)).state_dict()
+    save_file({name: torch.zeros(value.shape) for name, value in full.items()}, tmp_path / "model.safetensors")
+    options, state = read_clip(str(tmp_path), {})
+    assert (options["patch_size"], options["num_attention_heads"], len(state)) == (32, 12, 5 + 16)
+    with pytest.raises(
+        CheckpointError, match=r"gives 49 tokens per tile \(patches of 32 px\); PA-LLaVA's PLIP is a ViT"
+    ):
+        read_plip(str(tmp_path), {})
+
+
+def test_options_may_not_contradict(tmp_path: Path) -> None:
+    path = str(plip(tmp_path))
+    read_clip(path, {"hidden_size": 12, "select_layer": -3})
+    with pytest.raises(CheckpointError, match=r"has {'patch_size': 2} but vision_config says {'patch_size': 16}"):
+        read_clip(path, {"patch_size": 16})
+    with pytest.raises(CheckpointError, match=r"select_layer must be in \[-4, 3\] for 3 layers, got 9"):
+        read_clip(path, {"select_layer": 9})
+    with pytest.raises(TypeError, match="layer"):
+        read_clip(path, {"layer": 9})
+
+
+def test_partial_weights_are_refused_with_counts(tmp_path: Path) -> None:
+    """The last layer does not run, but a file without it is not whole."""
+    state = torch.load(plip(tmp_path) / PLIP_FILE)
+    del state["vision_model.encoder.layers.2.mlp.fc2.bias"], state["vision_model.pre_layrnorm.weight"]
+    torch.save(state, tmp_path / PLIP_FILE)
+    expected = (
+        r"51 tensors read, 53 wanted: 2 missing: encoder\.layers\.2\.mlp\.fc2\.bias, pre_layrnorm\.weight; weights are "
+        "taken whole or not at all"
+    )
+    with pytest.raises(CheckpointError, match=expected):
+        read_clip(str(tmp_path), {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"patch_size": 4},
+            "patch_size is 2 in the weights and 4 in config.json, patch tokens is 196 in the weights and 49",
+        ),
+        ({"hidden_size": 24}, "hidden_size is 12 in the weights and 24 in config.json; 53 tensors read"),
+        ({"image_size": 56}, "patch tokens is 196 in the weights and 784 in config.json"),
+        ({"num_hidden_layers": 4}, "53 tensors read, 69 wanted: 16 missing: encoder.layers.3"),
+        ({"num_hidden_layers": 2}, "53 tensors read, 37 wanted: 16 unexpected: encoder.layers.2"),
+        ({"num_attention_heads": 5}, "hidden_size must be a multiple of num_attention_heads=5, got 12"),
+    ],
+)
+def test_a_configuration_of_another_model_is_named(tmp_path: Path, changes: dict[str, int], message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        read_clip(str(plip(tmp_path, **changes)), {})
+
+
+def test_files_that_are_no_clip_say_so(tmp_path: Path) -> None:
+    plip(tmp_path)
+    torch.save({"visual.conv1.weight": torch.zeros(2)}, tmp_path / PLIP_FILE)
+    with pytest.raises(CheckpointError, match=r"found 0 among 1 tensors: visual\.conv1\.weight; OpenCLIP's own"):
+        read_clip(str(tmp_path), {})
+    torch.save({}, tmp_path / "second.bin")
+    with pytest.raises(CheckpointError, match=rf"one single \.bin file \(found {PLIP_FILE}, second\.bin\); name"):
+        read_clip(str(tmp_path), {})
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(CheckpointError, match=r"config\.json: no such file; the number of heads is told nowhere else"):
+        read_clip(str(tmp_path / PLIP_FILE), {})
+
+
+def test_a_clip_configuration_is_json(tmp_path: Path) -> None:
+    options, _ = read_clip(str(plip(tmp_path)), {})
+    write_json(tmp_path / "again.json", options)
+    assert read_json(tmp_path / "again.json") == options
