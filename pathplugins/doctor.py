@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pathplugins import __version__, bootstrap
-from pathplugins.core import hosts, versions
+from pathplugins.core import hosts, touch_points, versions
 
 PACKAGES = (
-    *("torch", "torchvision", "torchaudio", "transformers", "peft", "deepspeed", "llamafactory", "xtuner"),
+    *("torch", "torchvision", "torchaudio", "transformers", "peft", "deepspeed", "llamafactory", "xtuner", "mmengine"),
     *("timm", "h5py", "openslide-python"),
 )
 _PROBE_TIMEOUT_S = 300  # importing a trainer takes 10 to 20 s, several times that on a cold network disk
@@ -49,15 +49,16 @@ def examine() -> Iterator[Finding]:
 
 
 def probe() -> None:
-    """Runs in a child process: import the trainer as a training run does and write what it knows, as one JSON line."""
+    """Runs in a child process: import the trainers as a training run does and write what they know, as one JSON line."""
     import torch
 
     cuda = range(torch.cuda.device_count())
     answer: dict[str, Any] = {"accelerators": [torch.cuda.get_device_name(index) for index in cuda]}
-    if versions.installed("llamafactory"):
-        answer["drift"] = hosts.check()
-        answer["registered"] = {} if answer["drift"] else _registered()
-        answer["failures"] = [f"{name}: {message}" for name, message, _ in bootstrap.FAILURES]
+    answer["drift"] = {
+        name: touch_points.check(points) for name, points in hosts.TRAINERS.items() if versions.installed(name)
+    }
+    answer["registered"] = _registered() if answer["drift"].get("llamafactory") == [] else {}
+    answer["failures"] = [f"{name}: {message}" for name, message, _ in bootstrap.FAILURES]
     sys.stdout.write(f"\n{_PROBE_MARK}{json.dumps(answer)}\n")
 
 
@@ -131,23 +132,24 @@ def _ask_child() -> dict[str, Any] | str:
 def _registered() -> dict[str, bool]:
     # `train` imports these; without them a table may exist before the module that fills it.
     for point in hosts.LLAMAFACTORY:
-        hosts.resolve(point.path)
-    return {f"{entry.kind} {entry.name}": hosts.is_registered(entry) for entry in hosts.REGISTERED}
+        touch_points.resolve(point.path)
+    return {f"{entry.kind} {entry.name}": touch_points.is_registered(entry) for entry in hosts.REGISTERED}
 
 
 def _trainer(answer: dict[str, Any]) -> Iterator[Finding]:
     devices = ", ".join(answer["accelerators"]) or "none, CPU only"
     yield Finding(section="trainer", name="accelerators", value=devices)
-    if "drift" not in answer:
-        yield Finding(section="trainer", name="llamafactory", value="not installed, not asked", verdict="")
-        return
+    if not answer["drift"]:
+        names = " nor ".join(hosts.TRAINERS)
+        yield Finding(section="trainer", name="trainers", value=f"neither {names} is installed", verdict="")
     for problem in answer["failures"]:
         yield Finding(section="trainer", name="registration failed", value=problem, verdict="fail")
-    for problem in answer["drift"]:
-        yield Finding(section="trainer", name="symbol changed", value=problem, verdict="fail")
-    if not answer["drift"]:
-        count = f"all {len(hosts.LLAMAFACTORY)} are as we know them"
-        yield Finding(section="trainer", name="symbols we lean on", value=count)
+    for trainer, problems in answer["drift"].items():
+        for problem in problems:
+            yield Finding(section="trainer", name="symbol changed", value=problem, verdict="fail")
+        if not problems:
+            count = f"all {len(hosts.TRAINERS[trainer])} are as we know them"
+            yield Finding(section="trainer", name=f"symbols of {trainer}", value=count)
     for name, known in answer["registered"].items():
         value = "registered" if known else "not registered"
         yield Finding(section="trainer", name=name, value=value, verdict="ok" if known else "fail")

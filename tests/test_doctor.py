@@ -13,7 +13,7 @@ from pathplugins.core import hosts, versions
 ROOT = Path(doctor.__file__).resolve().parent.parent
 GOOD = {
     "accelerators": ["H200"],
-    "drift": [],
+    "drift": {"llamafactory": [], "xtuner": []},
     "failures": [],
     "registered": {"template custom_vqa_llama3": True},
 }
@@ -37,14 +37,21 @@ def test_a_trainer_that_knows_us_is_ok() -> None:
     report = list(doctor._trainer(GOOD))
     assert values(report, "fail") == []
     assert ("accelerators", "H200") in values(report, "ok")
-    assert ("symbols we lean on", f"all {len(hosts.LLAMAFACTORY)} are as we know them") in values(report, "ok")
+    for trainer, points in hosts.TRAINERS.items():
+        assert (f"symbols of {trainer}", f"all {len(points)} are as we know them") in values(report, "ok")
+
+
+def test_without_a_trainer_nothing_is_claimed() -> None:
+    report = list(doctor._trainer({**GOOD, "drift": {}, "registered": {}}))
+    assert values(report, "") == [("trainers", "neither llamafactory nor xtuner is installed")]
+    assert [name for name, _ in values(report, "ok")] == ["accelerators"]
 
 
 @pytest.mark.parametrize(
     ("change", "line"),
     [
         ({"registered": {"template x": False}}, ("template x", "not registered")),
-        ({"drift": ["a:b no longer has c"]}, ("symbol changed", "a:b no longer has c")),
+        ({"drift": {"xtuner": ["a:b no longer has c"]}}, ("symbol changed", "a:b no longer has c")),
         ({"failures": ["llamafactory.x: KeyError"]}, ("registration failed", "llamafactory.x: KeyError")),
     ],
 )
@@ -79,11 +86,14 @@ def test_report_is_aligned_and_counts() -> None:
 @pytest.mark.host
 def test_the_whole_report_in_this_environment() -> None:
     """Exit code and last line agree, and every name we register is known to the trainer."""
-    pytest.importorskip("llamafactory")
+    trainers = [name for name in hosts.TRAINERS if versions.installed(name)]
+    assert trainers
     env = {name: value for name, value in os.environ.items() if not name.startswith("PATHPLUGINS_")}
     command = [sys.executable, "-m", "pathplugins.cli", "doctor"]
     run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    for entry in hosts.REGISTERED:
+    for trainer in trainers:
+        assert f"symbols of {trainer}" in run.stdout, run.stdout
+    for entry in hosts.REGISTERED if "llamafactory" in trainers else ():
         (line,) = (line for line in run.stdout.splitlines() if f" {entry.kind} {entry.name} " in line)
         assert line.split()[0] == "ok", run.stdout
     assert (run.returncode == 0) == run.stdout.endswith("nothing wrong found\n"), run.stdout

@@ -1,32 +1,8 @@
-"""Every symbol of a trainer that we lean on, as data, with a check that it is still what we think it is."""
+"""Every symbol of a trainer that we lean on, as data, and every name of ours that a trainer must know."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
-
-from pathplugins.core.errors import HostDriftError
-from pathplugins.core.versions import describe
-
-_PUBLIC = "never: it is the trainer's public way"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TouchPoint:
-    """One symbol of a trainer."""
-
-    path: str
-    """``package.module:attribute``; the attribute may be dotted."""
-    uses: tuple[str, ...] = ()
-    """What we need of it: parameters of a callable, keys of a dict, names of the classes in a list."""
-    why: str
-    """What would not work without it."""
-    drop_when: str = _PUBLIC
-    """When this entry can go."""
-
+from pathplugins.core.touch_points import Registration, TouchPoint
 
 _OWN = "Transformers' Trainer and the trainer's data pipeline take plug-ins of their own"
 _ARGS = "upstream takes extra argument classes"
@@ -184,69 +160,128 @@ LLAMAFACTORY: tuple[TouchPoint, ...] = (
 )
 """Checked against every LLaMA-Factory in ``versions.TESTED``."""
 
+_NO_GPU = "upstream trains on a machine without a GPU"
 
-@dataclass(frozen=True, kw_only=True)
-class Registration:
-    """One name of ours that a trainer must know once its modules are imported."""
+XTUNER: tuple[TouchPoint, ...] = (
+    TouchPoint(
+        path="xtuner.registry:BUILDER.build",
+        uses=("cfg",),
+        why="the parts a config names are built by it",
+    ),
+    TouchPoint(
+        path="xtuner.utils:PROMPT_TEMPLATE",
+        uses=("llama3_chat", "vicuna"),
+        why="training data are worded by its entries",
+    ),
+    *(
+        TouchPoint(path=f"xtuner.utils:{name}", why="our token ids and labels are XTuner's")
+        for name in ("IGNORE_INDEX", "IMAGE_TOKEN_INDEX", "DEFAULT_PAD_TOKEN_INDEX", "DEFAULT_IMAGE_TOKEN")
+    ),
+    TouchPoint(
+        path="xtuner.dataset.utils:get_bos_eos_token_ids",
+        uses=("tokenizer",),
+        why="which tokens begin and end a text differs for some tokenizers",
+    ),
+    TouchPoint(
+        path="xtuner.dataset.utils:encode_fn",
+        uses=("example", "tokenizer", "max_length", "with_image_token"),
+        why="rows of a folder that XTuner tokenized are tokenized again, to see whether the tokenizer is the model's",
+    ),
+    TouchPoint(
+        path="xtuner.dataset.samplers:LengthGroupedSampler",
+        uses=("dataset", "per_device_batch_size", "length_property"),
+        why="base class of ours, which tells the dataset the epoch",
+    ),
+    TouchPoint(
+        path="xtuner.engine.runner:TrainLoop",
+        uses=("runner", "dataloader", "max_iters", "max_epochs"),
+        why="the shipped configs train with it",
+    ),
+    TouchPoint(
+        path="xtuner.model:LLaVAModel.to_hf",
+        uses=("cfg", "save_dir", "fp32", "save_pretrained_kwargs", "save_format"),
+        why="`xtuner convert pth_to_hf` calls the method of our model as it calls this one",
+    ),
+    TouchPoint(path="mmengine.config:Config.fromfile", uses=("filename",), why="preprocess and export read configs"),
+    TouchPoint(
+        path="mmengine.utils.misc:get_object_from_string",
+        uses=("obj_name",),
+        why="a config that MMEngine wrote down names its prompt template by a dotted path",
+    ),
+    TouchPoint(path="mmengine.dataset:DefaultSampler.set_epoch", uses=("epoch",), why="overridden: tells the dataset"),
+    TouchPoint(
+        path="mmengine.hooks:Hook.after_train_iter",
+        uses=("runner", "batch_idx", "data_batch", "outputs"),
+        why="overridden: asks the model about an image while it trains",
+    ),
+    TouchPoint(path="mmengine.model:is_model_wrapper", uses=("model",), why="finds our model inside DDP and DeepSpeed"),
+    TouchPoint(path="mmengine.model:BaseModel.state_dict", why="overridden: only what is trained is saved"),
+    TouchPoint(path="mmengine.device:get_device", why="tells whether MMEngine would train on the CPU"),
+    TouchPoint(
+        path="mmengine.logging:HistoryBuffer",
+        uses=("log_history", "count_history", "max_length"),
+        why="the one class in MMEngine's checkpoints that PyTorch 2.6 has to be told of before it resumes",
+        drop_when="upstream saves plain numbers, or names the class itself",
+    ),
+    TouchPoint(
+        path="mmengine.dist.utils:_init_dist_pytorch",
+        uses=("backend", "init_backend"),
+        why="replaced without a GPU: gloo instead of nccl, no CUDA device",
+        drop_when=_NO_GPU,
+    ),
+    TouchPoint(path="mmengine.dist.utils:torch_dist.init_process_group", why="what that calls", drop_when=_NO_GPU),
+    TouchPoint(
+        path="mmengine.model.wrappers.distributed:MMDistributedDataParallel.__init__",
+        uses=("module",),
+        why="replaced without a GPU: no device numbers",
+        drop_when=_NO_GPU,
+    ),
+    TouchPoint(
+        path="mmengine.model.base_model.data_preprocessor:BaseDataPreprocessor.cuda",
+        why="replaced without a GPU: XTuner 0.1.23 calls it under DeepSpeed",
+        drop_when="0.1.23 is no longer supported",
+    ),
+    TouchPoint(
+        path="mmengine.optim.optimizer.amp_optimizer_wrapper:AmpOptimWrapper.__init__",
+        uses=("loss_scale", "dtype", "use_fsdp"),
+        why="replaced without a GPU: bfloat16 on the CPU, whatever half precision a config names",
+        drop_when=_NO_GPU,
+    ),
+    TouchPoint(
+        path="xtuner.tools.utils:auto_dtype_of_deepspeed_config",
+        uses=("ds_config",),
+        why="replaced without a GPU: asks torch.cuda for the half precision of `auto`",
+        drop_when=_NO_GPU,
+    ),
+    TouchPoint(
+        path="bitsandbytes.triton.triton_utils:is_triton_available",
+        why="replaced: says yes beside triton 3.2 or newer, whose lack of triton.ops then breaks every LoRA run",
+        drop_when="XTuner asks for bitsandbytes 0.45.1 or newer",
+        optional=True,
+    ),
+    TouchPoint(
+        path="triton.runtime.driver:driver.set_active",
+        uses=("driver",),
+        why="called without a GPU: else defining a kernel, as importing DeepSpeed does, fails",
+        drop_when="triton asks for its GPU when a kernel runs",
+        optional=True,
+    ),
+)
+"""Checked against every XTuner in ``versions.TESTED``."""
 
-    kind: str
-    """What the name is, for people."""
-    table: str
-    """``package.module:attribute`` of the dict, or of the list of argument classes, that must hold it."""
-    name: str
-    """A key of the dict, or a field of one of the classes."""
+TRAINERS: dict[str, tuple[TouchPoint, ...]] = {"llamafactory": LLAMAFACTORY, "xtuner": XTUNER}
+"""By the name of the package."""
 
 
 REGISTERED: tuple[Registration, ...] = (
     Registration(kind="template", table="llamafactory.data.template:TEMPLATES", name="custom_vqa_llama3"),
+    Registration(kind="template", table="llamafactory.data.template:TEMPLATES", name="patch_vqa_llama3"),
     Registration(kind="mm plugin", table="llamafactory.data.mm_plugin:PLUGINS", name="pathplugins"),
     Registration(kind="dataset formatting", table="llamafactory.data.converter:DATASET_CONVERTERS", name="wsi_csv"),
+    Registration(kind="dataset formatting", table="llamafactory.data.converter:DATASET_CONVERTERS", name="llava"),
     Registration(
         kind="composite model", table="llamafactory.model.model_utils.visual:COMPOSITE_MODELS", name="custom_llava"
     ),
     Registration(kind="training argument", table="llamafactory.hparams.parser:_TRAIN_ARGS", name="vision_tower"),
 )
-
-
-def resolve(path: str) -> Any:
-    """The object at ``package.module:attribute``; a ``HostDriftError`` names what is gone and the versions."""
-    module_name, _, attributes = path.partition(":")
-    try:
-        target: Any = importlib.import_module(module_name)
-        for attribute in attributes.split("."):
-            target = getattr(target, attribute)
-    except (ImportError, AttributeError, OSError, RuntimeError) as error:  # OSError: a shared library of another torch
-        host = describe(module_name.partition(".")[0])
-        raise HostDriftError(f"{path} cannot be used: {error}; {host}, install a tested version") from error
-    return target
-
-
-def check(points: Iterable[TouchPoint] = LLAMAFACTORY) -> list[str]:
-    """What no longer holds, one sentence a point; imports the trainer."""
-    problems = []
-    for point in points:
-        try:
-            missing = sorted(set(point.uses) - _offers(resolve(point.path)))
-        except HostDriftError as error:
-            problems.append(f"{error} (needed: {point.why})")
-            continue
-        if missing:
-            host = describe(point.path.partition(".")[0])
-            problems.append(f"{point.path} no longer has {', '.join(missing)}; {host} (needed: {point.why})")
-    return problems
-
-
-def is_registered(entry: Registration) -> bool:
-    """Whether the trainer knows ``entry`` in this process; imports the trainer."""
-    table = resolve(entry.table)
-    if isinstance(table, dict):
-        return entry.name in table
-    return any(entry.name == field.name for cls in table if is_dataclass(cls) for field in fields(cls))
-
-
-def _offers(target: Any) -> set[str]:
-    if isinstance(target, dict):
-        return set(target)
-    if isinstance(target, (list, tuple)):
-        return {base.__name__ for cls in target for base in inspect.getmro(cls)}  # subclasses of ours count as theirs
-    return set(inspect.signature(target).parameters)
+"""Of LLaMA-Factory; configs of XTuner import what they name."""

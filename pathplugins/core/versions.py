@@ -10,10 +10,12 @@ from collections.abc import Mapping
 TESTED: dict[str, tuple[str, str]] = {
     "python": ("3.10", "3.12"),
     "llamafactory": ("0.9.3", "0.9.5"),
-    "torch": ("2.6.0", "2.11.0"),
+    "xtuner": ("0.1.23", "0.2.0"),
+    "mmengine": ("0.10.6", "0.10.7"),
+    "torch": ("2.4.1", "2.11.0"),
     "transformers": ("4.48.0", "5.5.4"),
-    "peft": ("0.14.0", "0.18.1"),
-    "deepspeed": ("0.16.9", "0.19.8"),
+    "peft": ("0.14.0", "0.21.2"),
+    "deepspeed": ("0.16.2", "0.19.8"),
 }
 """Oldest and newest version our tests ran with, both included; ``"3.12"`` stands for every 3.12.x."""
 
@@ -66,6 +68,11 @@ def has_broken_flash_attention_2(transformers: str) -> bool:
 def is_mismatched_torchaudio(torch: str, torchaudio: str) -> bool:
     """Each torchaudio is compiled against one minor release of torch and fails to import under another."""
     return release(torch)[:2] != release(torchaudio)[:2]
+
+
+def refuses_classes_in_checkpoints(torch: str) -> bool:
+    """From 2.6 on ``torch.load`` reads tensors and plain containers; every other class has to be named first."""
+    return release(torch) >= (2, 6)
 
 
 def known_bad(versions: Mapping[str, str | None]) -> list[str]:
