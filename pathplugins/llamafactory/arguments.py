@@ -14,6 +14,7 @@ from llamafactory.hparams.model_args import ModelArguments
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
+from pathplugins.models.towers import READ_IMAGES
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +31,15 @@ class PathPluginsArguments:
     )
     processor_name_or_path: Optional[str] = field(
         default=None,
-        metadata={"help": "Accepted as published; feature bags need no image processor, so it is not read."},
+        metadata={"help": "Accepted as published; bags need none and image towers bring theirs, so it is not read."},
     )
     vision_tower: Optional[str] = field(
-        default=None, metadata={"help": "Weights of the vision tower, e.g. slide_encoder.pth of prov-gigapath."}
+        default=None, metadata={"help": "Its weights: slide_encoder.pth of prov-gigapath, a CLIP or PLIP directory."}
     )
-    vision_model_name: Optional[str] = field(default=None, metadata={"help": "Which tower: gigapath (longnet_vit)."})
-    vision_mode: Optional[Literal["wsi"]] = field(default=None, metadata={"help": "wsi: the image is a feature bag."})
+    vision_model_name: Optional[str] = field(default=None, metadata={"help": "Which tower: gigapath, plip or clip."})
+    vision_mode: Optional[Literal["wsi", "image"]] = field(
+        default=None, metadata={"help": "wsi: the image is a feature bag; image: it is a picture. Checked only."}
+    )
     vision_config: Optional[Union[Dict[str, Any], str]] = field(
         default=None, metadata={"help": "Options of the tower; its size when it is untrained."}
     )
@@ -45,13 +48,19 @@ class PathPluginsArguments:
     )
     mm_projector_type: Optional[str] = field(
         default=None,
-        metadata={"help": "Connector: gamma_mlp, mlp2x_gelu or linear. With gamma_* keys, mlp2x_gelu is gamma_mlp."},
+        metadata={
+            "help": "Connector: gamma_mlp, scale_invariant, mlp2x_gelu or linear. With gamma_* keys, mlp2x_gelu is "
+            "gamma_mlp."
+        },
+    )
+    projector_config: Optional[Union[Dict[str, Any], str]] = field(
+        default=None, metadata={"help": "Options of the connector by their own names, e.g. projector_depth."}
     )
     mm_hidden_size: Optional[int] = field(
         default=None, metadata={"help": "Width of the tower; checked, never assumed."}
     )
     mm_vision_select_layer: Optional[int] = field(
-        default=None, metadata={"help": "Layer of an image tower. A slide encoder gives its output, as published."}
+        default=None, metadata={"help": "Layer of an image tower (-2). A slide encoder gives its output, as published."}
     )
     mm_vision_select_feature: Optional[str] = field(
         default=None, metadata={"help": "Accepted as published; for image towers."}
@@ -62,7 +71,10 @@ class PathPluginsArguments:
     mm_use_im_start_end: bool = field(default=False, metadata={"help": "Accepted as published; must be false."})
     mm_use_im_patch_token: bool = field(default=False, metadata={"help": "Accepted as published; must be false."})
     image_aspect_ratio: Optional[str] = field(
-        default=None, metadata={"help": "Accepted as published; for image towers."}
+        default=None, metadata={"help": "Image towers: anyres (thumbnail and tiles) or pad (one square)."}
+    )
+    fast_resize: Optional[bool] = field(
+        default=None, metadata={"help": "Image towers: resize as tensors, faster; pixels differ a little."}
     )
     vision_feature_select_mode: Optional[str] = field(
         default=None, metadata={"help": "Token selector: random_sample or none."}
@@ -85,6 +97,10 @@ class PathPluginsArguments:
     keep_gamma: bool = field(
         default=False,
         metadata={"help": "With other bounds than at training, keep the trained scale instead of its logit."},
+    )
+    lr_mult: Optional[Union[Dict[str, float], str]] = field(
+        default=None,
+        metadata={"help": "Part of a weight's name -> factor of its learning rate: {multi_modal_projector: 0.5}."},
     )
     projector_seed: int = field(default=42, metadata={"help": "Seed of a fresh connector."})
     use_prefix_lm_mask: Optional[bool] = field(
@@ -112,7 +128,8 @@ class PathPluginsArguments:
 
 
 _CONFIG = ("vision_feature_select_mode", "image_seq_length", "use_prefix_lm_mask")
-_PROCESSOR = ("vision_feature_select_mode", "image_seq_length", "patches_per_wsi", "coords_mpp", "compat_coords_yx")
+_BAGS = ("vision_feature_select_mode", "image_seq_length", "patches_per_wsi", "coords_mpp", "compat_coords_yx")
+_IMAGES = ("image_aspect_ratio", "fast_resize")
 _PROJECTOR = {
     "projector_dropout": "dropout",
     "gamma_min": "scale_min",
@@ -128,7 +145,8 @@ _COMPOSE_ONLY = (
     "projector_path",
     "mm_projector_type",
 )
-_PARTS = tuple(dict.fromkeys((*_CONFIG, *_PROCESSOR, *_PROJECTOR, *_COMPOSE_ONLY)))
+_JSON = ("vision_config", "projector_config", "lr_mult")
+_PARTS = tuple(dict.fromkeys((*_CONFIG, *_BAGS, *_IMAGES, *_PROJECTOR, *_COMPOSE_ONLY, "projector_config")))
 
 
 @dataclass
@@ -137,8 +155,9 @@ class PathModelArguments(PathPluginsArguments, ModelArguments):
 
     def __post_init__(self) -> None:
         ModelArguments.__post_init__(self)
-        if isinstance(self.vision_config, str):  # from a command line, where YAML has not been at it
-            self.vision_config = json.loads(self.vision_config)
+        for name in _JSON:
+            if isinstance(getattr(self, name), str):  # from a command line, where YAML has not been at it
+                setattr(self, name, json.loads(getattr(self, name)))
         if self.model_name_or_path == VIRTUAL_MODEL:
             self.model_name_or_path = str(_compose(self))
         elif _set(self, _PARTS):
@@ -172,29 +191,53 @@ def _compose(args: PathModelArguments) -> Path:
     if args.mm_use_im_start_end or args.mm_use_im_patch_token:
         raise PathPluginsError("mm_use_im_start_end and mm_use_im_patch_token are not supported; set both to false")
     connector = {_PROJECTOR[name]: value for name, value in _set(args, _PROJECTOR).items()}
-    kind = args.mm_projector_type or "gamma_mlp"
+    images = args.vision_model_name in READ_IMAGES
+    kind = args.mm_projector_type or ("scale_invariant" if images else "gamma_mlp")
     if kind == "mlp2x_gelu" and connector:
         logger.info("gamma_* or projector_dropout is set: mm_projector_type mlp2x_gelu means gamma_mlp, as published")
         kind = "gamma_mlp"
     if args.image_seq_length == 0:
         logger.warning("image_seq_length is 0: the language model sees one vision token per slide, its CLS token")
     options = _set(args, ("vision_tower", "vision_model_name", "vision_config", "random_vision_seed", "projector_path"))
+    if args.vision_mode not in (None, "image" if images else "wsi"):
+        tower = args.vision_model_name or "gigapath"
+        raise PathPluginsError(f"vision_mode is {args.vision_mode}, which {tower} does not read; remove or correct it")
+    if images:
+        options.update(_image_options(args))
+    else:
+        options.update(_set(args, _BAGS))
     spec = ComposeSpec(
         llm=_local(args),
         mm_projector_type=kind,
-        projector_config=connector,
+        projector_config={**(args.projector_config or {}), **connector},
         keep_gamma=args.keep_gamma,
         seed=args.projector_seed,
         **options,
-        **_set(args, dict.fromkeys((*_CONFIG, *_PROCESSOR))),
+        **_set(args, ("use_prefix_lm_mask",)),
     )
     directory = composed(spec)
-    width = read_json(directory / "config.json")["vision_config"]["embed_dim"]
+    tower = read_json(directory / "config.json")["vision_config"]
+    width = tower.get("embed_dim") or tower["hidden_size"]
     if args.mm_hidden_size not in (None, width):
         raise PathPluginsError(
             f"mm_hidden_size is {args.mm_hidden_size} but the vision tower gives {width}; remove or correct it"
         )
     return directory
+
+
+def _image_options(args: PathModelArguments) -> dict[str, Any]:
+    """Options of a composed model whose tower reads images."""
+    if (for_bags := _set(args, _BAGS)).pop("vision_feature_select_mode", "none") != "none" or for_bags:
+        names = ", ".join(_set(args, _BAGS))
+        raise PathPluginsError(f"{names}: for feature bags, and {args.vision_model_name} reads images; remove the keys")
+    from pathplugins.models.checkpoints.hub import TOWER_FILES, local_copy
+
+    options = _set(args, _IMAGES)
+    if args.vision_tower is not None:
+        options["vision_tower"] = local_copy(args.vision_tower, "vision_tower", TOWER_FILES)
+    if args.mm_vision_select_layer is not None:
+        options["vision_config"] = {"select_layer": args.mm_vision_select_layer, **(args.vision_config or {})}
+    return options
 
 
 def _derive(args: PathModelArguments) -> Path:
@@ -214,9 +257,11 @@ def _derive(args: PathModelArguments) -> Path:
         )
     config = _set(args, _CONFIG)
     projector = {_PROJECTOR[name]: value for name, value in _set(args, _PROJECTOR).items()}
-    if projector:
+    if projector := {**(args.projector_config or {}), **projector}:
         config["projector_config"] = projector
-    return derived(Path(args.model_name_or_path), config=config, processor=_set(args, _PROCESSOR))
+    images = model_settings(args.model_name_or_path)["vision_config"]["model_type"] in READ_IMAGES
+    processor = _set(args, (*_BAGS, *_IMAGES) if images else _BAGS)
+    return derived(Path(args.model_name_or_path), config=config, processor=processor)
 
 
 def _local(args: PathModelArguments) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import os
 import secrets
 from collections.abc import Callable
@@ -12,8 +13,6 @@ from types import ModuleType
 from typing import Any
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
-from pathplugins.core.files import read_json
-from pathplugins.data.bags import check_bag
 from pathplugins.data.formats import FORMATS
 from pathplugins.data.records import BadSample, Record, apply_policy, check_images
 from pathplugins.models.checkpoints.cache import cache_dir
@@ -72,51 +71,51 @@ def _records(
 ) -> tuple[list[Record], list[BadSample]]:
     # LLaMA-Factory imports its datasets before its arguments: at the top this import would be circular.
     from pathplugins.llamafactory.arguments import PathModelArguments, model_settings
+    from pathplugins.models.custom_llava.image_checks import image_check
+    from pathplugins.models.custom_llava.processing_custom_llava import load_image_processor
 
     settings = model_settings(model_args.model_name_or_path)
     if settings is None or not isinstance(model_args, PathModelArguments):
         raise PathPluginsError(
-            f'dataset {dataset_attr} has "formatting": "{dataset_attr.formatting}", feature bags for custom_llava '
-            f"models, but model_name_or_path is {model_args.model_name_or_path}"
+            f'dataset {dataset_attr} has "formatting": "{dataset_attr.formatting}", images or feature bags for '
+            f"custom_llava models, but model_name_or_path is {model_args.model_name_or_path}"
         )
     source = Path(data_args.dataset_dir) / dataset_attr.dataset_name
     media_dir = data_args.media_dir if data_args.media_dir != data_args.dataset_dir else None
-    records, bad = FORMATS.get(dataset_attr.formatting)(
-        source,
-        mode=_mode(dataset_attr),
-        split=dataset_attr.split,
-        data_source=model_args.filter_by_data_source,
-        media_dir=media_dir,
-    )
-    bags = read_json(Path(model_args.model_name_or_path) / "preprocessor_config.json")
-    tower = settings["vision_config"]
-    rules = {
-        "width": tower["in_chans"],
-        "grid_cells": tower["grid_size"],
-        "tile_px": tower["tile_size"],
-        "coords_mpp": bags["coords_mpp"],
-        "features": model_args.check_features,
-    }
+    reader = FORMATS.get(dataset_attr.formatting)
+    records, bad = reader(source, media_dir=media_dir, **_options(reader, dataset_attr, model_args))
+    image_processor = load_image_processor(Path(model_args.model_name_or_path))
+    check, rules = image_check(image_processor, settings["vision_config"], features=model_args.check_features)
     remembered = cache_dir() / "bag_checks" / f"{hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]}.json"
     bad += check_images(
         records,
-        lambda path: check_bag(path, **rules),
+        check,
         workers=data_args.preprocessing_num_workers or 4,
         progress=training_args.should_log,
         cache=remembered,
-        cache_key=str(sorted(rules.items())),
+        cache_key=rules,
     )
     return records, bad
 
 
-def _mode(dataset_attr: Any) -> str:
-    """``"subset"`` of dataset_info.json, a key LLaMA-Factory reads anyway: report (stage 2) or vqa (stage 3)."""
-    mode = dataset_attr.subset or "vqa"
-    if mode not in ("report", "vqa"):
+def _options(reader: Callable[..., Any], dataset_attr: Any, model_args: Any) -> dict[str, Any]:
+    """Options of a reader from ``split`` and ``subset`` of dataset_info.json, which LLaMA-Factory reads anyway."""
+    takes = inspect.signature(reader).parameters
+    options = {"split": dataset_attr.split, "data_source": model_args.filter_by_data_source}
+    subset = dataset_attr.subset
+    if "mode" in takes:  # stage 2 asks for reports, stage 3 asks questions
+        options["mode"] = subset or "vqa"
+        if options["mode"] not in ("report", "vqa"):
+            raise PathPluginsError(
+                f'dataset {dataset_attr}: "subset" must be "report" or "vqa" in dataset_info.json, got {subset!r}'
+            )
+    elif subset and "subset" not in takes:
         raise PathPluginsError(
-            f'dataset {dataset_attr}: "subset" must be "report" or "vqa" in dataset_info.json, got {mode!r}'
+            f'dataset {dataset_attr}: the format {dataset_attr.formatting} has no subsets, got "subset": {subset!r}; remove it'
         )
-    return mode
+    else:
+        options["subset"] = subset
+    return {name: value for name, value in options.items() if name in takes}
 
 
 def _to_parquet(records: list[Record], name: str) -> Path:
@@ -135,7 +134,7 @@ def _to_parquet(records: list[Record], name: str) -> Path:
     rows = [
         {"id": r.id, "conversations": [t._asdict() for t in r.conversations], "images": list(r.images)} for r in records
     ]
-    # A bag written anew may take another number of tokens: the tokenized rows must not be found again.
+    # An image written anew may take another number of tokens: the tokenized rows must not be found again.
     stamps = [(s.st_size, s.st_mtime_ns) for r in records for s in (Path(image).stat() for image in r.images)]
     digest = hashlib.sha256(repr((rows, stamps)).encode()).hexdigest()[:16]
     path = cache_dir() / "records" / f"{Path(name).stem}-{digest}.parquet"

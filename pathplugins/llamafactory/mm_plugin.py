@@ -1,7 +1,8 @@
-"""Multimodal plugin: expands ``<image>`` and reads bags when a batch is made."""
+"""Multimodal plugin: expands ``<image>`` and reads images or bags when a batch is made."""
 
 from __future__ import annotations
 
+import io
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +10,17 @@ from typing import Any
 
 import numpy as np
 from llamafactory.data.mm_plugin import BasePlugin
-from PIL.Image import Image
+from PIL import Image
 
 import pathplugins
-from pathplugins.models.custom_llava.processing_custom_llava import PLACEHOLDER
+from pathplugins.models.custom_llava.processing_custom_llava import PLACEHOLDER, CustomLlavaImageProcessor
 
 PLUGIN = "pathplugins"
 
 
 @dataclass
 class PathologyPlugin(BasePlugin):
-    """One ``<image>`` is one H5 bag, worth as many tokens as its processor says."""
+    """One ``<image>`` is one image or one H5 bag, worth as many tokens as its processor says."""
 
     version: str = pathplugins.__version__  # seen by the datasets cache: a new release tokenizes anew
 
@@ -32,7 +33,7 @@ class PathologyPlugin(BasePlugin):
         messages, left = deepcopy(messages), list(images)
         for message in messages:
             while PLACEHOLDER in message["content"]:
-                count = _tokens(left.pop(0), processor) if self.expand_mm_tokens else 1
+                count = image_tokens(left.pop(0), processor) if self.expand_mm_tokens else 1
                 message["content"] = message["content"].replace(PLACEHOLDER, _MARK * count, 1)
             message["content"] = message["content"].replace(_MARK, processor.image_token)
         return messages
@@ -56,7 +57,9 @@ class PathologyPlugin(BasePlugin):
         self._validate_input(processor, images, videos, audios)
         if len(images) == 0:
             return {}
-        if isinstance(images[0], Image):
+        if not _reads_bags(processor):
+            return dict(processor.image_processor([_picture(image) for image in images]))
+        if isinstance(images[0], Image.Image):
             return dict(_null_bag(images, processor))
         epoch = getattr(processor, "sampling_epoch", None)
         if epoch is None:
@@ -69,8 +72,26 @@ class PathologyPlugin(BasePlugin):
 _MARK = "\0"  # so that an image token that is itself spelt `<image>` is not expanded again
 
 
-def _tokens(image: Any, processor: Any) -> int:
-    return processor.image_processor.tokens_of(1) if isinstance(image, Image) else processor.num_image_tokens(image)
+def _reads_bags(processor: Any) -> bool:
+    return isinstance(processor.image_processor, CustomLlavaImageProcessor)
+
+
+def image_tokens(image: Any, processor: Any) -> int:
+    """Vision tokens of whatever LLaMA-Factory hands on as an image."""
+    if not _reads_bags(processor):
+        return processor.num_image_tokens(_picture(image))
+    if isinstance(image, Image.Image):
+        return processor.image_processor.null_tokens
+    return processor.num_image_tokens(image)
+
+
+def _picture(image: Any) -> str | Path | Image.Image:
+    """A path or a Pillow image, of whatever LLaMA-Factory and ``datasets`` hand on as an image."""
+    if isinstance(image, dict):  # a Parquet column of images
+        image = image["path"] if image.get("bytes") is None else image["bytes"]
+    if isinstance(image, bytes):
+        image = io.BytesIO(image)
+    return image if isinstance(image, str | Path | Image.Image) else Image.open(image)
 
 
 def _null_bag(images: list[Any], processor: Any) -> Any:
@@ -79,4 +100,4 @@ def _null_bag(images: list[Any], processor: Any) -> Any:
         raise ValueError(
             "this model looks at H5 feature bags, not at pictures: pass the path of a .h5 file as the image"
         )
-    return processor.image_processor.null_bag()
+    return processor.image_processor.null_inputs()

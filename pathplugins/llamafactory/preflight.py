@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pathplugins.core.errors import BadSamplesError
+from pathplugins.llamafactory.mm_plugin import image_tokens
 
 SHOWN = 20
 
@@ -45,11 +46,11 @@ def _problems(dataset: Any, processor: Any) -> list[tuple[int, str]]:
     for table in columns.iter(batch_size=1000):
         vision = _count_per_row(table["input_ids"], lambda ids: ids == processor.image_token_id)
         supervised = _count_per_row(table["labels"], lambda labels: labels != -100)
-        for row, paths in enumerate(table["images"].to_pylist()):
-            wanted = sum(processor.num_image_tokens(path) for path in paths or [])
+        for row, images in enumerate(table["images"].to_pylist()):
+            wanted = sum(image_tokens(image, processor) for image in images or [])
             if vision[row] != wanted:
-                text = f"{vision[row]} of {wanted} vision tokens of {', '.join(paths or ['no bag'])} are left"
-                found.append((first + row, text))
+                names = ", ".join(str(image)[:200] for image in images or ["no image"])
+                found.append((first + row, f"{vision[row]} of {wanted} vision tokens of {names} are left"))
             elif supervised[row] == 0:
                 found.append(
                     (first + row, f"nothing of the answer is left after {wanted} vision tokens and the question")

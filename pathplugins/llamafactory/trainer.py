@@ -15,6 +15,7 @@ from pathplugins.llamafactory.arguments import PathModelArguments
 from pathplugins.llamafactory.preflight import check_tokenized
 from pathplugins.models.checkpoints.projector import PREFIX, save_projector
 from pathplugins.models.custom_llava.modeling_custom_llava import CustomLlavaForConditionalGeneration
+from pathplugins.models.learning_rates import by_learning_rate, mark_learning_rates
 
 
 class EpochClock(TrainerCallback):
@@ -56,6 +57,7 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         _check_frozen(kwargs["model"], kwargs["finetuning_args"])
         super().__init__(**kwargs)
         self.do_sanity_check = path_args.do_sanity_check
+        mark_learning_rates(self.model, path_args.lr_mult or {})
         self._clock = EpochClock()
         self.add_callback(self._clock)
         self._training_collator = copy.copy(self.data_collator)
@@ -64,6 +66,18 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         reader.image_processor.seed = self.args.seed
         reader.sampling_epoch = self._clock.epoch
         self._training_collator.processor = reader
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """The usual optimizer, its groups divided by the learning rates of ``lr_mult``."""
+        made = self.optimizer is not None
+        optimizer = super().create_optimizer(*args, **kwargs)
+        groups = [] if made else [group for group in optimizer.param_groups if group["params"]]
+        for group in groups:
+            first, *others = by_learning_rate(group["params"], group["lr"])
+            group.update(first)
+            for other in others:
+                optimizer.add_param_group({**group, **other})
+        return optimizer
 
     def get_train_dataloader(self) -> Any:
         """Batches that draw other patches each epoch; evaluation keeps the plain collator, which does not."""
