@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LLAMAFACTORY = "pathplugins.llamafactory.register"
+_XTUNER = "pathplugins.xtuner.register"
 
 ADAPTERS = {
     "llamafactory.data.converter": _LLAMAFACTORY,
@@ -26,6 +27,15 @@ ADAPTERS = {
     "llamafactory.model.loader": _LLAMAFACTORY,
     "llamafactory.model.model_utils.visual": _LLAMAFACTORY,
     "llamafactory.train.sft.workflow": _LLAMAFACTORY,
+    "bitsandbytes.triton.triton_utils": _XTUNER,
+    "mmengine.dist.utils": _XTUNER,
+    "mmengine.model.base_model.data_preprocessor": _XTUNER,
+    "mmengine.model.wrappers.distributed": _XTUNER,
+    "mmengine.optim.optimizer.amp_optimizer_wrapper": _XTUNER,
+    "mmengine.runner.checkpoint": _XTUNER,
+    "triton.runtime.driver": _XTUNER,
+    "xtuner.tools.utils": _XTUNER,
+    "xtuner.utils.device": _XTUNER,
     "transformers.models.auto.configuration_auto": "pathplugins.models.custom_llava.auto",
 }
 """Trainer module -> adapter whose ``apply(name, module)`` runs right after that module was executed.

@@ -14,8 +14,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("pathplugins.doctor", "what is installed, what is registered, what is wrong"),
     "configs": ("pathplugins.configs", "list and copy the configurations that come with the package"),
     "compose": ("pathplugins.models.checkpoints.compose_cli", "language model + tower + connector -> one checkpoint"),
-    "ask": ("pathplugins.ask", "put a question about one feature bag to a model"),
-    "demo": ("pathplugins.demo", "train and ask a tiny model on one slide, on CPU"),
+    "preprocess": ("pathplugins.xtuner.preprocess", "tokenize the data of an XTuner config once, for many runs"),
+    "export": ("pathplugins.xtuner.export", "a checkpoint of XTuner -> one Hugging Face directory"),
+    "ask": ("pathplugins.ask", "put a question about one image or feature bag to a model"),
+    "evaluate": ("pathplugins.evaluate", "ask a model every question of a test set and score the answers"),
+    "demo": ("pathplugins.demo", "train and ask a tiny model on CPU: `demo` (slides), `demo pallava` (images)"),
 }
 """Name -> (module with ``add_arguments(parser)`` and ``run(args) -> int``, help)."""
 

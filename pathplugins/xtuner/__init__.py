@@ -1,0 +1,1 @@
+"""The XTuner adapter: the only package here that imports ``xtuner`` or ``mmengine``."""

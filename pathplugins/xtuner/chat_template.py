@@ -1,0 +1,61 @@
+"""An XTuner prompt template as a chat template, so that the exported model is asked the way it was trained."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pathplugins.xtuner.conversations import resolve_system, resolve_template
+
+
+def jinja_template(template: Any, system: str = "") -> str:
+    """The template in the language of tokenizers.
+
+    Args:
+        template: entry of ``PROMPT_TEMPLATE`` or its dotted name.
+        system: what stands in the system turn when a conversation has none.
+    """
+    entry = resolve_template(template)
+    suffix, separator = entry.get("SUFFIX", ""), entry.get("SEP", "")
+    ends_itself = entry.get("SUFFIX_AS_EOS", False)  # otherwise each answer ends with EOS, and BOS begins the next turn
+    begin = "{{ bos_token or '' }}"
+    opening = (
+        "{% if messages[0]['role'] == 'system' %}{% set told = messages[0]['content'] %}{% set turns = messages[1:] %}"
+        "{% else %}{% set told = " + _quoted(resolve_system(system)) + " %}{% set turns = messages %}{% endif %}"
+    )
+    said = "{% if told %}" + _filled(entry.get("SYSTEM", "{system}"), {"system": "told"}) + "{% endif %}"
+    first = "{% if loop.first %}" + begin + said + "{% endif %}"
+    again = "" if ends_itself else "{% if not loop.first %}" + begin + "{% endif %}"
+    numbers = {"input": "turn['content']", "round": "loop.index0 // 2 + 1"}
+    asked = _filled(entry.get("INSTRUCTION", "{input}"), numbers)
+    answered = "{{ turn['content'] }}" + _literal(suffix) + ("" if ends_itself else "{{ eos_token }}")
+    return (
+        opening
+        + "{% for turn in turns %}{% if turn['role'] == 'user' %}"
+        + first
+        + again
+        + asked
+        + "{% else %}"
+        + answered
+        + _literal(separator)
+        + "{% endif %}{% endfor %}"
+    )
+
+
+def _filled(text: str, names: Mapping[str, str]) -> str:
+    """A ``str.format`` text with Jinja expressions in its braces."""
+    pieces = re.split("(" + "|".join(rf"\{{{name}\}}" for name in names) + ")", text)
+    return "".join(
+        "{{ " + names[piece[1:-1]] + " }}" if piece[1:-1] in names and piece[:1] == "{" else _literal(piece)
+        for piece in pieces
+    )
+
+
+def _literal(text: str) -> str:
+    return "{{ " + _quoted(text.replace("{{", "{").replace("}}", "}")) + " }}" if text else ""
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)  # JSON writes an emoji as two escapes, which Jinja reads as two halves

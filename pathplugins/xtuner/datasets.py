@@ -1,0 +1,217 @@
+"""Conversations about images or slides for XTuner, checked and tokenized before training starts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from filelock import FileLock
+from mmengine.dist import get_rank
+from mmengine.logging import MMLogger
+from torch.utils.data import Dataset
+
+from pathplugins.core.errors import BadSamplesError, PathPluginsError
+from pathplugins.core.files import read_json, write_json
+from pathplugins.data.records import BadSample, Record, apply_policy
+from pathplugins.models.checkpoints.cache import DONE, cache_dir, cached
+from pathplugins.xtuner.conversations import expand, resolve_system, resolve_template
+from pathplugins.xtuner.image_tokens import image_tokens
+from pathplugins.xtuner.lengths import images_of, measure
+from pathplugins.xtuner.offline import check_origin
+from pathplugins.xtuner.parts import Model, load_processor
+from pathplugins.xtuner.texts import DESCRIPTION, Source, chosen, open_texts, tokenizer_name, write_texts
+
+logger = logging.getLogger(__name__)
+
+
+class PathologyDataset(Dataset):
+    """Samples with their images still to be read, which `pathplugins.xtuner.collate.collate` does.
+
+    Args:
+        model: what the config names: a model directory, or the parts of one.
+        data_path: file or folder of samples, or a list of them.
+        format: how they are written, see `pathplugins.data.formats.FORMATS`.
+        format_options: of that reader.
+        image_folder: what relative references are relative to.
+        offline_processed_text_folder: folder of `pathplugins preprocess` or of XTuner, instead of ``data_path``.
+        prompt_template: entry of ``xtuner.utils.PROMPT_TEMPLATE``, or its name; needed with ``data_path``.
+        system: system prompt of samples that bring none.
+        max_length: tokens of a sample at most, vision tokens included; what is longer is cut at the end.
+        on_bad_sample: stop before training, or leave out what cannot be used.
+        check_images: read every image once before training; files that passed are not read again.
+        max_dataset_length: use so many samples at most, drawn the same way every time.
+        check_workers: threads that check images.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        data_path: str | Sequence[str] | None = None,
+        format: str = "llava",
+        format_options: Mapping[str, Any] | None = None,
+        image_folder: str | None = None,
+        offline_processed_text_folder: str | None = None,
+        prompt_template: Mapping[str, Any] | str | None = None,
+        system: str = "",
+        max_length: int = 2048,
+        on_bad_sample: Literal["error", "skip"] = "error",
+        check_images: bool = True,
+        max_dataset_length: int | None = None,
+        check_workers: int = 8,
+    ) -> None:
+        if (data_path is None) == (offline_processed_text_folder is None):
+            raise PathPluginsError("give either data_path or offline_processed_text_folder to the dataset")
+        _log_with_trainer()
+        asked_at = time.time()
+        self.processor = load_processor(model)
+        self.image_folder, self.max_length = image_folder, max_length
+        template = None if prompt_template is None else resolve_template(prompt_template)
+        system = resolve_system(system)
+        bad: list[BadSample] = []
+        if data_path is not None:
+            source = Source(
+                data_path=(data_path,) if isinstance(data_path, str | os.PathLike) else tuple(data_path),
+                **{"format": format, "options": dict(format_options or {}), "image_folder": image_folder},
+                **{"template": template or {}, "system": system, "limit": max_dataset_length},
+            )
+            self.folder = _tokenized(source, self.processor.tokenizer, asked_at)
+            self.texts, description = open_texts(self.folder)
+            bad = [BadSample(**sample) for sample in description["bad"]]
+        else:
+            self.folder = Path(offline_processed_text_folder)
+            texts, description = open_texts(self.folder)
+            words = {"template": template, "system": system}
+            check_origin(self.folder, texts, description, self.processor.tokenizer, **words)
+            rows = chosen(len(texts), max_dataset_length)
+            self.texts = texts if rows is None else texts.select(rows)
+        problems = self._look(model, check=check_images, workers=check_workers, asked_at=asked_at)
+        self._usable(problems, bad, on_bad_sample)
+        self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        """Told by `EpochSampler`; in shared memory, so that data workers that are running see it too."""
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """``input_ids`` and ``labels`` with the images expanded, their references, and what draws depend on."""
+        row = int(self._rows[index])
+        item = self.texts[row]
+        tokens = self._tokens[self._starts[row] : self._starts[row + 1]].tolist()
+        ids, labels = expand(item["input_ids"], item["labels"], tokens, self.processor.image_token_id)
+        return {
+            "input_ids": ids[: self.max_length],
+            "labels": labels[: self.max_length],
+            "images": [self._path(image) for image in _listed(item.get("image"))],
+            "epoch": int(self.epoch),
+            "id": str(item.get("id", row)),
+        }
+
+    @property
+    def modality_length(self) -> list[int]:
+        """Tokens of each sample, negative without images, as XTuner's ``LengthGroupedSampler`` asks for."""
+        lengths = np.minimum(self._lengths.total, self.max_length)
+        return np.where(np.diff(self._starts) > 0, lengths, -lengths)[self._rows].tolist()
+
+    def _path(self, reference: str) -> str:
+        return reference if self.image_folder is None else os.path.join(self.image_folder, reference)  # noqa: PTH118
+
+    def _look(self, model: Model, **options: Any) -> list[tuple[int, str, str]]:
+        """Learn the length of every row; return row, short reason and sentence of what cannot be used."""
+        counts, references = images_of(self.texts)  # [R]; M
+        paths = [self._path(reference) for reference in references]
+        codes = {path: code for code, path in enumerate(dict.fromkeys(paths))}
+        found = image_tokens([*codes], model, **options)
+        image_codes = np.array([codes[path] for path in paths], np.int64)  # [M]
+        self._tokens = np.array(found.counts, np.int64)[image_codes]  # [M]
+        self._starts = np.concatenate([[0], np.cumsum(counts)])  # [R + 1], where the images of each row start
+        tokenizer, image = self.processor.tokenizer, self.processor.image_token_id
+        self._lengths = lengths = measure(
+            self.texts, counts, self._tokens, vocabulary=len(tokenizer), image_token_id=image
+        )
+        if lengths.foreign is not None:
+            row, token = lengths.foreign
+            raise PathPluginsError(
+                f"{self.folder} was made with another tokenizer: row {row} holds token {token}, which the model's "
+                f"{tokenizer_name(tokenizer)} does not have; run `pathplugins preprocess` with this model"
+            )
+        problems = [(row, *problem) for row, problem in lengths.problems.items()]
+        broken = np.flatnonzero(np.isin(image_codes, [*found.failures]))
+        owners = np.searchsorted(self._starts, broken, side="right") - 1
+        failed = dict.fromkeys(zip(owners.tolist(), image_codes[broken].tolist(), strict=True))  # a row may repeat one
+        problems += [(row, *found.failures[code]) for row, code in failed]
+        hopeless = {row for row, *_ in problems}
+        for row in np.flatnonzero(lengths.needed > self.max_length).tolist():
+            if row not in hopeless:
+                cut = f"max_length {self.max_length} cuts an image off or leaves nothing to learn"
+                said = f"{lengths.total[row]} tokens, vision tokens included; {cut}, {lengths.needed[row]} would do"
+                problems.append((row, "too long", said))
+        return sorted(problems, key=lambda problem: problem[0])
+
+    def _usable(self, problems: list[tuple[int, str, str]], bad: list[BadSample], on_bad_sample: Any) -> None:
+        """Keep the rows that can be trained on; one report about all others."""
+        places = self._places() if problems or bad else []
+        bad = bad + [
+            BadSample(source=places[row][0], row=places[row][1], reason=reason, detail=detail)
+            for row, reason, detail in problems
+        ]
+        if on_bad_sample != "skip" or get_rank() == 0:
+            records = [Record(id="", conversations=(), images=(), meta={}, source=s, row=r) for s, r in places]
+            report = cache_dir() / "xtuner_reports" / f"{self.folder.name}.bad_samples.jsonl"
+            apply_policy(records, bad, on_bad_sample=on_bad_sample, report_path=report if get_rank() == 0 else None)
+        self.left_out = len({(sample.source, sample.row) for sample in bad})
+        self._rows = np.setdiff1d(np.arange(len(self.texts)), [row for row, *_ in problems])  # [samples]
+        if not len(self._rows):
+            raise BadSamplesError(f"{self.folder}: nothing is left to train on; correct the samples")
+        cut = int((self._lengths.total[self._rows] > self.max_length).sum())
+        if cut and get_rank() == 0:
+            logger.info("%d of %d samples are cut at max_length %d", cut, len(self), self.max_length)
+
+    def _places(self) -> list[tuple[str, int]]:
+        """File and row each sample came from; a folder that does not know is the file, its rows counted from 0."""
+        if not {"source", "row"} <= set(self.texts.column_names):
+            return [(str(self.folder), number) for number in range(len(self.texts))]
+        table = self.texts.select_columns(["source", "row"]).with_format("arrow")[:]
+        return list(zip(table["source"].to_pylist(), table["row"].to_pylist(), strict=True))
+
+
+def _tokenized(source: Source, tokenizer: Any, asked_at: float) -> Path:
+    """The folder of ``source`` in the cache, filled once however many ranks and nodes ask at the same time.
+
+    Rows that could not be used are looked at again if nobody has since we asked: what was missing may be there now.
+    """
+    name = f"xtuner_texts-{source.key(tokenizer)}"
+
+    def fill(out: Path) -> None:
+        write_texts(out, source, tokenizer)
+        write_json(out / DONE, {})
+
+    described = cache_dir() / name / DESCRIPTION
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with FileLock(cache_dir() / f"{name}.look.lock"):
+        if described.is_file() and described.stat().st_mtime < asked_at and (known := read_json(described)["bad"]):
+            if [BadSample(**sample) for sample in known] == source.read()[1]:
+                described.touch()
+            else:
+                shutil.rmtree(cache_dir() / name)
+        return cached(name, fill)
+
+
+def _log_with_trainer() -> None:
+    """What this package logs goes where XTuner logs."""
+    ours = logging.getLogger("pathplugins")
+    if not ours.handlers:
+        ours.setLevel(logging.INFO)
+        for handler in MMLogger.get_current_instance().handlers:
+            ours.addHandler(handler)
+
+
+def _listed(images: Any) -> list[str]:
+    return [images] if isinstance(images, str) else list(images or [])

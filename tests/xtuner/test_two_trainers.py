@@ -1,0 +1,135 @@
+"""The same model directory and the same data in both trainers: same tokens, same loss, same answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pathplugins.data.bags import BagAttributes, write_bag
+from pathplugins.data.formats.drawn import read_drawn
+from pathplugins.data.prompts import PATCH_SYSTEM_PROMPT, SYSTEM_PROMPT
+from pathplugins.models.checkpoints.compose import compose
+from pathplugins.models.checkpoints.spec import ComposeSpec
+from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
+
+SIDES = Path(__file__).parent.parent / "two_trainers"
+ROOT = SIDES.parent.parent
+WIDTH = 10
+PLIP = {
+    "hidden_size": 24,
+    "intermediate_size": 40,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "image_size": 24,
+    "patch_size": 8,
+}
+CONNECTOR = {"num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 40}
+GIGAPATH = {
+    "in_chans": WIDTH,
+    "embed_dim": 24,
+    "depth": 2,
+    "num_heads": 4,
+    "segment_lengths": [8, 20],
+    "dilated_ratios": [1, 2],
+}
+
+
+def other_python() -> Path:
+    """Python of a LLaMA-Factory environment: ``make`` puts them into .venv, newest last."""
+    named = os.environ.get("LLAMAFACTORY_PYTHON")
+    found = [Path(named)] if named else sorted(ROOT.glob(".venv/llamafactory-*/bin/python"))
+    if not found:
+        pytest.fail("no LLaMA-Factory environment: run `make env`, or name its python in LLAMAFACTORY_PYTHON")
+    return found[-1]
+
+
+def pallava(root: Path, llm: Path) -> dict[str, Any]:
+    """Images of several sizes, two turns, the image in the middle of a text, one row without an image."""
+    records, _ = read_drawn(root / "images", images=4, seed=3)
+    names = [Path(record.images[0]).name for record in records]
+    talks = [
+        [("human", "<image>\nWhat is this?"), ("gpt", "The image shows tumour.")],
+        [("human", "Look:\n<image>\nand answer."), ("gpt", "Necrosis."), ("human", "Sure?"), ("gpt", "Yes, it is.")],
+        [("human", "What is necrosis?"), ("gpt", "Dead tissue.")],
+        [("human", "Describe the image.\n<image>"), ("gpt", "Inflammation with many small nuclei.")],
+    ]
+    lines = []
+    for number, talk in enumerate(talks):
+        turns = [{"from": speaker, "value": text} for speaker, text in talk]
+        image = {"image": names[number]} if number != 2 else {}
+        lines.append(json.dumps({"id": f"sample {number}", "conversations": turns, **image}))
+    (root / "train.jsonl").write_text("\n".join(lines))
+    parts = {"vision_model_name": "plip", "mm_projector_type": "scale_invariant", "vision_config": PLIP}
+    spec = ComposeSpec(llm=str(llm), random_vision_seed=1, projector_config=CONNECTOR, **parts)
+    return {
+        "name": "pallava",
+        "model": str(compose(spec, root / "pallava_model")),
+        "format": "llava",
+        "data_path": str(root / "train.jsonl"),
+        "image_folder": str(root / "images"),
+        "system": PATCH_SYSTEM_PROMPT,
+        "template": "patch_vqa_llama3",
+        "format_options": {},
+        "dataset_info": {},
+    }
+
+
+def wsi(root: Path, llm: Path) -> dict[str, Any]:
+    """Two bags of other sizes and two questions."""
+    lines = ["h5_path,caption,question,answer,slide_id,dataset"]
+    for rows in (5, 13):
+        cells = np.stack([np.arange(rows) // 4, np.arange(rows) % 4], 1)
+        side = BagAttributes(
+            slide_id=f"s{rows}",
+            encoder="none",
+            patch_size=256,
+            patch_size_level0=512,
+            mpp=0.5,
+            level0_mpp=0.25,
+            level0_width=51_200,
+            level0_height=25_600,
+        )
+        features = np.random.default_rng(rows).standard_normal((rows, WIDTH)).astype(np.float32)
+        write_bag(root / f"s{rows}.h5", [features], cells * 512, side)
+        lines.append(f"s{rows}.h5,A slide.,What is the grade?,Grade {rows}.,s{rows},mine")
+    (root / "train.csv").write_text("\n".join(lines) + "\n")
+    spec = ComposeSpec(llm=str(llm), vision_config=GIGAPATH, random_vision_seed=1, image_seq_length=20)
+    return {
+        "name": "wsi",
+        "model": str(compose(spec, root / "wsi_model")),
+        "format": "wsi_csv",
+        "data_path": str(root / "train.csv"),
+        "image_folder": str(root),
+        "system": SYSTEM_PROMPT,
+        "template": "custom_vqa_llama3",
+        "format_options": {"mode": "vqa"},
+        "dataset_info": {"subset": "vqa"},
+    }
+
+
+@pytest.mark.host
+def test_tokens_loss_and_answer_are_equal(tmp_path: Path) -> None:
+    llm = build_tiny_llm(tmp_path / "llm", [SYSTEM_PROMPT, PATCH_SYSTEM_PROMPT], vocabulary=700, tied=False)
+    cases = [{**make(tmp_path, llm), "max_length": 700} for make in (pallava, wsi)]
+    (tmp_path / "job.json").write_text(json.dumps(cases))
+    environment = {**os.environ, "PATHPLUGINS_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    measured = []
+    for name, python in (("llamafactory", other_python()), ("xtuner", Path(sys.executable))):
+        words = [python, SIDES / f"{name}_side.py", tmp_path / "job.json", tmp_path / f"{name}.json"]
+        done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=300, check=False)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+        measured.append(json.loads((tmp_path / f"{name}.json").read_text()))
+    for case, theirs, ours in zip(cases, *measured, strict=True):
+        assert theirs["input_ids"] == ours["input_ids"], case["name"]
+        assert theirs["labels"] == ours["labels"], case["name"]
+        assert any(label != -100 for row in ours["labels"] for label in row)
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5), case["name"]
+        assert theirs["answer"] == ours["answer"], case["name"]
+        assert len(set(ours["answer"])) > 0
