@@ -1,59 +1,77 @@
-# One environment per LLaMA-Factory version, made from constraints/, under .venv/. Nothing outside the checkout is touched.
-SHELL    := bash
-VERSION  ?= 0.9.5
-VERSIONS := $(patsubst constraints/llamafactory-%.txt,%,$(sort $(wildcard constraints/llamafactory-*.txt)))
-VENV      = .venv/llamafactory-$(VERSION)
-BIN       = $(VENV)/bin
-EXTRAS   := wsi,test
+# One environment per trainer and version, made from constraints/, under .venv/. Nothing outside the checkout is touched.
+SHELL        := bash
+VERSION      ?= 0.9.5
+XTUNER       ?= 0.2.0
+VERSIONS     := $(patsubst constraints/llamafactory-%.txt,%,$(sort $(wildcard constraints/llamafactory-*.txt)))
+XTUNERS      := $(patsubst constraints/xtuner-%.txt,%,$(sort $(wildcard constraints/xtuner-*.txt)))
+LLAMAFACTORY  = .venv/llamafactory-$(VERSION)
+XT            = .venv/xtuner-$(XTUNER)
+EXTRAS       := wsi,test
+# Activated, as a user would: both trainers start `torchrun` and `python` from PATH.
+in            = PATH="$(CURDIR)/$(1)/bin:$$PATH"
 
-# First interpreter that runs, of those a LLaMA-Factory version takes. pyenv's python3.X may be there and still refuse.
-pythons_0.9.3 := python3.10 python3.11 python3.12
+# First interpreter that runs, of those a trainer's version takes. pyenv's python3.X may be there and still refuse.
+pythons_llamafactory-0.9.3 := python3.10 python3.11 python3.12
+pythons_xtuner-0.1.23      := python3.10
 pythons        = $(or $(pythons_$(1)),python3.11 python3.12)
 find_python    = $(shell for p in $(foreach v,$(1),$(v) $(wildcard $(HOME)/.pyenv/versions/*/bin/$(v))); do \
                    "$$p" -c "" 2>/dev/null && command -v "$$p" && break; done)
 python_for     = $(or $(PYTHON),$(call find_python,$(call pythons,$(1))),\
-                   $(error LLaMA-Factory $(1) needs one of: $(call pythons,$(1)); name yours with PYTHON=/path/to/python))
+                   $(error $(1) needs one of: $(call pythons,$(1)); name yours with PYTHON=/path/to/python))
+# What a trainer leaves to its users: --deepspeed, the metrics of prediction.
+needs          = torch torchvision deepspeed $(if $(filter llamafactory-%,$(1)),jieba nltk rouge-chinese)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-matrix lint docs clean
+.PHONY: help env demo demo-pallava test test-llamafactory test-xtuner test-matrix lint docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
-	@echo "  VERSION=$(VERSION) of: $(VERSIONS)    SLIDE=slide.svs for the demo    PYTHON=python to build with"
+	@echo "  LLaMA-Factory VERSION=$(VERSION) of: $(VERSIONS)    XTUNER=$(XTUNER) of: $(XTUNERS)"
+	@echo "  SLIDE=slide.svs for the demo    PYTHON=python to build with"
 
-env: $(VENV)/.installed  ## the environment of LLaMA-Factory VERSION, with this package in it
+env: $(LLAMAFACTORY)/.installed $(XT)/.installed  ## an environment for each trainer, with this package in it
 
-demo: env  ## train and ask a tiny model on CPU, on SLIDE or on a slide it draws
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pathplugins demo $(if $(SLIDE),--slide "$(SLIDE)")
+demo: $(LLAMAFACTORY)/.installed  ## WSI-LLaVA in small, in LLaMA-Factory, on CPU, on SLIDE or on a slide it draws
+	$(call in,$(LLAMAFACTORY)) pathplugins demo $(if $(SLIDE),--slide "$(SLIDE)")
 
-test: env lint  ## style and all tests
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+demo-pallava: $(XT)/.installed  ## PA-LLaVA in small, in XTuner, on CPU, on images it draws
+	$(call in,$(XT)) pathplugins demo pallava
+
+test: lint env  ## style and all tests
+	$(MAKE) --no-print-directory -j2 --output-sync=line test-llamafactory test-xtuner
+
+test-llamafactory: env  ## all that LLaMA-Factory's environment can run
+	OMP_NUM_THREADS=1 $(call in,$(LLAMAFACTORY)) python -m pytest tests tests/llamafactory
+
+test-xtuner: env  ## all that needs XTuner, and what must run beside either trainer
+	OMP_NUM_THREADS=1 $(call in,$(XT)) python -m pytest tests/xtuner tests/models tests/data tests/core tests/test_doctor.py tests/test_readme.py
 
 test-matrix:  ## the tests that start a trainer, in every supported version
-	set -e; for version in $(VERSIONS); do $(MAKE) test-host VERSION=$$version; done
+	set -e; for version in $(VERSIONS); do $(MAKE) host-tests IN=.venv/llamafactory-$$version; done
+	set -e; for version in $(XTUNERS); do $(MAKE) host-tests IN=.venv/xtuner-$$version; done
 
-.PHONY: test-host
-test-host: env
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m host
+.PHONY: host-tests
+host-tests: $(IN)/.installed $(LLAMAFACTORY)/.installed
+	OMP_NUM_THREADS=1 $(call in,$(IN)) python -m pytest -m host
 
-lint: env  ## ruff: rules and layout
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+lint: $(LLAMAFACTORY)/.installed  ## ruff: rules and layout
+	$(LLAMAFACTORY)/bin/ruff check .
+	$(LLAMAFACTORY)/bin/ruff format --check .
 
-docs: env  ## write the generated parts of README.md and docs/ anew
-	$(BIN)/python docs/generate.py
+docs: $(LLAMAFACTORY)/.installed  ## write the generated parts of README.md and docs/ anew
+	$(LLAMAFACTORY)/bin/python docs/generate.py
 
 clean:  ## remove environments and everything that was built
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache demo
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache demo demo-pallava
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv is many times faster than pip and reads the same constraints; without it pip does the work.
 .venv/tools/.ready:
-	$(call python_for,$(VERSION)) -m venv .venv/tools
+	$(call python_for,llamafactory-$(VERSION)) -m venv .venv/tools
 	.venv/tools/bin/python -m pip install --quiet uv || echo "uv cannot be installed here, going on with pip"
 	touch $@
 
-.venv/llamafactory-%/.installed: constraints/llamafactory-%.txt setup.py pyproject.toml pathplugins.pth | .venv/tools/.ready
+.venv/%/.installed: constraints/%.txt setup.py pyproject.toml pathplugins.pth | .venv/tools/.ready
 	set -e; tools="$(CURDIR)/.venv/tools/bin"; python="$(@D)/bin/python"; \
 	if [ -x "$$tools/uv" ]; then \
 	  [ -x "$$python" ] || "$$tools/uv" venv --no-project --python "$(call python_for,$*)" "$(@D)"; \
@@ -62,5 +80,5 @@ clean:  ## remove environments and everything that was built
 	  [ -x "$$python" ] || "$(call python_for,$*)" -m venv "$(@D)"; \
 	  install=("$$python" -m pip install); \
 	fi; \
-	"$${install[@]}" -c $< llamafactory==$* torch torchvision deepspeed jieba nltk rouge-chinese -e ".[$(EXTRAS)]"
+	"$${install[@]}" -c $< $(subst -,==,$*) $(call needs,$*) -e ".[$(EXTRAS)]"
 	touch $@

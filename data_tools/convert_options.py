@@ -8,7 +8,7 @@ from pathlib import Path
 from pathplugins.data.formats import FORMATS
 from pathplugins.data.images import MAX_PIXELS
 
-READER_OPTIONS = ("seed", "ids", "min_words", "split", "subset", "modality", "mode")
+READER_OPTIONS = ("seed", "ids", "min_words", "split", "subset", "modality", "mode", "labels")
 """Handed to the reader of the format; each format has some of them."""
 
 
@@ -34,6 +34,7 @@ def add_convert_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--subset", help="keep this subset (quilt-1m)")
     sub.add_argument("--modality", help="keep this modality (pubmedvision), e.g. 'Microscopy Images'")
     sub.add_argument("--mode", choices=("report", "vqa"), help="which texts of a slide table (wsi-csv; default vqa)")
+    sub.add_argument("--labels", type=Path, metavar="FILE", help="JSON, class -> label (class-folders)")
     sub.add_argument(
         "--max-pixels",
         type=int,

@@ -1,11 +1,13 @@
-"""``pathplugins ask``: put a question about one feature bag to a trained model."""
+"""``pathplugins ask``: put a question about one image or feature bag to a trained model."""
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("model", metavar="MODEL", help="composed or trained model directory, or hub id")
-    parser.add_argument("--bag", required=True, type=Path, metavar="FILE", help="H5 feature bag of the slide")
+    image = parser.add_mutually_exclusive_group(required=True)
+    image.add_argument("--image", type=Path, metavar="FILE", help="image, or H5 feature bag of a slide")
+    image.add_argument("--bag", dest="image", type=Path, metavar="FILE", help="the same, said of a bag")
     parser.add_argument("--question", required=True, metavar="TEXT")
     parser.add_argument("--max-new-tokens", type=int, default=128, metavar="N", help="length of the answer, at most")
     parser.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, ...; auto: a GPU if any")
@@ -25,59 +29,123 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load, ask, print the answer."""
-    if not args.bag.is_file():
-        raise PathPluginsError(f"--bag {args.bag}: no such file; make it with 'pathdata features'")
+    if not args.image.is_file():
+        raise PathPluginsError(f"{args.image}: no such file; give an image, or a bag made with 'pathdata features'")
     model, processor = load(args.model, adapter=args.adapter, device=args.device)
-    sys.stdout.write(answer(model, processor, args.bag, args.question, args.max_new_tokens) + "\n")
+    sys.stdout.write(answer(model, processor, args.image, args.question, args.max_new_tokens) + "\n")
     return 0
 
 
-def load(directory: str, *, adapter: str | None = None, device: str = "auto") -> tuple[PreTrainedModel, ProcessorMixin]:
-    """Model, in evaluation mode on ``device``, and processor."""
+def load(
+    directory: str,
+    *,
+    adapter: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    bits: Literal[4, 8] | None = None,
+) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """Model, in evaluation mode on ``device``, and processor.
+
+    Args:
+        directory: composed or trained model directory, or hub id.
+        adapter: LoRA adapter trained on the model.
+        device: ``auto`` is a GPU if there is any.
+        dtype: of the weights, e.g. ``bfloat16``; ``auto`` is the checkpoint's.
+        bits: quantize the language model by bitsandbytes; vision tower, connector and head stay as they are.
+    """
     import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText
 
-    from pathplugins.models.custom_llava.auto import register
-
-    register()
+    processor = load_processor(directory)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForImageTextToText.from_pretrained(directory, torch_dtype="auto")
-    processor = AutoProcessor.from_pretrained(directory)
-    if not hasattr(processor, "num_image_tokens"):
-        raise PathPluginsError(f"{directory} holds a {type(model).__name__}; give a directory of 'pathplugins compose'")
+    options: dict[str, Any] = {"torch_dtype": dtype if dtype == "auto" else getattr(torch, dtype)}
+    if bits is not None:
+        options |= {"quantization_config": _quantization(bits, device, options["torch_dtype"]), "device_map": device}
+    model = AutoModelForImageTextToText.from_pretrained(directory, **options)
     if adapter is not None:
         try:
             from peft import PeftModel
         except ImportError as error:
             raise MissingDependencyError("peft is needed for --adapter: pip install peft") from error
         model = PeftModel.from_pretrained(model, adapter)
-    return model.to(device).eval(), processor
+    return (model if bits else model.to(device)).eval(), processor
 
 
-def answer(model: Any, processor: Any, bag: str | Path, question: str, max_new_tokens: int = 128) -> str:
-    """The model's answer to one question about one bag, without sampling: the same each time.
+def load_processor(directory: str) -> ProcessorMixin:
+    """The processor of a model directory or hub id."""
+    from transformers import AutoProcessor
+
+    from pathplugins.models.custom_llava.auto import register
+
+    register()
+    processor = AutoProcessor.from_pretrained(directory)
+    if not hasattr(processor, "num_image_tokens"):
+        raise PathPluginsError(
+            f"{directory} comes with a {type(processor).__name__}; give a directory of 'pathplugins compose'"
+        )
+    return processor
+
+
+def _quantization(bits: int, device: str, dtype: Any) -> Any:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if not device.startswith("cuda"):
+        raise PathPluginsError(f"--bits {bits} needs an NVIDIA GPU, the device is {device}; leave it out")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingDependencyError("bitsandbytes is needed for --bits: pip install bitsandbytes")
+    return BitsAndBytesConfig(
+        load_in_4bit=bits == 4,
+        load_in_8bit=bits == 8,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=torch.bfloat16 if dtype == "auto" else dtype,
+        llm_int8_skip_modules=["vision_tower", "multi_modal_projector", "lm_head"],
+    )
+
+
+def answer(model: Any, processor: Any, image: str | Path, question: str, max_new_tokens: int = 128) -> str:
+    """The model's answer to one question about one image or bag, without sampling: the same each time.
 
     Args:
         model: `custom_llava`, with or without a PEFT adapter.
         processor: the model's own.
-        bag: H5 feature bag.
-        question: as a user would ask it; the slide is put before it.
+        image: what the model's tower reads: an image, or an H5 feature bag.
+        question: as a user would ask it; the image is put before it.
         max_new_tokens: length of the answer, at most.
     """
     text = conversation(processor.tokenizer, question)
-    inputs = processor(text, [bag]).to(model.device)
+    return answers(model, processor, [text], [[image]], max_new_tokens)[0]
+
+
+def answers(
+    model: Any, processor: Any, prompts: Sequence[str], images: Sequence[Sequence[str | Path]], max_new_tokens: int
+) -> list[str]:
+    """The answers to a batch of prompts (see `prompt`) with their images, each as if it had been asked alone."""
+    inputs = processor(prompts, images).to(model.device)
     pad = processor.tokenizer.pad_token_id
     output = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=pad)
-    return processor.tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+    new = output[:, inputs["input_ids"].shape[1] :]
+    return [text.strip() for text in processor.tokenizer.batch_decode(new, skip_special_tokens=True)]
 
 
 def conversation(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
-    """The prompt by the tokenizer's chat template; with our system prompt where the template has none of its own."""
+    """The prompt for a question about one image, which is put before it."""
+    from pathplugins.models.custom_llava.processing_custom_llava import PLACEHOLDER
+
+    return prompt(tokenizer, f"{PLACEHOLDER}\n{question}")
+
+
+def prompt(tokenizer: PreTrainedTokenizerBase, user: str) -> str:
+    """The prompt by the tokenizer's chat template; with our system prompt where the template has none of its own.
+
+    Args:
+        tokenizer: the model's own.
+        user: what the user says, with ``<image>`` where images belong.
+    """
     from jinja2 import TemplateError
 
     from pathplugins.data.prompts import SYSTEM_PROMPT
-    from pathplugins.models.custom_llava.processing_custom_llava import PLACEHOLDER
 
     if not tokenizer.chat_template:
         raise PathPluginsError(
@@ -87,7 +155,7 @@ def conversation(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
 
     def render(*system: str) -> str:
         turns = [{"role": "system", "content": text} for text in system]
-        turns.append({"role": "user", "content": f"{PLACEHOLDER}\n{question}"})
+        turns.append({"role": "user", "content": user})
         return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
 
     plain = render()

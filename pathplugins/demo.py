@@ -25,38 +25,45 @@ TOWER = "{in_chans: 320, embed_dim: 64, depth: 2, num_heads: 4, segment_lengths:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``pathplugins demo``."""
+    parser.add_argument(
+        "what", nargs="?", choices=("wsi", "pallava"), default="wsi", help="slides in LLaMA-Factory, images in XTuner"
+    )
     parser.add_argument("--slide", type=Path, help="ask about this slide instead of a drawn one (any OpenSlide format)")
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="where everything goes (default: demo)")
+    parser.add_argument("--out", type=Path, help="where everything goes (default: demo, demo-pallava)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; every step is a command a user would type, and is shown."""
-    out: Path = args.out
+    if args.what == "pallava":
+        from pathplugins import demo_pallava
+
+        return demo_pallava.run(args)
+    out: Path = args.out or Path("demo")
     if args.slide is not None and not args.slide.is_file():
         raise PathPluginsError(f"{args.slide} does not exist; name a slide with --slide, or none to have one drawn")
-    _clear(out)
-    _say("No weights are downloaded: patch encoder, slide encoder and language model are tiny and start UNTRAINED.")
+    clear(out)
+    say("No weights are downloaded: patch encoder, slide encoder and language model are tiny and start UNTRAINED.")
     began = time.monotonic()
     asked = _slides(out, args.slide)
-    _command(out, "pathdata", "patch", out / "slides", "--out", out / "work", "--mpp", 0.5)
-    _command(out, "pathdata", "features", out / "work", "--encoder", "convnext_atto", "--random-weights", 0)
+    command(out, "pathdata", "patch", out / "slides", "--out", out / "work", "--mpp", 0.5)
+    command(out, "pathdata", "features", out / "work", "--encoder", "convnext_atto", "--random-weights", 0)
     _dataset(out)
     _language_model(out)
     configs = folder("llamafactory")
-    _command(out, "llamafactory-cli", "train", configs / "wsi_llava_stage2.yaml", *_overrides(out, 2))
-    _command(out, "llamafactory-cli", "train", configs / "wsi_llava_stage3.yaml", *_overrides(out, 3))
-    _command(out, "llamafactory-cli", "export", configs / "wsi_llava_export.yaml", *_model(out), *_export(out))
+    command(out, "llamafactory-cli", "train", configs / "wsi_llava_stage2.yaml", *_overrides(out, 2))
+    command(out, "llamafactory-cli", "train", configs / "wsi_llava_stage3.yaml", *_overrides(out, 3))
+    command(out, "llamafactory-cli", "export", configs / "wsi_llava_export.yaml", *_model(out), *_export(out))
     bag = out / "work" / "bags" / f"{asked.stem}.h5"
-    answer = _command(out, "pathplugins", "ask", out / "merged", "--bag", bag, "--question", QUESTION)
-    _say(f"\nslide:    {asked}\nquestion: {QUESTION}\nanswer:   {answer.strip().splitlines()[-1]}")
+    answer = command(out, "pathplugins", "ask", out / "merged", "--bag", bag, "--question", QUESTION)
+    say(f"\nslide:    {asked}\nquestion: {QUESTION}\nanswer:   {answer.strip().splitlines()[-1]}")
     known = "the model has seen drawn slides only: this shows the way, it says nothing about the slide"
-    _say(f"expected: {_sentence(KINDS[1])}" if args.slide is None else f"note:     {known}")
-    _say(f"picture:  {out / 'work' / 'overlays' / asked.stem}.png  (tissue and patches)")
-    _say(f"loss:     {out / 'saves' / 'stage3' / 'training_loss.png'}\ntook {time.monotonic() - began:.0f} s")
+    say(f"expected: {_sentence(KINDS[1])}" if args.slide is None else f"note:     {known}")
+    say(f"picture:  {out / 'work' / 'overlays' / asked.stem}.png  (tissue and patches)")
+    say(f"loss:     {out / 'saves' / 'stage3' / 'training_loss.png'}\ntook {time.monotonic() - began:.0f} s")
     return 0
 
 
-def _clear(out: Path) -> None:
+def clear(out: Path) -> None:
     """An empty folder to show the whole way in; what is removed for it is an earlier demo and nothing else."""
     if out.exists() and any(out.iterdir()):
         if not (out / MARK).is_file():
@@ -83,7 +90,7 @@ def _slides(out: Path, given: Path | None) -> Path:
                 "--seed",
                 10 * kind + number,
             ]
-            _command(out, *words, quiet=number > 0)
+            command(out, *words, quiet=number > 0)
     if given is None:
         return out / "slides" / "val_1.svs"
     target = out / "slides" / given.name
@@ -114,7 +121,7 @@ def _language_model(out: Path) -> None:
     from pathplugins.data.prompts import REPORT_REQUEST, SYSTEM_PROMPT
     from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
 
-    _say("building a tiny untrained Llama in " + str(out / "llm"))
+    say("building a tiny untrained Llama in " + str(out / "llm"))
     build_tiny_llm(out / "llm", [SYSTEM_PROMPT, REPORT_REQUEST, QUESTION, *map(_sentence, KINDS)] * 4, vocabulary=768)
 
 
@@ -155,17 +162,26 @@ def _export(out: Path) -> list[str]:
     ]
 
 
-def _command(out: Path, *words: object, quiet: bool = False) -> str:
+def command(out: Path, *words: object, quiet: bool = False, cwd: Path | None = None) -> str:
     """Show a command, run it with its log below ``out``, and return what it printed."""
     argv = [str(word) for word in words]
     if not quiet:
-        _say("$ " + shlex.join(argv))
+        say("$ " + shlex.join(argv))
     program = Path(sys.executable).with_name(argv[0])
     log = out / "logs" / f"{argv[0]}-{argv[1]}{'-' + Path(argv[2]).stem if len(argv) > 2 else ''}.log"
     log.parent.mkdir(exist_ok=True)
-    environment = {**os.environ, "PATHPLUGINS_CACHE": str(out / "cache"), "TOKENIZERS_PARALLELISM": "false"}
+    environment = {
+        "OMP_NUM_THREADS": "1",  # tensors this small are slower on several
+        **os.environ,
+        # `xtuner` runs the `python` it finds there
+        "PATH": f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PATHPLUGINS_CACHE": str((out / "cache").absolute()),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
     with log.open("w") as file:
-        done = subprocess.run([str(program), *argv[1:]], stdout=file, stderr=subprocess.STDOUT, env=environment)
+        done = subprocess.run(
+            [str(program), *argv[1:]], stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=cwd
+        )
     text = log.read_text()
     if done.returncode != 0:
         tail = "\n".join(text.splitlines()[-25:])
@@ -175,6 +191,7 @@ def _command(out: Path, *words: object, quiet: bool = False) -> str:
     return text
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """A line to the user, at once."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()

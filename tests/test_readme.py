@@ -1,8 +1,11 @@
-"""Every command of the README, run as it stands there on small data."""
+"""Every command of the README, run as it stands there on small data, in the environment of its trainer."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
+import pickle
 import re
 import shlex
 import subprocess
@@ -15,14 +18,17 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for kind, body in BLOCKS if kind == "bash" for line in body.splitlines()]
+XTUNER = re.search(r"^## .* in XTuner\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)[1]
+IN_XTUNER = [command for command in COMMANDS if command in XTUNER]
 
 SHOWN_BY = {
     "make demo": ".ci/run",
+    "make demo-pallava": ".ci/run",
     "make test": ".ci/run",
     'pip install ".[wsi]"': "tests/test_packaging.py",
 }
 """Commands that another file runs, which must hold the given words."""
-WORDS = {".ci/run": ("make test", "make demo"), "tests/test_packaging.py": ("pip", "install")}
+WORDS = {".ci/run": ("make test", "make demo", "make demo-pallava"), "tests/test_packaging.py": ("pip", "install")}
 
 # What a laptop has instead of the published weights, and two steps instead of ten epochs.
 INSTEAD = {"--encoder gigapath --weights pytorch_model.bin": "--encoder convnext_atto --random-weights 0"}
@@ -42,7 +48,8 @@ SMALL = [
 
 
 def test_some_commands_were_found() -> None:
-    assert len(COMMANDS) >= 12, COMMANDS
+    assert len(COMMANDS) >= 20, COMMANDS
+    assert len(IN_XTUNER) >= 8, IN_XTUNER
 
 
 @pytest.mark.parametrize("command", SHOWN_BY)
@@ -77,9 +84,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.host
 def test_the_walk_through(place: Path) -> None:
     """One test, since each command needs what the one before it wrote."""
+    if importlib.util.find_spec("llamafactory") is None:
+        pytest.skip("LLaMA-Factory is not installed here")
     ran = []
     for command in COMMANDS:
-        if command in SHOWN_BY:
+        if command in SHOWN_BY or command in IN_XTUNER:
             continue
         for published, small in INSTEAD.items():
             command = command.replace(published, small)
@@ -91,12 +100,81 @@ def test_the_walk_through(place: Path) -> None:
     assert (place / "saves/wsi_llava/stage2/mm_projector.bin").is_file()
     assert (place / "saves/wsi_llava/stage3/adapter_model.safetensors").is_file()
     assert (place / "tiles/overlays/slide_1.png").is_file()
-    assert len(ran) == len(COMMANDS) - len(SHOWN_BY)
+    assert len(ran) == len(COMMANDS) - len(SHOWN_BY) - len(IN_XTUNER)
     (code,) = [body for kind, body in BLOCKS if kind == "python"]
     _run([sys.executable, "-c", code], place)
 
 
-def _run(words: list[str], place: Path) -> None:
+# Paths stand at the top of a configuration; the rest makes two short steps of it, one on each of two processes.
+PATHS = {
+    "meta-llama/Meta-Llama-3-8B-Instruct": "Llama-3.2-1B-Instruct",
+    "data/images": "images",
+    "work/align/iter_N.pth": "work/align/iter_2.pth",
+}
+TWO_STEPS = """
+parts["projector_config"].update(num_hidden_layers=1, num_attention_heads=4, intermediate_size=32)
+for part in (model.llm, train_dataloader.dataset, train_dataloader.collate_fn):
+    part.update(model=parts)
+train_dataloader.update(batch_size=2, num_workers=0)
+max_epochs = 1
+train_cfg.update(max_epochs=max_epochs)
+param_scheduler[0].update(end=1)
+custom_hooks[0].update(max_new_tokens=2)
+"""
+
+
+@pytest.fixture
+def images(place: Path) -> Path:
+    """The same folder with what the section on XTuner needs."""
+    import numpy as np
+    import torch
+    from PIL import Image
+    from transformers import CLIPVisionConfig, CLIPVisionModel
+
+    (place / "images").mkdir()
+    for number in (1, 2, 3, 4):
+        pixels = np.random.default_rng(number).integers(0, 256, (60 + number, 90, 3), np.uint8)
+        Image.fromarray(pixels).save(place / "images" / f"{number}.png")
+        Image.fromarray(pixels).save(place / "images" / f"train_{number}.jpg")
+    captions = [{"image": f"{number}.png", "caption": f"Tissue number {number}."} for number in (1, 2, 3, 4)]
+    (place / "captions.json").write_text(json.dumps(captions))
+    answers = [{"image": f"train_{number}", "question": "Is it?", "answer": "yes"} for number in (1, 2, 3, 4)]
+    (place / "train_qa.pkl").write_bytes(pickle.dumps(answers))
+    size = {
+        "hidden_size": 24,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "patch_size": 16,
+    }
+    state = CLIPVisionModel(CLIPVisionConfig(**size)).state_dict()
+    (place / "plip").mkdir()
+    torch.save(state, place / "plip" / "plip_80w_196token.bin")
+    (place / "plip" / "config.json").write_text(json.dumps(size))
+    return place
+
+
+@pytest.mark.host
+def test_the_section_on_xtuner(images: Path) -> None:
+    """XTuner says nothing by its exit code: what each step wrote is what the next one needs, and is looked at."""
+    if importlib.util.find_spec("xtuner") is None:
+        pytest.skip("XTuner is not installed here")
+    for command in IN_XTUNER:
+        log = _run(shlex.split(command.replace("iter_N", "iter_2")), images)
+        if "configs copy" in command:
+            for config in images.glob("pallava_*.py"):
+                text = config.read_text()
+                for published, small in PATHS.items():
+                    text = text.replace(f'"{published}"', f'"{small}"')
+                config.write_text(text + TWO_STEPS)
+        if "NPROC_PER_NODE" in command:
+            assert (images / "work_dirs" / "pallava_domain_alignment" / "iter_1.pth").is_dir(), log[-4000:]
+        elif "xtuner train" in command:
+            assert (images / command.split("--work-dir ")[1].split()[0] / "iter_2.pth").is_file(), log[-4000:]
+    assert (images / "hf_model" / "model.safetensors").is_file()
+
+
+def _run(words: list[str], place: Path) -> str:
     given = dict(word.split("=", 1) for word in words[: words.index(next(w for w in words if "=" not in w))])
     argv = words[len(given) :]
     environment = {
@@ -109,3 +187,4 @@ def _run(words: list[str], place: Path) -> None:
     }
     done = subprocess.run(argv, cwd=place, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+    return done.stdout + done.stderr

@@ -1,0 +1,76 @@
+"""Predictions: answers on disk, one a line, from which a run that was killed goes on.
+
+One process appends to ``predictions.jsonl``; each of several to a file of its own, which is taken in when all have
+ended or when the next run begins. ``settings.json`` says what answered which questions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import read_json, write_json
+from pathplugins.data.checks import write_text_whole
+
+NAME = "predictions.jsonl"
+SETTINGS = "settings.json"
+
+Line = dict[str, Any]
+
+
+def begin(folder: Path, settings: Mapping[str, Any], order: Sequence[str]) -> dict[str, Line]:
+    """Start in an empty folder, or go on with what an earlier run of the same settings has answered: id -> line."""
+    there = folder / SETTINGS
+    if there.is_file():
+        before = read_json(there)
+        changed = [f"{k} was {before.get(k)}, is {v}" for k, v in settings.items() if before.get(k) != v]
+        if changed:
+            raise PathPluginsError(
+                f"{folder} holds answers of another run: {'; '.join(changed)}; restore these to go on with it, or give "
+                "another --out"
+            )
+    elif _files(folder):
+        raise PathPluginsError(f"{folder} holds {NAME} but no {SETTINGS}; give another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(there, dict(settings))
+    return gather(folder, order)
+
+
+def gather(folder: Path, order: Sequence[str]) -> dict[str, Line]:
+    """All answers, in one file in the order of the questions; the files of the processes are removed."""
+    files = _files(folder)
+    found = {line["id"]: line for file in files for line in _read(file)}
+    lines = {name: found[name] for name in order if name in found}
+    text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines.values())
+    write_text_whole(folder / NAME, text)
+    for file in files:
+        if file.name != NAME:
+            file.unlink()
+    return lines
+
+
+def append(folder: Path, lines: Iterable[Line], *, rank: int, world: int) -> None:
+    """Add answers to the file of a process, at once."""
+    name = NAME if world == 1 else NAME.replace(".", f".{rank}.")
+    with (folder / name).open("a", encoding="utf-8", newline="\n") as stream:
+        for line in lines:
+            stream.write(f"{json.dumps(line, ensure_ascii=False)}\n")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(NAME.replace(".", "*.")))
+
+
+def _read(path: Path) -> list[Line]:
+    """The lines of a file; what a killed process left of the last one is dropped."""
+    lines = []
+    *whole, _ = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, line in enumerate(whole, start=1):
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise PathPluginsError(f"{path}:{number} is not JSON ({error}); remove the line to ask it again") from error
+    return lines
