@@ -49,7 +49,7 @@ def examine() -> Iterator[Finding]:
 
 
 def probe() -> None:
-    """Runs in a child process: import the trainers as a training run does and write what they know, as one JSON line."""
+    """Runs in a child process: import the trainers as training runs do and write what they know, as one JSON line."""
     import torch
 
     cuda = range(torch.cuda.device_count())

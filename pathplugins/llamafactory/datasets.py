@@ -111,7 +111,7 @@ def _options(reader: Callable[..., Any], dataset_attr: Any, model_args: Any) -> 
             )
     elif subset and "subset" not in takes:
         raise PathPluginsError(
-            f'dataset {dataset_attr}: the format {dataset_attr.formatting} has no subsets, got "subset": {subset!r}; remove it'
+            f'dataset {dataset_attr}: {dataset_attr.formatting} has no subsets, got "subset": {subset!r}; remove it'
         )
     else:
         options["subset"] = subset

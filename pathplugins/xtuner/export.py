@@ -50,8 +50,9 @@ def write_directory(cfg: Any, state: Mapping[str, Tensor], out: Path, *, fp32: b
     from pathplugins.xtuner.model import CONNECTOR
 
     settings = dict(cfg.model)
-    if (earlier := settings.get("pretrained_pth")) and not any(CONNECTOR in name for name in state):
-        state = {**read_checkpoint(earlier), **state}  # DeepSpeed leaves out what this stage froze
+    earlier = settings.get("pretrained_pth") if settings.get("freeze_projector") else None
+    if earlier and not any(CONNECTOR in name for name in state):  # DeepSpeed saves nothing that is frozen
+        state = {**read_checkpoint(earlier), **state}
     settings.update(pretrained_pth=None, use_activation_checkpointing=False, lr_mult=None)
     llm = dict(settings["llm"])
     llm.pop("quantization_config", None)  # merging needs the weights themselves

@@ -174,7 +174,8 @@ def test_an_unusable_table_is_explained(
 def test_bags_are_refused_by_a_model_that_cannot_read_them(arguments: Any, toy: Any, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text(HEADER + "x.h5,c,q,a,x,d\n")
     plain = arguments(model_name_or_path=str(toy.llm))
-    with pytest.raises(PathPluginsError, match='"formatting": "wsi_csv", images or feature bags for custom_llava models, but'):
+    message = '"formatting": "wsi_csv", images or feature bags for custom_llava models, but'
+    with pytest.raises(PathPluginsError, match=message):
         load("t", {"file_name": "table.csv", "formatting": "wsi_csv"}, plain, tmp_path)
 
 

@@ -30,7 +30,11 @@ PALLAVA = {
 PATHGEN = {**PALLAVA, "mm_projector_type": "mlp2x_gelu", "projector_config": {}}  # every tile takes tokens
 WSI = {**LLM, "vision_config": GIGAPATH, "image_seq_length": 6, "patches_per_wsi": 7}
 MODELS = {"pallava": PALLAVA, "pathgen": PATHGEN, "wsi": WSI, "prefix_lm": {**WSI, "use_prefix_lm_mask": True}}
-SIZES = {"wide.png": (161, 20), "tall.png": (70, 150), "square.png": (97, 96)}  # (w, h): 8, 6 and 4 tiles
+SIZES = {
+    "wide.png": (161, 20),
+    "tall.png": (70, 150),
+    "square.png": (97, 96),
+}  # (w, h): 7, 8 and 6 tiles beside the thumbnail
 TALKS = [
     (["wide.png"], ["<image>\nWhat is this?", "Tumour."]),
     (["tall.png"], ["Look:\n<image>\nand answer.", "Necrosis.", "Sure?", "Yes, it is what the image shows."]),
@@ -63,12 +67,22 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def case(request: pytest.FixtureRequest, media: Path) -> tuple[dict[str, Any], Any, list[dict[str, Any]]]:
     """Parts, model and samples of a system."""
     parts = MODELS[request.param]
-    return parts, load_model(parts, torch_dtype="float32").eval(), samples(parts, media)
+    return parts, load(parts), samples(parts, media)
 
 
 @pytest.fixture(scope="module")
 def pallava(media: Path) -> tuple[dict[str, Any], Any, list[dict[str, Any]]]:
-    return PALLAVA, load_model(PALLAVA, torch_dtype="float32").eval(), samples(PALLAVA, media)
+    return PALLAVA, load(PALLAVA), samples(PALLAVA, media)
+
+
+def load(parts: dict[str, Any]) -> Any:
+    """The model, its connector far from where training starts: there tiles hardly change the logits."""
+    model = load_model(parts, torch_dtype="float32").eval()
+    with torch.no_grad():
+        for name, weight in model.multi_modal_projector.named_parameters():
+            if "cross_attention" in name and weight.dim() == 2:
+                weight.mul_(20)
+    return model
 
 
 def samples(parts: dict[str, Any], media: Path) -> list[dict[str, Any]]:
@@ -126,15 +140,15 @@ def test_company_changes_no_logits(case: Any) -> None:
 def test_a29_a_mask_that_lets_a_tile_through_would_be_seen(media: Path) -> None:
     """The same comparison with the published mask of the connector, so that it is known to be able to fail."""
     parts = {**PALLAVA, "projector_config": {**PALLAVA["projector_config"], "compat_mask": True}}
-    model, rows = load_model(parts, torch_dtype="float32").eval(), samples(parts, media)
-    [alone], [together, _] = logits(model, rows[1:2], parts), logits(model, [rows[1], rows[0]], parts)
+    model, rows = load(parts), samples(parts, media)
+    [alone], [together, _] = logits(model, rows[:1], parts), logits(model, rows[:2], parts)
     assert (alone - together).abs().max() > 1e-4
 
 
 def test_a29_images_are_packed_in_order(pallava: Any, media: Path) -> None:
     parts, _, rows = pallava
     data = collate(rows, parts)["data"]
-    assert data["tile_counts"].tolist() == [9, 7, 5, 7]
+    assert data["tile_counts"].tolist() == [8, 9, 7, 9]
     one_by_one = [load_processor(parts).image_processor([image]) for row in rows for image in row["images"]]
     assert torch.equal(data["pixel_values"], torch.cat([image["pixel_values"] for image in one_by_one]))
     assert [Path(image).name for row in rows for image in row["images"]][2:] == ["square.png", "tall.png"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -14,12 +13,13 @@ import pytest
 import torch
 from mmengine.config import Config
 from safetensors.torch import load_file
+from xtuner.registry import BUILDER
 
 from pathplugins.cli import main
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.data.formats.drawn import QUESTION
 from pathplugins.xtuner.checkpoints import read_checkpoint
-from pathplugins.xtuner.export import export_checkpoint
+from pathplugins.xtuner.export import export_checkpoint, write_directory
 from pathplugins.xtuner.parts import model_directory
 
 pytestmark = pytest.mark.host
@@ -138,6 +138,26 @@ def test_a_deepspeed_directory(
     assert {value.dtype for value in load_file(tmp_path / "hf" / "model.safetensors").values()} == {torch.float32}
 
 
+@pytest.mark.parametrize("saved_by", ["MMEngine", "DeepSpeed"])
+def test_what_stage_1_trained_and_stage_2_froze_is_not_lost(
+    align: Any, folder: Path, saved_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.update(freeze_projector=True, lr_mult=None)
+    model = BUILDER.build(cfg.model)
+    state = model.state_dict()
+    assert {name for name in state if "lora" in name} == model.trained_shapes().keys() < state.keys()
+    if saved_by == "DeepSpeed":
+        state = {name: state[name] for name in model.trained_shapes()}
+    write_directory(cfg, state, tmp_path)
+    written = load_file(tmp_path / "model.safetensors")
+    trained = {name.partition("base_model.model.")[2]: v for name, v in read_checkpoint(align.checkpoint(12)).items()}
+    connector = {name: value for name, value in trained.items() if name.startswith("multi_modal_projector.")}
+    assert len(connector) > 50
+    assert [name for name, value in connector.items() if not torch.equal(written[name], value)] == []
+
+
 def test_what_cannot_be_exported(tune: Any, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(PathPluginsError, match=r"none\.py does not exist; give an XTuner config"):
         export_checkpoint(tune.checkpoint(48), folder / "none.py", tmp_path / "hf")
@@ -151,4 +171,3 @@ def test_what_cannot_be_exported(tune: Any, folder: Path, tmp_path: Path) -> Non
     shutil.copy(folder / CONFIG, tmp_path / "hf" / "mine.py")
     with pytest.raises(PathPluginsError, match="is not an empty directory"):
         export_checkpoint(tune.checkpoint(48), folder / CONFIG, tmp_path / "hf")
-    assert json.loads((model_directory(Config.fromfile(folder / CONFIG).model.llm.model) / "config.json").read_text())

@@ -41,7 +41,11 @@ def test_a_step_moves_a_marked_weight_by_its_own_rate(model: nn.ModuleDict) -> N
 
 @pytest.mark.parametrize(
     ("multipliers", "message"),
-    [({"projektor": 0.5}, "no trained weight"), ({"tower": 0.5}, "no trained weight"), ({"llm": 0.0}, "freeze the module")],
+    [
+        ({"projektor": 0.5}, "no trained weight"),
+        ({"tower": 0.5}, "no trained weight"),
+        ({"llm": 0.0}, "freeze the module"),
+    ],
 )
 def test_a_rate_for_nothing_is_an_error(model: nn.ModuleDict, multipliers: dict[str, float], message: str) -> None:
     with pytest.raises(PathPluginsError, match=message):

@@ -43,8 +43,8 @@ class TiledImageProcessor(ImageProcessingMixin):
             square of the mean colour, as LLaVA 1.5.
         image_mean: of RGB in [0, 1].
         image_std: likewise.
-        fast_resize: resize by PyTorch's antialiased bicubic, about three times as fast, and per value at most 1 of 255
-            beside the published pixels (0.3 to 0.5 % of the values of random noise, fewer of photographs).
+        fast_resize: resize by PyTorch's antialiased bicubic, about three times as fast; of a picture's values fewer
+            than 1 in 100 are 1 of 255 beside the published ones, fewer than 1 in 10,000 are 2 beside, none more.
     """
 
     model_input_names = ["pixel_values", "tile_counts"]  # noqa: RUF012 - host contract

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from transformers import CLIPVisionModel, PretrainedConfig, PreTrainedModel
 from transformers import CLIPVisionConfig as TransformersConfig
+from transformers import CLIPVisionModel, PretrainedConfig, PreTrainedModel
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.models.towers import TOWERS
