@@ -223,6 +223,13 @@ def test_orientation_is_left_as_stored(tmp_path: Path) -> None:
     assert image_size(path) == open_image(path).size == SIZE
 
 
+def test_a_photograph_with_its_preview_is_one_image(tmp_path: Path) -> None:
+    path = tmp_path / "photograph.jpg"
+    path.write_bytes(encoded(noise(), "MPO", save_all=True, append_images=[noise((20, 10))]))
+    assert Image.open(path).n_frames == 2
+    assert check_image(path) == open_image(path).size == SIZE
+
+
 def test_images_in_memory() -> None:
     image = noise()
     assert to_rgb(image) is image

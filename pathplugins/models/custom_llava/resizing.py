@@ -63,41 +63,54 @@ def exact_bicubic(image: Image.Image, sizes: Sequence[Size]) -> list[np.ndarray]
     vectorised = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
     if not vectorised or max(side.pixels.shape[1] for side in sides) > _TAPS:
         return pillow_bicubic(image, sizes)
-    pixels = np.asarray(image).reshape(h, w * 3)
+    pixels = np.asarray(image)
     widths = tuple(width for width, _ in sizes)
     across, down = _across(w, widths), [_down(h, height) for _, height in sizes]
     windows = [torch.from_numpy(np.zeros((6 * _BLOCK + 1, width), np.float32)) for width in widths]
     for window in windows:
         window[-1] = 1
     resized = [torch.from_numpy(np.empty((height, 3, width), np.float32)) for width, height in sizes]
+    table = _Table(w, _BLOCK)
     for block, top in enumerate(range(0, h, _BLOCK)):
-        values = _weighted(_columns(pixels[top : top + _BLOCK]), across)  # [all W, 3 * n]
-        for window, new, steps, part in zip(windows, resized, down, values.split(widths), strict=True):
-            window[block % 2 * 3 * _BLOCK :][: part.shape[1]].copy_(part.t())
-            rows, sums = steps[block]
-            _weighted(window, sums, out=new[rows])
+        n = min(_BLOCK, h - top)
+        if n < _BLOCK:
+            table = _Table(w, n)
+        values = _weighted(table.filled(pixels[top : top + n]), across)  # [all W, 3 * n]
+        first, slot = 0, block % 2 * 3 * _BLOCK
+        for window, new, steps in zip(windows, resized, down, strict=True):
+            end = first + window.shape[1]
+            window[slot : slot + 3 * n].copy_(values[first:end].t())
+            first = end
+            if steps[block]:
+                rows, sums = steps[block]
+                _weighted(window, sums, out=new[rows])
     return [new.permute(1, 0, 2).numpy() for new in resized]
 
 
-def _columns(pixels: np.ndarray) -> Tensor:
-    """Rows of pixels, uint8 ``[n, w * 3]``, turned: float32 ``[w + 1, 3 * n]``, each colour by itself, and ones."""
-    n, w = len(pixels), pixels.shape[1] // 3
-    # an odd number of cache lines per row: at a power of two all rows of a column compete for the same few of them
-    apart = np.empty((n, (3 * w // _LINE | 1) * _LINE + 2 * _LINE), np.uint8)[:, : 3 * w]
-    apart[...] = pixels
-    turned = np.ascontiguousarray(apart.reshape(n, w, 3).transpose(1, 2, 0)).reshape(w, 3 * n)
-    table = torch.from_numpy(np.empty((w + 1, 3 * n), np.float32))
-    table[:w] = torch.from_numpy(turned)
-    table[w] = 1
-    return table
+class _Table:
+    """Memory to turn n rows of pixels: float32 ``[w + 1, 3 * n]``, each colour by itself, and ones."""
+
+    def __init__(self, w: int, n: int) -> None:
+        # an odd number of cache lines per row: at a power of two all rows of a column compete for the same few of them
+        line = (3 * w // _LINE | 1) * _LINE + 2 * _LINE
+        self._rows = np.empty((n, line), np.uint8)[:, : 3 * w].reshape(n, w, 3)
+        self._turned = np.empty((w, 3, n), np.uint8)
+        self._table = torch.from_numpy(np.empty((w + 1, 3 * n), np.float32))
+        self._table[-1] = 1
+        self._from, self._to = torch.from_numpy(self._turned).view(w, 3 * n), self._table[:-1]
+
+    def filled(self, pixels: np.ndarray) -> Tensor:
+        """The same memory every time, for uint8 ``[n, w, 3]``."""
+        self._rows[...] = pixels
+        self._turned[...] = self._rows.transpose(1, 2, 0)
+        self._to.copy_(self._from)
+        return self._table
 
 
 def _weighted(table: Tensor, sums: _Sums, *, out: Tensor | None = None) -> Tensor:
     """Sums of rows of the table, rounded half up and cut to 0 to 255."""
-    if not len(sums.starts):
-        return table[:0]
     # the function under `F.embedding_bag`, whose checks would take as long as small sums
-    parts = torch.embedding_bag(table, sums.rows, sums.starts, mode=0, per_sample_weights=sums.weights)[0]
+    parts = torch.embedding_bag(table, sums.rows, sums.starts, False, 0, False, sums.weights)[0]
     coarse, fine = parts.view(-1, 2, table.shape[1]).unbind(1)  # in 1 and in 2^-11
     values = coarse.add_(fine.floor_(), alpha=2.0**-_HALF).floor_()
     return torch.clamp(values if out is None else values.view(out.shape), 0, 255, out=out)
@@ -105,13 +118,13 @@ def _weighted(table: Tensor, sums: _Sums, *, out: Tensor | None = None) -> Tenso
 
 @functools.lru_cache(maxsize=256)
 def _across(w: int, widths: tuple[int, ...]) -> _Sums:
-    """All rows made of the table of `_columns`."""
+    """All rows made of a `_Table`."""
     return _sums([_side(w, width) for width in widths], ones=w)
 
 
 @functools.lru_cache(maxsize=256)
-def _down(h: int, height: int) -> list[tuple[slice, _Sums]]:
-    """For each block of rows of the image: the new rows it is the last for, and how to make them, all three colours.
+def _down(h: int, height: int) -> list[tuple[slice, _Sums] | None]:
+    """For each block of rows of the image: the new rows it is the last for, if any, and how to make them, all colours.
 
     Of a table with two blocks, even ones first, in each colour after colour, and ones.
     """
@@ -125,7 +138,8 @@ def _down(h: int, height: int) -> list[tuple[slice, _Sums]]:
     length, steps = 3 * (2 * taps + 1), []
     for first, end in zip([0, *ends], ends, strict=False):
         of_step = slice(first * length, end * length)
-        steps.append((slice(first, end), _Sums(*(of[of_step] for of in sums[:2]), sums.starts[: 6 * (end - first)])))
+        made = slice(first, end), _Sums(*(of[of_step] for of in sums[:2]), sums.starts[: 6 * (end - first)])
+        steps.append(made if first < end else None)
     return steps
 
 
