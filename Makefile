@@ -38,7 +38,7 @@ demo-pallava: $(XT)/.installed  ## PA-LLaVA in small, in XTuner, on CPU, on imag
 	$(call in,$(XT)) pathplugins demo pallava
 
 test: lint env  ## style and all tests
-	$(MAKE) --no-print-directory -j2 --output-sync=line test-llamafactory test-xtuner
+	$(MAKE) --no-print-directory -j2 test-llamafactory test-xtuner
 
 test-llamafactory: env  ## all that LLaMA-Factory's environment can run
 	OMP_NUM_THREADS=1 $(call in,$(LLAMAFACTORY)) python -m pytest tests tests/llamafactory

@@ -153,7 +153,12 @@ def make_calls(directory: str, batch: dict[str, Any], *, checkpointing: bool) ->
     model = PathologyLLaVAModel(llm, llm_lora=lora, use_activation_checkpointing=checkpointing).train()
     optimizer = adamw_by_module(model.parameters(), lr=1e-4, weight_decay=0)
     wrapper, bare = OptimWrapper(optimizer, clip_grad={"max_norm": MAX_NORM}), Bare(model, optimizer)
-    outputs = bare.tower(batch["data"]["pixel_values"])
+
+    def tower() -> object:
+        with torch.no_grad():
+            return bare.tower(batch["data"]["pixel_values"])
+
+    outputs = tower()
 
     def ours() -> object:
         return model.train_step(batch, wrapper)
@@ -164,10 +169,6 @@ def make_calls(directory: str, batch: dict[str, Any], *, checkpointing: bool) ->
             return ours()
         finally:
             del bare.tower.forward
-
-    def tower() -> object:
-        with torch.no_grad():
-            return bare.tower(batch["data"]["pixel_values"])
 
     losses = []
     for loss in (lambda: model(**batch)["loss"], lambda: bare.loss(batch)):

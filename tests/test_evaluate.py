@@ -258,6 +258,10 @@ def test_a36_class_folders_in_half_precision(words: Callable[..., list[str]], im
     scores = read_json(out / "metrics.json")["metrics"]
     assert (scores["accuracy"]["value"], scores["unparsed"]) == (0.0, 4)
     assert {label: row["n"] for label, row in scores["classes"].items()} == {"healthy": 2, "in situ carcinoma": 2}
+    single = tmp_path / "single"
+    options["dtype"] = "float32"
+    assert main([*words(**options, limit=4, option=f"labels={labels}"), "--out", str(single)]) == 0
+    assert [line["prediction"] for line in lines(single)] != [line["prediction"] for line in lines(out)]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from pathplugins.xtuner.hooks import PathologyChatHook
 from pathplugins.xtuner.model import PathologyLLaVAModel
 from pathplugins.xtuner.parts import load_model, load_processor
 
+pytestmark = pytest.mark.host
+
 TOWER = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3, "num_attention_heads": 4}
 PARTS = {
     **{"llm": "tiny-untrained-llama", "vision_model_name": "plip", "mm_projector_type": "scale_invariant"},

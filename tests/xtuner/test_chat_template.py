@@ -15,6 +15,8 @@ from xtuner.utils import IGNORE_INDEX, PROMPT_TEMPLATE
 from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
 from pathplugins.xtuner.chat_template import jinja_template
 
+pytestmark = pytest.mark.host
+
 TURNS = (
     ('What does "this" {show} & {{that}}?', "An invasive\n carcinoma, 14 % of {it}."),
     ("{% if x %}Which grade?{% endif %}", "It's grade 2, ER+"),

@@ -19,6 +19,8 @@ from pathplugins.xtuner.collate import collate
 from pathplugins.xtuner.datasets import PathologyDataset
 from pathplugins.xtuner.parts import load_model, load_processor
 
+pytestmark = pytest.mark.host
+
 PLIP = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3, "num_attention_heads": 4}
 GIGAPATH = {"in_chans": 10, "embed_dim": 24, "depth": 2, "num_heads": 4, "segment_lengths": [8], "dilated_ratios": [1]}
 LLM = {"llm": "tiny-untrained-llama", "random_vision_seed": 0}
@@ -76,13 +78,7 @@ def pallava(media: Path) -> tuple[dict[str, Any], Any, list[dict[str, Any]]]:
 
 
 def load(parts: dict[str, Any]) -> Any:
-    """The model, its connector far from where training starts: there tiles hardly change the logits."""
-    model = load_model(parts, torch_dtype="float32").eval()
-    with torch.no_grad():
-        for name, weight in model.multi_modal_projector.named_parameters():
-            if "cross_attention" in name and weight.dim() == 2:
-                weight.mul_(20)
-    return model
+    return load_model(parts, torch_dtype="float32").eval()
 
 
 def samples(parts: dict[str, Any], media: Path) -> list[dict[str, Any]]:
@@ -134,7 +130,7 @@ def test_company_changes_no_logits(case: Any) -> None:
     for order in (range(len(rows)), reversed(range(len(rows))), (1, 0), (3, 2, 1)):
         chosen = list(order)
         for number, got in zip(chosen, logits(model, [rows[n] for n in chosen], parts), strict=True):
-            torch.testing.assert_close(got, alone[number], rtol=0, atol=1e-5)
+            torch.testing.assert_close(got, alone[number], rtol=1e-5, atol=2e-5)  # of logits up to 15
 
 
 def test_a29_a_mask_that_lets_a_tile_through_would_be_seen(media: Path) -> None:
@@ -142,7 +138,7 @@ def test_a29_a_mask_that_lets_a_tile_through_would_be_seen(media: Path) -> None:
     parts = {**PALLAVA, "projector_config": {**PALLAVA["projector_config"], "compat_mask": True}}
     model, rows = load(parts), samples(parts, media)
     [alone], [together, _] = logits(model, rows[:1], parts), logits(model, rows[:2], parts)
-    assert (alone - together).abs().max() > 1e-4
+    assert (alone - together).abs().max() > 0.1
 
 
 def test_a29_images_are_packed_in_order(pallava: Any, media: Path) -> None:

@@ -17,6 +17,8 @@ from pathplugins.data.records import Record, Turn
 from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
 from pathplugins.xtuner.conversations import encode, expand, resolve_template
 
+pytestmark = pytest.mark.host
+
 TURNS = (
     ("<image>\nWhat does {this} show?", "An invasive\n carcinoma."),
     ("Which grade?", "Grade 2, ER+ "),
@@ -43,7 +45,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.parametrize(
     "name", ["llama3_chat", "vicuna", "qwen_chat", "default", "internlm2_chat", "gemma", "chatglm2", "code_llama_chat"]
 )
-def test_ids_are_those_of_xtuner(tokenizer: Any, name: str, system: str, turns: tuple[tuple[str, str], ...]) -> None:
+def test_a9_ids_are_those_of_xtuner(tokenizer: Any, name: str, system: str, turns: tuple[tuple[str, str], ...]) -> None:
     template = PROMPT_TEMPLATE[name]
     conversation: list[dict[str, Any]] = [{"input": asked, "output": told} for asked, told in turns]
     conversation[0]["system"] = system
@@ -56,7 +58,7 @@ def test_ids_are_those_of_xtuner(tokenizer: Any, name: str, system: str, turns: 
     assert any(label != MASKED for label in got.labels)
 
 
-def test_images_stay_where_they_stand(tokenizer: Any) -> None:
+def test_a8_images_stay_where_they_stand(tokenizer: Any) -> None:
     [got] = encode([record(("Is <image> like <image>?", "No."))], tokenizer, resolve_template("llama3_chat"))
     first, second = (place for place, token in enumerate(got.input_ids) if token == IMAGE)
     assert tokenizer.decode(got.input_ids[:first]).endswith("\n\nIs ")

@@ -26,6 +26,8 @@ from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
 from pathplugins.xtuner.datasets import PathologyDataset
 from pathplugins.xtuner.parts import load_processor
 
+pytestmark = pytest.mark.host
+
 BUDGET = 6
 TOWER = {"in_chans": 10, "embed_dim": 24, "depth": 2, "num_heads": 4, "segment_lengths": [8], "dilated_ratios": [1]}
 TEXTS = ["What does this slide show? An invasive carcinoma of grade two."]
@@ -104,6 +106,15 @@ def test_samples_are_expanded(make: Callable[..., PathologyDataset], images: Pat
     lengths = [len(dataset[i]["input_ids"]) for i in range(3)]
     assert dataset.modality_length == [lengths[0], -lengths[1], lengths[2]]
     assert len(LengthGroupedSampler(dataset, 2, length_property="modality_length", seed=0)) == 4
+
+
+def test_a10_the_system_prompt_is_in_the_training_data(make: Callable[..., PathologyDataset]) -> None:
+    """Published: the chat hook alone has it."""
+    dataset = make(*THREE, system="Be brief.")
+    for index in range(3):
+        text = dataset.processor.tokenizer.decode(dataset[index]["input_ids"])
+        assert text.startswith("<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>")
+        assert text.count("Be brief.") == text.count("<|begin_of_text|>") == 1
 
 
 def test_the_limit_counts_vision_tokens_and_cuts_the_end(make: Callable[..., PathologyDataset]) -> None:

@@ -20,6 +20,8 @@ from pathplugins.xtuner.conversations import resolve_template
 from pathplugins.xtuner.offline import check_origin
 from pathplugins.xtuner.texts import Source, open_texts, write_texts
 
+pytestmark = pytest.mark.host
+
 WORDS = {"template": resolve_template("llama3_chat"), "system": "Be brief."}
 TEXT = "What does this slide show? An invasive carcinoma."
 

@@ -15,6 +15,8 @@ from pathplugins.models.checkpoints.spec import ComposeSpec
 from pathplugins.xtuner import parts
 from pathplugins.xtuner.parts import load_model, load_processor, model_directory, model_settings
 
+pytestmark = pytest.mark.host
+
 TOWER = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3, "num_attention_heads": 4}
 PARTS = {
     **{"llm": "tiny-untrained-llama", "vision_model_name": "plip", "mm_projector_type": "scale_invariant"},

@@ -16,6 +16,8 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.formats.drawn import read_drawn
 from pathplugins.xtuner.datasets import PathologyDataset
 
+pytestmark = pytest.mark.host
+
 TOWER = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3, "num_attention_heads": 4}
 PARTS = {
     **{"llm": "tiny-untrained-llama", "vision_model_name": "plip", "mm_projector_type": "scale_invariant"},

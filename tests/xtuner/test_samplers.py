@@ -18,6 +18,8 @@ from pathplugins.xtuner.collate import collate
 from pathplugins.xtuner.datasets import PathologyDataset
 from pathplugins.xtuner.samplers import EpochLengthGroupedSampler, EpochSampler
 
+pytestmark = pytest.mark.host
+
 TOWER = {"in_chans": 10, "embed_dim": 24, "depth": 2, "num_heads": 4, "segment_lengths": [8], "dilated_ratios": [1]}
 PARTS = {"llm": "tiny-untrained-llama", "vision_config": TOWER, "random_vision_seed": 0}
 PARTS |= {"image_seq_length": 6, "patches_per_wsi": 7}
