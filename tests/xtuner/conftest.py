@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from pathplugins.data.formats.drawn import QUESTION, caption, read_drawn
+from pathplugins.data.formats.drawn import QUESTION, read_drawn
 
 BIN = Path(sys.executable).parent
 PERIOD_S = 240
@@ -184,30 +184,11 @@ def align(start: Callable[..., Run], asks: dict[str, Any]) -> Run:
 
 
 @pytest.fixture(scope="session")
-def mixed(folder: Path) -> Path:
-    """Samples with one image, with two, and with none (A27)."""
-    drawn, _ = read_drawn(folder / "pallava_smoke_images")
-    names = [Path(record.images[0]).name for record in drawn]
-    said = [caption(record.meta["kind"]) for record in drawn]
-    samples = [("<image>\n" + QUESTION, answer, name) for name, answer in zip(names, said, strict=True)]
-    samples += [("<image>\nAnd <image>?", f"{said[i]} {said[i + 1]}", names[i : i + 2]) for i in range(4)]
-    samples += [(f"What of {number} slides?", answer, None) for number, answer in enumerate(said[:12])]
-    with (folder / "mixed.jsonl").open("w") as file:
-        for number, (question, answer, image) in enumerate(samples):
-            turns = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
-            own = {"image": image} if image else {}
-            file.write(json.dumps({"id": str(number), "conversations": turns, **own}) + "\n")
-    return folder / "mixed.jsonl"
-
-
-@pytest.fixture(scope="session")
-def pairs(align: Run, mixed: Path, asks: dict[str, Any]) -> dict[str, Any]:
+def pairs(align: Run, asks: dict[str, Any]) -> dict[str, Any]:
     """Options of the stage 2 runs that are compared: 12 steps of two samples, in as many processes or one by one."""
     align.checkpoint(12)  # which the config names
     steps = {"train_cfg.max_epochs": None, "train_cfg.max_iters": 12, "default_hooks.checkpoint.interval": 1}
-    data = {"format": "llava", "data_path": mixed.name, "image_folder": "pallava_smoke_images"}
-    data = {f"train_dataloader.dataset.{key}": value for key, value in data.items()}
-    return {**asks, **steps, **data, "train_dataloader.batch_size": 1}
+    return {**asks, **steps, "train_dataloader.batch_size": 1}
 
 
 @pytest.fixture(scope="session")
