@@ -181,7 +181,7 @@ def tokenizer_name(tokenizer: Any) -> str:
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.is_file())
+        return sorted(file for file in path.rglob("*") if file.is_file())  # some formats lie in folders of folders
     return [path] if path.is_file() else []
 
 
