@@ -8,6 +8,14 @@ _OWN = "Transformers' Trainer and the trainer's data pipeline take plug-ins of t
 _ARGS = "upstream takes extra argument classes"
 _MEDIA = ("images", "videos", "audios", "processor")
 
+_DEEPSPEED = TouchPoint(
+    path="deepspeed.runtime.zero.partition_parameters:Init._allgather_params_coalesced",
+    uses=("self", "param_list"),
+    why="replaced without a GPU: else ZeRO-3 loses weights while it loads them, see pathplugins.models.zero3",
+    drop_when="DeepSpeed waits for each weight it gathers",
+    optional=True,
+)
+
 LLAMAFACTORY: tuple[TouchPoint, ...] = (
     TouchPoint(
         path="llamafactory.data.mm_plugin:register_mm_plugin",
@@ -157,6 +165,7 @@ LLAMAFACTORY: tuple[TouchPoint, ...] = (
         why="overridden: writes the connector beside the model; the weights are gathered at this point",
         drop_when="Transformers calls back with the gathered weights",
     ),
+    _DEEPSPEED,
 )
 """Checked against every LLaMA-Factory in ``versions.TESTED``."""
 
@@ -266,6 +275,7 @@ XTUNER: tuple[TouchPoint, ...] = (
         drop_when="triton asks for its GPU when a kernel runs",
         optional=True,
     ),
+    _DEEPSPEED,
 )
 """Checked against every XTuner in ``versions.TESTED``."""
 
