@@ -77,11 +77,17 @@ class PathPluginsArguments:
         default=None, metadata={"help": "Image towers: resize as tensors, faster; pixels differ a little."}
     )
     vision_feature_select_mode: Optional[str] = field(
-        default=None, metadata={"help": "Token selector: random_sample or none."}
+        default=None,
+        metadata={
+            "help": "Token selector: random_sample, prumerge, prumerge_adaptive, prompt_topk, stride, spatial or none."
+        },
+    )
+    selector_config: Optional[Union[Dict[str, Any], str]] = field(
+        default=None, metadata={"help": "Options of the token selector by their own names, e.g. k_per_token."}
     )
     image_seq_length: Optional[int] = field(
         default=None,
-        metadata={"help": "Vision tokens per bag at most, CLS not counted; 0 is the slide's CLS token alone."},
+        metadata={"help": "Vision tokens per bag or image at most, CLS not counted; 0: the slide's CLS token alone."},
     )
     patches_per_wsi: Optional[int] = field(default=None, metadata={"help": "Rows read from a bag at most (2048)."})
     projector_dropout: Optional[float] = field(default=None, metadata={"help": "Dropout of gamma_mlp."})
@@ -127,8 +133,9 @@ class PathPluginsArguments:
     )
 
 
-_CONFIG = ("vision_feature_select_mode", "image_seq_length", "use_prefix_lm_mask")
-_BAGS = ("vision_feature_select_mode", "image_seq_length", "patches_per_wsi", "coords_mpp", "compat_coords_yx")
+_SELECTOR = ("vision_feature_select_mode", "image_seq_length")
+_CONFIG = (*_SELECTOR, "selector_config", "use_prefix_lm_mask")
+_BAGS = ("patches_per_wsi", "coords_mpp", "compat_coords_yx")
 _IMAGES = ("image_aspect_ratio", "fast_resize")
 _PROJECTOR = {
     "projector_dropout": "dropout",
@@ -145,7 +152,7 @@ _COMPOSE_ONLY = (
     "projector_path",
     "mm_projector_type",
 )
-_JSON = ("vision_config", "projector_config", "lr_mult")
+_JSON = ("vision_config", "projector_config", "selector_config", "lr_mult")
 _PARTS = tuple(dict.fromkeys((*_CONFIG, *_BAGS, *_IMAGES, *_PROJECTOR, *_COMPOSE_ONLY, "projector_config")))
 
 
@@ -206,6 +213,7 @@ def _compose(args: PathModelArguments) -> Path:
         options.update(_image_options(args))
     else:
         options.update(_set(args, _BAGS))
+    options.update(_set(args, (*_SELECTOR, "selector_config")))
     spec = ComposeSpec(
         llm=_local(args),
         mm_projector_type=kind,
@@ -227,8 +235,7 @@ def _compose(args: PathModelArguments) -> Path:
 
 def _image_options(args: PathModelArguments) -> dict[str, Any]:
     """Options of a composed model whose tower reads images."""
-    if (for_bags := _set(args, _BAGS)).pop("vision_feature_select_mode", "none") != "none" or for_bags:
-        names = ", ".join(_set(args, _BAGS))
+    if names := ", ".join(_set(args, _BAGS)):
         raise PathPluginsError(f"{names}: for feature bags, and {args.vision_model_name} reads images; remove the keys")
     from pathplugins.models.checkpoints.hub import TOWER_FILES, local_copy
 
@@ -260,7 +267,7 @@ def _derive(args: PathModelArguments) -> Path:
     if projector := {**(args.projector_config or {}), **projector}:
         config["projector_config"] = projector
     images = model_settings(args.model_name_or_path)["vision_config"]["model_type"] in READ_IMAGES
-    processor = _set(args, (*_BAGS, *_IMAGES) if images else _BAGS)
+    processor = _set(args, (*_SELECTOR, *_BAGS, *_IMAGES) if images else (*_SELECTOR, *_BAGS))
     return derived(Path(args.model_name_or_path), config=config, processor=processor)
 
 

@@ -51,21 +51,21 @@ class PathologyPlugin(BasePlugin):
     ) -> dict[str, Any]:
         """Packed vision inputs of a batch.
 
-        In training the patches drawn depend on (seed, epoch, file name, tokens of the sample), so that a run repeats on
-        any number of workers and ranks; in evaluation and generation on the file name alone.
+        In training the patches and tokens drawn depend on (seed, epoch, file name, tokens of the sample), so that a run
+        repeats on any number of workers and ranks; in evaluation and generation on the file name alone.
         """
         self._validate_input(processor, images, videos, audios)
         if len(images) == 0:
             return {}
         if not _reads_bags(processor):
-            return dict(processor.image_processor([_picture(image) for image in images]))
-        if isinstance(images[0], Image.Image):
+            images = [_picture(image) for image in images]
+        elif isinstance(images[0], Image.Image):
             return dict(_null_bag(images, processor))
         epoch = getattr(processor, "sampling_epoch", None)
         if epoch is None:
             return dict(processor.image_processor(images))
         texts = [np.asarray(ids).tobytes() for ids, owned in zip(batch_ids, imglens, strict=True) for _ in range(owned)]
-        keys = [Path(image).name.encode() + b"\0" + text for image, text in zip(images, texts, strict=True)]
+        keys = [_name(image).encode() + b"\0" + text for image, text in zip(images, texts, strict=True)]
         return dict(processor.image_processor(images, keys=keys, epoch=int(epoch)))
 
 
@@ -83,6 +83,11 @@ def image_tokens(image: Any, processor: Any) -> int:
     if isinstance(image, Image.Image):
         return processor.image_processor.null_tokens
     return processor.num_image_tokens(image)
+
+
+def _name(image: str | Path | Image.Image) -> str:
+    """File name; a picture that comes as pixels has none, and is told by the text of its sample."""
+    return "" if isinstance(image, Image.Image) else Path(image).name
 
 
 def _picture(image: Any) -> str | Path | Image.Image:

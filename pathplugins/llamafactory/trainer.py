@@ -14,6 +14,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.llamafactory.arguments import PathModelArguments
 from pathplugins.llamafactory.preflight import check_tokenized
 from pathplugins.models.checkpoints.projector import PREFIX, save_projector
+from pathplugins.models.checkpoints.selector import SELECTOR_PREFIX, save_selector
 from pathplugins.models.custom_llava.modeling_custom_llava import CustomLlavaForConditionalGeneration
 from pathplugins.models.learning_rates import by_learning_rate, mark_learning_rates
 
@@ -131,10 +132,18 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         super()._save(output_dir, state_dict)
         folder = Path(output_dir if output_dir is not None else self.args.output_dir)
         core = next(m for m in self.model.modules() if isinstance(m, CustomLlavaForConditionalGeneration))
-        trained = any(p.requires_grad for p in core.multi_modal_projector.parameters())
-        state = _projector_state(state_dict if state_dict is not None else self.model.state_dict())
-        if trained and state and not any("lora_" in key for key in state):  # ZeRO-3 that does not gather gives no state
-            save_projector(state, folder, core.config.projector_config)
+        whole = state_dict if state_dict is not None else self.model.state_dict()
+        for part, prefix in ((core.multi_modal_projector, PREFIX), (core.token_selector, SELECTOR_PREFIX)):
+            state = _part_state(whole, prefix)
+            trained = any(p.requires_grad for p in part.parameters())
+            if (
+                not trained or not state or any("lora_" in key for key in state)
+            ):  # ZeRO-3 that does not gather gives none
+                continue
+            if prefix == PREFIX:
+                save_projector(state, folder, core.config.projector_config)
+            else:
+                save_selector(state, folder)
 
 
 def _check_frozen(model: Any, finetuning_args: Any) -> None:
@@ -152,9 +161,9 @@ def _check_frozen(model: Any, finetuning_args: Any) -> None:
             )
 
 
-def _projector_state(state: dict[str, Any]) -> dict[str, Any]:
-    """The connector's weights out of the model's, whatever PEFT has put in front or kept beside them."""
-    found = {key.split(PREFIX, 1)[1]: value for key, value in state.items() if PREFIX in key}
+def _part_state(state: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The weights of a part out of the model's, whatever PEFT has put in front or kept beside them."""
+    found = {key.split(prefix, 1)[1]: value for key, value in state.items() if prefix in key}
     found = {key: value for key, value in found.items() if not key.startswith("original_module.")}
     return {
         key[len("modules_to_save.default.") :] if key.startswith("modules_to_save.default.") else key: value

@@ -20,7 +20,7 @@ from pathplugins.models.checkpoints.tensor_files import few
 from pathplugins.models.learning_rates import mark_learning_rates
 from pathplugins.xtuner.checkpoints import by_our_names, read_checkpoint
 
-TOWER, CONNECTOR = "vision_tower", "multi_modal_projector"
+TOWER, CONNECTOR, SELECTOR = "vision_tower", "multi_modal_projector", "token_selector"
 
 
 class PathologyLLaVAModel(BaseModel):
@@ -32,7 +32,7 @@ class PathologyLLaVAModel(BaseModel):
         llm: ``dict(type=load_model, model=...)``, or the module itself.
         freeze_llm: the language model stays as it is; with ``llm_lora`` its adapter is trained all the same.
         freeze_visual_encoder: the vision tower stays as it is.
-        freeze_projector: the connector stays as it is.
+        freeze_projector: the connector stays as it is, and the token selector where it has weights.
         llm_lora: ``dict(type=LoraConfig, ...)``; all linear layers of the language model unless it names others.
         use_activation_checkpointing: recompute activations, for memory.
         pretrained_pth: checkpoint of an earlier stage (``iter_N.pth``, a file or a DeepSpeed directory): weights only.
@@ -59,7 +59,7 @@ class PathologyLLaVAModel(BaseModel):
         core = _prepare_quantised(core)
         if llm_lora is not None:
             core = _with_lora(core, llm_lora)
-        frozen = {TOWER: freeze_visual_encoder, CONNECTOR: freeze_projector}
+        frozen = {TOWER: freeze_visual_encoder, CONNECTOR: freeze_projector, SELECTOR: freeze_projector}
         for name, parameter in core.named_parameters():
             part = next((part for part in frozen if part in name), None)
             if part is not None:

@@ -20,6 +20,7 @@ import pathplugins
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import write_json
 from pathplugins.models.checkpoints.cache import cached, new_directory
+from pathplugins.models.checkpoints.initialise import initialise
 from pathplugins.models.checkpoints.language_model import (
     dtype_of,
     place_language_model,
@@ -27,7 +28,8 @@ from pathplugins.models.checkpoints.language_model import (
     read_text_config,
 )
 from pathplugins.models.checkpoints.projector import PREFIX, load_projector, projector_options
-from pathplugins.models.checkpoints.spec import ComposeSpec, resolve_connector
+from pathplugins.models.checkpoints.selector import SELECTOR_PREFIX, fresh_selector, load_selector, marks_for
+from pathplugins.models.checkpoints.spec import SELECTOR_FILE, ComposeSpec, resolve_connector
 from pathplugins.models.checkpoints.tensor_files import INDEX
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
@@ -82,14 +84,21 @@ def _write(spec: ComposeSpec, out: Path, *, copy: bool) -> None:
         vision_config=tower_config,
         projector_config=connector_config,
         vision_feature_select_mode=_selector(spec, tower),
+        selector_config=spec.selector_config,
         image_seq_length=spec.image_seq_length,
         image_token_id=image_token_id,
         use_prefix_lm_mask=spec.use_prefix_lm_mask,
         torch_dtype=dtype,
         architectures=["CustomLlavaForConditionalGeneration"],
     )
+    selector = fresh_selector(config, seed=spec.seed)
+    config.question_marks = marks_for(selector, out)
+    if spec.projector_path is not None:
+        load_selector(selector, Path(spec.projector_path))
     weights["vision_tower.safetensors"] = _save(tower_state, out / "vision_tower.safetensors", "vision_tower.", dtype)
     weights["projector.safetensors"] = _save(connector.state_dict(), out / "projector.safetensors", PREFIX, dtype)
+    if state := selector.state_dict():
+        weights[SELECTOR_FILE] = _save(state, out / SELECTOR_FILE, SELECTOR_PREFIX, dtype)
     total = sum(p.stat().st_size for p in out.glob("*.safetensors"))
     weight_map = {key: name for name, keys in weights.items() for key in keys}
     write_json(out / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
@@ -109,13 +118,9 @@ def _on_meta(tower_config: dict[str, Any]) -> nn.Module:
 
 
 def _selector(spec: ComposeSpec, tower: nn.Module) -> str:
-    name = spec.vision_feature_select_mode
-    if tower.reads == "images" and name not in (None, "none"):
-        raise PathPluginsError(
-            f"vision_feature_select_mode {name} is for feature bags; {spec.vision_model_name} "
-            "reads images: set it to none"
-        )
-    return name or ("none" if tower.reads == "images" else "random_sample")
+    if tower.reads == "images" and spec.image_seq_length < 1:
+        raise PathPluginsError("image_seq_length is 0: an image has no slide token to keep; give a positive number")
+    return spec.vision_feature_select_mode or ("none" if tower.reads == "images" else "random_sample")
 
 
 def _image_processor(
@@ -128,6 +133,9 @@ def _image_processor(
             merged_tiles=getattr(connector, "across_tiles", False),
             image_aspect_ratio=spec.image_aspect_ratio,
             fast_resize=spec.fast_resize,
+            vision_feature_select_mode=_selector(spec, tower),
+            image_seq_length=spec.image_seq_length,
+            seed=spec.seed,
         )
     return CustomLlavaImageProcessor(
         feature_dim=tower_config["in_chans"],
@@ -151,7 +159,7 @@ def _tower(spec: ComposeSpec) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(spec.random_vision_seed)
             tower = TOWERS.get(name)(spec.vision_config)
-            _initialise(tower)
+            initialise(tower)
     except TypeError as error:
         raise PathPluginsError(f"vision_config {spec.vision_config} of {name}: {error}; check the names") from error
     return {"model_type": name, **vars(tower.config)}, tower.state_dict()
@@ -171,20 +179,10 @@ def _connector(spec: ComposeSpec, vision_width: int, llm_width: int) -> tuple[di
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
         connector = CONNECTORS.get(kind)(vision_width, llm_width, **options)
-        _initialise(connector)
+        initialise(connector)
     if spec.projector_path is not None:
         load_projector(connector, Path(spec.projector_path), keep_scale=spec.keep_gamma)
     return {"type": kind, **options}, connector
-
-
-def _initialise(part: nn.Module) -> None:
-    """Weights that keep the variance of what passes through, and whatever the part itself resets."""
-    for module in part.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=module.in_features**-0.5)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    getattr(part, "reset_parameters", lambda: None)()
 
 
 def _save(state: dict[str, Tensor], path: Path, prefix: str, dtype: torch.dtype) -> list[str]:

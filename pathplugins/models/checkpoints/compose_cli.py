@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parts.add_argument("--keep-gamma", action="store_true", help="keep the trained scale under other bounds")
     tokens = parser.add_argument_group("vision tokens")
     tokens.add_argument("--select", metavar="NAME", help=f"{_names(SELECTORS)} (random_sample for bags)")
+    tokens.add_argument("--select-config", type=_json, default={}, metavar="JSON", help="options of the selector")
     tokens.add_argument("--image-seq-length", type=int, default=1536, metavar="N", help="per bag, CLS not counted")
     tokens.add_argument("--patches-per-wsi", type=int, default=2048, metavar="N", help="rows read from a bag, at most")
     tokens.add_argument("--coords-mpp", type=float, metavar="X", help="um per pixel of bags that do not record it")
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         projector_path=args.projector_path,
         keep_gamma=args.keep_gamma,
         vision_feature_select_mode=args.select,
+        selector_config=args.select_config,
         image_seq_length=args.image_seq_length,
         patches_per_wsi=args.patches_per_wsi,
         use_prefix_lm_mask=args.prefix_lm,

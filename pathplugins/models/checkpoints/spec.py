@@ -16,7 +16,11 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.registry import Registry, unknown
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.selectors import SELECTORS
+from pathplugins.models.selectors.base import resolve_selector
 from pathplugins.models.towers import TOWERS
+
+SELECTOR_FILE = "token_selector.safetensors"
+"""Weights of the token selector: in a model directory, and beside the connector of a training run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +47,10 @@ class ComposeSpec:
     """Keep the trained scale when the bounds differ from those it was trained with, instead of the trained logit."""
     vision_feature_select_mode: str | None = None
     """Name of the token selector; ``random_sample`` for bags and ``none`` for images when None."""
+    selector_config: dict[str, Any] = field(default_factory=dict)
+    """Options of the token selector."""
     image_seq_length: int = 1536
-    """Token budget of the selector, CLS not counted."""
+    """Token budget of the selector, per slide or image, CLS not counted."""
     patches_per_wsi: int | None = 2048
     """Rows read from a bag, at most."""
     use_prefix_lm_mask: bool = False
@@ -63,6 +69,8 @@ class ComposeSpec:
     def __post_init__(self) -> None:
         check_options(vars(self))
         resolve_connector(self.mm_projector_type, self.projector_config)
+        if self.selector_config and self.vision_feature_select_mode is None:
+            raise PathPluginsError("selector_config: its options are of no selector; name vision_feature_select_mode")
         if not Path(self.llm).is_dir():
             raise PathPluginsError(
                 f"llm: {self.llm} is no directory; give the path of a downloaded language model ('pathplugins compose "
@@ -84,6 +92,8 @@ class ComposeSpec:
     def fingerprint(self) -> str:
         """Stable id of every field and of the files they name."""
         files = [stamp(members(Path(path))) for path in (self.llm, self.vision_tower, self.projector_path) if path]
+        if self.projector_path and (beside := Path(self.projector_path).parent / SELECTOR_FILE).is_file():
+            files.append(stamp([beside]))  # read with a connector's file
         return digest([asdict(self), files])
 
 
@@ -100,6 +110,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     for key, (registry, kind) in _NAMED.items():
         if options.get(key) is not None and options[key] not in registry:
             raise PathPluginsError(f"{key}: {unknown(kind, str(options[key]), registry)}")
+    if options.get("vision_feature_select_mode") is not None:
+        resolve_selector(options["vision_feature_select_mode"], options.get("selector_config") or {})
     for key, (least, meaning) in _AT_LEAST.items():
         if options.get(key) is not None and options[key] < least:
             raise PathPluginsError(f"{key} must be at least {least}{meaning}, got {options[key]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.models.checkpoints.cache import cached
 from pathplugins.models.checkpoints.projector import PREFIX, SCALE, warn_of_changed_scale
-from pathplugins.models.checkpoints.spec import check_options, digest, resolve_connector, stamp
-from pathplugins.models.checkpoints.tensor_files import INDEX, mismatch, read_tensors, weight_files
+from pathplugins.models.checkpoints.selector import SELECTOR_PREFIX, fresh_selector, marks_for, save_selector
+from pathplugins.models.checkpoints.spec import SELECTOR_FILE, check_options, digest, resolve_connector, stamp
+from pathplugins.models.checkpoints.tensor_files import INDEX, mismatch, read_tensors, tensor_names, weight_files
 from pathplugins.models.connectors import CONNECTORS
+from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
 from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file
+
+logger = logging.getLogger(__name__)
 
 REWRITTEN = ("config.json", "preprocessor_config.json")
 LINKED = (INDEX, "generation_config.json", "processor_config.json")
@@ -37,6 +42,8 @@ def derived(source: Path, *, config: dict[str, Any], processor: dict[str, Any]) 
     if foreign := sorted(processor.keys() - before[1].keys()):
         raise PathPluginsError(f"{', '.join(foreign)}: not for the images {source} reads; remove the keys")
     after = [_merged(settings, changes) for settings, changes in zip(before, (config, processor), strict=True)]
+    if after[0]["vision_feature_select_mode"] != before[0]["vision_feature_select_mode"]:
+        after[0]["selector_config"] = config.get("selector_config", {})  # the other selector's mean nothing to this one
     if after == before:
         return source
     for settings in after:
@@ -44,14 +51,32 @@ def derived(source: Path, *, config: dict[str, Any], processor: dict[str, Any]) 
     weights = weight_files(source)
     files = [*weights, *(p for p in sorted(source.iterdir()) if p.name in LINKED or is_tokenizer_file(p))]
     _check_projector(source, weights, before[0]["projector_config"], after[0]["projector_config"])
+    selector = fresh_selector(CustomLlavaConfig.from_dict(after[0]), seed=after[1].get("seed", 42))
+    after[0]["question_marks"] = marks_for(selector, source)
+    index = _index(weights)
+    fresh = {name: value for name, value in selector.state_dict().items() if SELECTOR_PREFIX + name not in index}
+    if fresh:
+        mode = after[0]["vision_feature_select_mode"]
+        logger.warning("%s holds no weights of the token selector %s: its projection starts anew", source, mode)
 
     def fill(out: Path) -> None:
         for path in files:
             (out / path.name).symlink_to(path.resolve())
+        if fresh:
+            dtype = next(iter(read_tensors(weights[0]).values())).dtype
+            save_selector({name: value.to(dtype) for name, value in fresh.items()}, out)
+            (out / INDEX).unlink(missing_ok=True)
+            weight_map = {**index, **{SELECTOR_PREFIX + name: SELECTOR_FILE for name in fresh}}
+            write_json(out / INDEX, {"metadata": {}, "weight_map": weight_map})
         for name, settings in zip(reversed(REWRITTEN), reversed(after), strict=True):  # config.json last: it says done
             write_json(out / name, settings)
 
     return cached(f"custom_llava-view-{digest([stamp(files), after])}", fill)
+
+
+def _index(weights: list[Path]) -> dict[str, str]:
+    """Name of every weight -> file that holds it."""
+    return {name: path.name for path in weights for name in tensor_names(path)}
 
 
 def _merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

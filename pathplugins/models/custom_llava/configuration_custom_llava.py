@@ -18,7 +18,11 @@ class CustomLlavaConfig(PretrainedConfig):
         vision_config: ``{"model_type": <name in TOWERS>, **options of that tower}``.
         projector_config: ``{"type": <name in CONNECTORS>, **options of that connector}``.
         vision_feature_select_mode: name of the token selector.
-        image_seq_length: token budget of the selector, CLS not counted; 0 keeps the slide's CLS token only.
+        selector_config: options of that selector.
+        image_seq_length: token budget of the selector, per slide or image, CLS not counted; 0 keeps the slide's CLS
+            token only.
+        question_marks: what tells the user's question from the rest in token ids, see
+            `pathplugins.models.custom_llava.questions`; needed by a selector that looks at the question.
         image_token_id: vocabulary entry that stands for one vision token.
         use_prefix_lm_mask: everything before the answer attends in both directions.
     """
@@ -32,7 +36,9 @@ class CustomLlavaConfig(PretrainedConfig):
         vision_config: dict[str, Any] | None = None,
         projector_config: dict[str, Any] | None = None,
         vision_feature_select_mode: str = "random_sample",
+        selector_config: dict[str, Any] | None = None,
         image_seq_length: int = 1536,
+        question_marks: dict[str, Any] | None = None,
         image_token_id: int | None = None,
         use_prefix_lm_mask: bool = False,
         **kwargs: Any,
@@ -49,7 +55,9 @@ class CustomLlavaConfig(PretrainedConfig):
         self.vision_config = dict(vision_config or {})
         self.projector_config = dict(projector_config or {})
         self.vision_feature_select_mode = vision_feature_select_mode
+        self.selector_config = dict(selector_config or {})
         self.image_seq_length = image_seq_length
+        self.question_marks = question_marks
         self.image_token_id = image_token_id
         self.use_prefix_lm_mask = use_prefix_lm_mask
         # Which of the two levels Transformers obeys changed three times between 4.48 and 5: both must say the same.

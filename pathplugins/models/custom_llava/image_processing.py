@@ -16,8 +16,10 @@ from transformers.image_processing_utils import ImageProcessingMixin
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.registry import unknown
 from pathplugins.data.anyres import Size, number_of_tiles, square_image, tile_image
+from pathplugins.data.bags import stable_seed
 from pathplugins.data.images import image_size, open_image, to_rgb
 from pathplugins.models.custom_llava.resizing import exact_bicubic, torch_bicubic
+from pathplugins.models.selectors import SELECTORS
 
 ImageRef = str | Path | Image.Image
 
@@ -28,6 +30,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _OF_THE_HOST = ("auto_map", "image_processor_type", "processor_class")  # Transformers writes them beside the settings
 _SETTINGS = (
     *("tile_size", "tokens_per_tile", "merged_tiles", "image_aspect_ratio", "image_mean", "image_std", "fast_resize"),
+    *("vision_feature_select_mode", "image_seq_length", "seed"),
 )
 
 
@@ -45,9 +48,12 @@ class TiledImageProcessor(ImageProcessingMixin):
         image_std: likewise.
         fast_resize: resize by PyTorch's antialiased bicubic, about three times as fast; of a picture's values fewer
             than 1 in 100 are 1 of 255 beside the published ones, fewer than 1 in 10,000 are 2 beside, none more.
+        vision_feature_select_mode: name of the token selector of the model.
+        image_seq_length: token budget of the selector for an image with all its tiles; must be the model's.
+        seed: of the random selector.
     """
 
-    model_input_names = ["pixel_values", "tile_counts"]  # noqa: RUF012 - host contract
+    model_input_names = ["pixel_values", "tile_counts", "patch_seeds"]  # noqa: RUF012 - host contract
 
     def __init__(
         self,
@@ -58,6 +64,9 @@ class TiledImageProcessor(ImageProcessingMixin):
         image_mean: Sequence[float] = CLIP_MEAN,
         image_std: Sequence[float] = CLIP_STD,
         fast_resize: bool = False,
+        vision_feature_select_mode: str = "none",
+        image_seq_length: int = 1536,
+        seed: int = 42,
         **kwargs: Any,
     ) -> None:
         for name in kwargs:
@@ -74,6 +83,9 @@ class TiledImageProcessor(ImageProcessingMixin):
         self.image_mean = list(image_mean)
         self.image_std = list(image_std)
         self.fast_resize = fast_resize
+        self.vision_feature_select_mode = vision_feature_select_mode
+        self.image_seq_length = image_seq_length
+        self.seed = seed
         self._check_settings()
 
     def _check_settings(self) -> None:
@@ -94,9 +106,14 @@ class TiledImageProcessor(ImageProcessingMixin):
     def num_image_tokens(self, image: ImageRef) -> int:
         """Vision tokens of an image; reads the header of the file, or nothing where all images take as many."""
         if self.merged_tiles or self.image_aspect_ratio == "pad":
-            return self.tokens_per_tile
+            return self.tokens_of(1)
         size = image.size if isinstance(image, Image.Image) else _size_of_file(image)
-        return self.tokens_per_tile * number_of_tiles(size, self.tile_size)
+        return self.tokens_of(number_of_tiles(size, self.tile_size))
+
+    def tokens_of(self, tiles: int) -> int:
+        """Vision tokens of an image of so many tiles, each counted; of one where they are merged."""
+        selector = SELECTORS.get(self.vision_feature_select_mode)
+        return selector.num_tokens(self.tokens_per_tile * tiles, self.image_seq_length)
 
     def __call__(
         self, images: Sequence[ImageRef], *, keys: Sequence[str | bytes] | None = None, epoch: int | None = None
@@ -105,17 +122,21 @@ class TiledImageProcessor(ImageProcessingMixin):
 
         Args:
             images: paths of image files, or Pillow images.
-            keys: of no effect: nothing is drawn at random.
-            epoch: likewise.
+            keys: what identifies each sample, for its seed; the file names when None.
+            epoch: while training, so that each epoch draws other tokens; None in evaluation and generation.
 
         Returns:
             ``pixel_values`` float32 [T, 3, S, S], per image the thumbnail and then its tiles row by row;
-            ``tile_counts`` int64 [I], the thumbnail included.
+            ``tile_counts`` int64 [I], the thumbnail included; ``patch_seeds`` int64 [I].
         """
-        del keys, epoch
+        if keys is None:
+            keys = ["" if isinstance(image, Image.Image) else Path(image).name for image in images]
+        draw = "evaluation" if epoch is None else f"epoch {epoch}"
+        seeds = [stable_seed(self.seed, draw, key) for key in keys]
         tiles = [self._normalised(self._tiles(image)) for image in images]
         packed = tiles[0] if len(tiles) == 1 else torch.cat(tiles)
-        return BatchFeature({"pixel_values": packed, "tile_counts": torch.tensor([len(each) for each in tiles])})
+        counts = torch.tensor([len(each) for each in tiles])
+        return BatchFeature({"pixel_values": packed, "tile_counts": counts, "patch_seeds": torch.tensor(seeds)})
 
     def null_inputs(self) -> BatchFeature:
         """One black tile, for a batch without images.
@@ -124,12 +145,13 @@ class TiledImageProcessor(ImageProcessingMixin):
         -100, so that nothing is learnt from them.
         """
         black = np.zeros((1, 3, self.tile_size, self.tile_size), np.float32)
-        return BatchFeature({"pixel_values": self._normalised(black), "tile_counts": torch.ones(1, dtype=torch.int64)})
+        one = torch.ones(1, dtype=torch.int64)
+        return BatchFeature({"pixel_values": self._normalised(black), "tile_counts": one, "patch_seeds": one * 0})
 
     @property
     def null_tokens(self) -> int:
         """Vision tokens of `null_inputs`."""
-        return self.tokens_per_tile
+        return self.tokens_of(1)
 
     def to_dict(self) -> dict[str, Any]:
         """Settings, as in ``preprocessor_config.json``."""

@@ -6,6 +6,7 @@ one bag or tokens of one tile, D patch feature width, C tower width, H width of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +17,12 @@ from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
 
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
-from pathplugins.models.custom_llava.placeholders import owned_images, splice
+from pathplugins.models.custom_llava.placeholders import owned_images, pack_to_left, splice, unused
 from pathplugins.models.custom_llava.prefix_lm import prefix_lm_mask
+from pathplugins.models.custom_llava.questions import find_questions
 from pathplugins.models.custom_llava.vision_inputs import VISION_INPUTS, take_images
 from pathplugins.models.selectors import SELECTORS
-from pathplugins.models.selectors.base import Bags
+from pathplugins.models.selectors.base import Bags, Selection
 from pathplugins.models.towers import TOWERS
 
 
@@ -54,24 +56,29 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
         vision = dict(config.vision_config)
         self.vision_tower = TOWERS.get(vision.pop("model_type"))(vision)
-        self.token_selector = SELECTORS.get(config.vision_feature_select_mode)()
         projector = dict(config.projector_config)
+        width = config.text_config.hidden_size
         self.multi_modal_projector = CONNECTORS.get(projector.pop("type"))(
-            self.vision_tower.hidden_size, config.text_config.hidden_size, **projector
+            self.vision_tower.hidden_size, width, **projector
         )
         self._reads_images = self.vision_tower.reads == "images"
         self._merges_tiles = getattr(self.multi_modal_projector, "across_tiles", False)
+        self.token_selector = SELECTORS.get(config.vision_feature_select_mode)(
+            width if self._merges_tiles else self.vision_tower.hidden_size, width, **config.selector_config
+        )
         whole = [type(part).__name__ for part in (self.vision_tower, self.multi_modal_projector)]
         self._no_split_modules = [*(causal._no_split_modules or []), *whole]
         self.ablate_vision = False
         """While True the projected vision tokens are zero: how much of the loss does the picture explain?"""
+        self._still_seen: Tensor | None = None
+        """Attention mask of the last prompt where an adaptive selector left placeholders empty, for generation."""
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.LayerNorm):  # not every language model has one, so not every one knows it
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
-        elif module is self.vision_tower or module is self.multi_modal_projector:
+        elif module in (self.vision_tower, self.multi_modal_projector, self.token_selector):
             getattr(module, "reset_parameters", lambda: None)()  # bare parameters; the layers inside come one by one
         else:
             self._causal._init_weights(module)
@@ -109,6 +116,8 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         patch_seeds: Tensor | None = None,
         pixel_values: Tensor | None = None,
         tile_counts: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
     ) -> tuple[Tensor, list[int]]:
         """Vision tokens in the language model's space, of bags or of images, whichever the tower reads.
 
@@ -119,36 +128,105 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             patch_seeds: [I] int64, what a random selector draws with; zeros when None.
             pixel_values: [T, 3, S, S] tiles of all images, the thumbnail of each first.
             tile_counts: [I] int64 tiles per image, thumbnail included.
+            input_ids: [B, T] of the text, for a selector that looks at the question.
+            attention_mask: [B, T] likewise.
 
         Returns:
             [sum of tokens, H] and the number of tokens per image.
         """
-        if (pixel_values if self._reads_images else patch_features) is None:
+        vision = {
+            "patch_features": patch_features,
+            "patch_coords": patch_coords,
+            "patch_counts": patch_counts,
+            "patch_seeds": patch_seeds,
+            "pixel_values": pixel_values,
+            "tile_counts": tile_counts,
+        }
+        chosen = self.select_image_tokens(input_ids, attention_mask, **vision)
+        features = chosen.tokens if self._merges_tiles else self.multi_modal_projector(chosen.tokens)
+        return (features * 0 if self.ablate_vision else features), chosen.counts
+
+    def select_image_tokens(
+        self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **vision: Any
+    ) -> Selection:
+        """What the token selector keeps, with the rows it kept and what it ranked them by.
+
+        Args:
+            input_ids: see `get_image_features`.
+            attention_mask: see `get_image_features`.
+            **vision: the vision inputs of `get_image_features`.
+
+        Returns:
+            Tokens of the tower's width, or the language model's where the connector merges an image's tiles. Rows are
+            counted within each slide, or within each image over the patch tokens of all its tiles.
+        """
+        vision = {name: vision.get(name) for name in VISION_INPUTS}
+        if vision["pixel_values" if self._reads_images else "patch_features"] is None:
             wanted, got = ("pixel_values", "a bag") if self._reads_images else ("patch_features", "an image")
             raise ValueError(f"this model was given {got}, its vision tower takes {wanted}; use the model's processor")
-        if self._reads_images:
-            features, counts = self._image_tokens(pixel_values, tile_counts.tolist())
-        else:
-            features, counts = self._bag_tokens(patch_features, patch_coords, patch_counts, patch_seeds)
-        return (features * 0 if self.ablate_vision else features), counts
+        prompt = None
+        if self.token_selector.needs_prompt:
+            prompt = self._question_embeddings(input_ids, attention_mask, self._tokens_per_image(vision))
+        parts = self._image_tokens(vision) if self._reads_images else self._bag_tokens(vision)
+        seeds = vision["patch_seeds"]
+        seeds = [0] * len(parts["counts"]) if seeds is None else seeds.tolist()
+        return self.token_selector(Bags(seeds=seeds, prompt=prompt, **parts), self.config.image_seq_length)
 
-    def _bag_tokens(
-        self, features: Tensor, coords: Tensor, patch_counts: Tensor, patch_seeds: Tensor | None
-    ) -> tuple[Tensor, list[int]]:
-        counts = patch_counts.tolist()
-        seeds = [0] * len(counts) if patch_seeds is None else patch_seeds.tolist()
-        cls, tokens = self.vision_tower(features, coords, patch_counts)  # [I, C], [sum N, C]
-        bags = Bags(tokens=tokens, coords=coords, counts=counts, seeds=seeds, cls=cls)
-        chosen = self.token_selector(bags, self.config.image_seq_length)
-        return self.multi_modal_projector(chosen.tokens), chosen.counts  # [sum of tokens, H]
+    def _bag_tokens(self, vision: dict[str, Any]) -> dict[str, Any]:
+        """Fields of `Bags`: the patches of each slide."""
+        coords, counts = vision["patch_coords"], vision["patch_counts"]
+        cls, tokens, *seen = self._look(vision["patch_features"], coords, counts)  # [I, C], [sum N, C]
+        seen = {"attention": seen[0].weights, "keys": seen[0].keys} if seen else {}
+        return {"tokens": tokens, "coords": coords, "counts": counts.tolist(), "cls": cls, **seen}
 
-    def _image_tokens(self, pixel_values: Tensor, tile_counts: list[int]) -> tuple[Tensor, list[int]]:
-        _, tokens = self.vision_tower(pixel_values)  # [T, N, C]
-        if self._merges_tiles:
-            tokens, per_image = self.multi_modal_projector(tokens, tile_counts), [1] * len(tile_counts)  # [I, N, H]
-        else:
-            tokens, per_image = self.multi_modal_projector(tokens), tile_counts  # [T, N, H]
-        return tokens.flatten(0, 1), [count * tokens.shape[1] for count in per_image]
+    def _image_tokens(self, vision: dict[str, Any]) -> dict[str, Any]:
+        """Fields of `Bags`: of each image the tokens of all its tiles, or those its tiles were merged into."""
+        tiles = vision["tile_counts"].tolist()
+        _, tokens, *seen = self._look(vision["pixel_values"])  # [T, N, C]
+        seen = {"attention": seen[0].weights, "keys": seen[0].keys} if seen else {}
+        if self._merges_tiles:  # a token is then a place on the thumbnail, the first tile of each image
+            first = vision["tile_counts"].cumsum(0) - vision["tile_counts"]
+            per_tile = {name: value.unflatten(0, tokens.shape[:2]) for name, value in seen.items()}
+            seen = {name: value[first].flatten(0, 1) for name, value in per_tile.items()}
+            tokens, tiles = self.multi_modal_projector(tokens, tiles), [1] * len(tiles)  # [I, N, H]
+        counts = [count * tokens.shape[1] for count in tiles]
+        return {"tokens": tokens.flatten(0, 1), "coords": self._places(tokens), "counts": counts, **seen}
+
+    def _look(self, *inputs: Tensor) -> tuple[Any, ...]:
+        """Class tokens and tokens of the tower, and its class tokens' attention if the selector asks for it."""
+        if self.token_selector.needs_attention:
+            return self.vision_tower.attend(*inputs, layer=self.token_selector.layer)
+        return self.vision_tower(*inputs)
+
+    @staticmethod
+    def _places(tokens: Tensor) -> Tensor:
+        """Position of every token, its tile's squares side by side: [T, N, C] to [T N, 2] int64 (x, y)."""
+        side = math.isqrt(tokens.shape[1])
+        place = torch.arange(tokens.shape[0] * tokens.shape[1], device=tokens.device)
+        tile, within = place // tokens.shape[1], place % tokens.shape[1]
+        return torch.stack([tile * side + within % side, within // side], 1)
+
+    def _question_embeddings(
+        self, input_ids: Tensor | None, attention_mask: Tensor | None, images: list[int]
+    ) -> Tensor:
+        """[I, H]: mean embedding of the question to every image, zeros for an image that stands in for none."""
+        if input_ids is None or self.config.question_marks is None:
+            raise ValueError(
+                "this token selector looks at the question: pass input_ids, and take a model directory of "
+                "'pathplugins compose' (its config.json has question_marks)"
+            )
+        slots = (input_ids == self.config.image_token_id).sum(1).tolist()
+        seen = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        questions = []
+        for ids, mask, owned in zip(input_ids.tolist(), seen.tolist(), owned_images(slots, images), strict=True):
+            placeholders = [images[image] for image in owned]
+            marks = self.config.question_marks
+            questions += find_questions(ids, mask, self.config.image_token_id, placeholders, marks)
+        flat = torch.tensor([token for question in questions for token in question], device=input_ids.device).long()
+        with torch.no_grad():  # the question is looked up, not learnt: the embedding has its gradient from the text
+            embeds = self.get_input_embeddings()(flat)  # [tokens of all questions, H]
+        each = embeds.split([len(question) for question in questions])
+        return torch.stack([e.mean(0) if len(e) else e.new_zeros(e.shape[1]) for e in each])
 
     def forward(
         self,
@@ -184,17 +262,34 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             **kwargs: handed to the language model's own forward.
         """
         past = 0 if past_key_values is None else past_key_values.get_seq_length()
+        surplus = None
         if inputs_embeds is None:
             is_image = input_ids == self.config.image_token_id  # [B, T]
             # The placeholder may lie outside the vocabulary, so it is never looked up.
             inputs_embeds = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))  # [B, T, H]
             if patch_features is not None or pixel_values is not None:
-                features, tokens = self.get_image_features(
-                    patch_features, patch_coords, patch_counts, patch_seeds, pixel_values, tile_counts
-                )
+                vision = {
+                    "patch_features": patch_features,
+                    "patch_coords": patch_coords,
+                    "patch_counts": patch_counts,
+                    "patch_seeds": patch_seeds,
+                    "pixel_values": pixel_values,
+                    "tile_counts": tile_counts,
+                }
+                features, tokens = self.get_image_features(**vision, input_ids=input_ids, attention_mask=attention_mask)
+                if self.token_selector.adaptive:
+                    surplus = unused(is_image, self._tokens_per_image(vision), tokens)  # [B, T]
+                    is_image = is_image & ~surplus
+                    attention_mask = _without(attention_mask, surplus)
+                    position_ids = _positions(attention_mask)
                 inputs_embeds = splice(inputs_embeds, is_image, features, tokens)
             elif past == 0 and bool(is_image.any()):
                 raise ValueError("the text holds image placeholders but no image: pass what the processor gives")
+        # Kept here, as mixed precision makes a new output of the one that is returned.
+        self._still_seen = attention_mask if surplus is not None else None
+        if surplus is not None and self.training and labels is not None:
+            inputs_embeds, attention_mask, labels = pack_to_left(inputs_embeds, attention_mask.bool(), labels)
+            position_ids = _positions(attention_mask)
         if self.config.use_prefix_lm_mask and past == 0:
             self._check_prefix_lm_mask(labels, inputs_embeds.shape[1])
             attention_mask = prefix_lm_mask(attention_mask, labels, inputs_embeds)
@@ -238,6 +333,17 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             inputs.update(vision)
         return inputs
 
+    def _update_model_kwargs_for_generation(
+        self, outputs: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Later steps must not see the placeholders that an adaptive selector left empty."""
+        mask, self._still_seen = self._still_seen, None
+        if mask is not None:
+            model_kwargs["attention_mask"] = mask
+            if model_kwargs.get("position_ids") is not None:
+                model_kwargs["position_ids"] = _positions(mask)
+        return super()._update_model_kwargs_for_generation(outputs, model_kwargs, *args, **kwargs)
+
     def _expand_inputs_for_generation(
         self, expand_size: int = 1, is_encoder_decoder: bool = False, input_ids: Tensor | None = None, **kwargs: Any
     ) -> tuple[Tensor, dict[str, Any]]:
@@ -253,11 +359,30 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return input_ids, {**kwargs, **{name: value for name, value in vision.items() if value is not None}}
 
     def _tokens_per_image(self, vision: dict[str, Any]) -> list[int]:
-        if not self._reads_images:
-            counts = vision["patch_counts"].tolist()
-            return [1 + self.token_selector.num_tokens(count, self.config.image_seq_length) for count in counts]
-        tiles = [1] * len(vision["tile_counts"]) if self._merges_tiles else vision["tile_counts"].tolist()
-        return [count * self.vision_tower.tokens_per_tile for count in tiles]
+        """Placeholders of each image: its vision tokens, or the most there can be where the selector is adaptive."""
+        if self._reads_images:
+            tiles = [1] * len(vision["tile_counts"]) if self._merges_tiles else vision["tile_counts"].tolist()
+            rows, cls = [count * self.vision_tower.tokens_per_tile for count in tiles], 0
+        else:
+            rows, cls = vision["patch_counts"].tolist(), 1
+        return [cls + self.token_selector.num_tokens(count, self.config.image_seq_length) for count in rows]
+
+
+def _without(attention_mask: Tensor | None, surplus: Tensor) -> Tensor:
+    """[B, T] attention mask that hides ``surplus``."""
+    if attention_mask is None:
+        return (~surplus).long()
+    if attention_mask.shape != surplus.shape:
+        raise ValueError(
+            f"prumerge_adaptive needs an attention mask {tuple(surplus.shape)}, one entry a token, got "
+            f"{tuple(attention_mask.shape)}; switch packing off (neat_packing: false)"
+        )
+    return attention_mask.masked_fill(surplus, 0)
+
+
+def _positions(attention_mask: Tensor) -> Tensor:
+    """Position of every token among those seen, [B, T]; of the others one that exists."""
+    return (attention_mask.long().cumsum(1) - 1).clamp_min(0)
 
 
 def _checkpoint_frozen_layers_too(function: Callable[..., Any]) -> Callable[..., Any]:

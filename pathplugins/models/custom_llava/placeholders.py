@@ -5,7 +5,11 @@ Axes: B samples, T text positions, H width of the language model.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+
+IGNORED = -100
+"""Label of a position that no loss is taken at."""
 
 
 def owned_images(slots: list[int], tokens: list[int]) -> list[list[int]]:
@@ -41,6 +45,39 @@ def splice(embeds: Tensor, is_image: Tensor, features: Tensor, tokens: list[int]
     """
     owned_images(is_image.sum(1).tolist(), tokens)
     return embeds.masked_scatter(is_image[..., None].expand_as(embeds), features.to(embeds.dtype))  # [B, T, H]
+
+
+def unused(is_image: Tensor, slots: list[int], tokens: list[int]) -> Tensor:
+    """Placeholders beyond the vision tokens there are.
+
+    They are the first of each image's: what follows it is then predicted from its last token, as without them.
+
+    Args:
+        is_image: [B, T].
+        slots: placeholders per image.
+        tokens: vision tokens per image, at most as many.
+
+    Returns:
+        [B, T] bool.
+    """
+    owned_images(is_image.sum(1).tolist(), slots)
+    pairs = zip(slots, tokens, strict=True)
+    left = torch.cat([torch.arange(most, device=is_image.device) < most - count for most, count in pairs])
+    surplus = torch.zeros_like(is_image)
+    surplus[is_image] = left
+    return surplus
+
+
+def pack_to_left(embeds: Tensor, seen: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Leave out the positions nobody sees: [B, T, H], [B, T] bool, [B, T] to the same with a smaller T.
+
+    Shorter samples are padded on the right, with label -100.
+    """
+    length = int(seen.sum(1).max())
+    order = seen.int().argsort(dim=1, descending=True, stable=True)[:, :length]  # [B, T']
+    packed = embeds.gather(1, order[..., None].expand(-1, -1, embeds.shape[-1]))
+    seen = seen.gather(1, order)
+    return packed, seen, labels.gather(1, order).masked_fill(~seen, IGNORED)
 
 
 def _mismatch(where: str, slots: list[int], tokens: list[int]) -> str:

@@ -2,11 +2,18 @@
 
 from pathplugins.core.registry import Registry
 
+_HERE = "pathplugins.models.selectors"
+
 SELECTORS = Registry(
     "token selector",
     {
-        "none": "pathplugins.models.selectors.keep_all:KeepAll",
-        "random_sample": "pathplugins.models.selectors.random_sample:RandomSample",
+        "none": f"{_HERE}.keep_all:KeepAll",
+        "random_sample": f"{_HERE}.random_sample:RandomSample",
+        "prumerge": f"{_HERE}.prumerge:PruMerge",
+        "prumerge_adaptive": f"{_HERE}.prumerge:PruMergeAdaptive",
+        "prompt_topk": f"{_HERE}.prompt_topk:PromptTopK",
+        "stride": f"{_HERE}.even:Stride",
+        "spatial": f"{_HERE}.even:Spatial",
     },
 )
 """Name -> subclass of `pathplugins.models.selectors.base.TokenSelector`."""

@@ -1,31 +1,79 @@
 """What every token selector promises.
 
-Bags are ragged and packed along the first dimension: bag i owns ``counts[i]`` consecutive rows.
+A bag is the patch tokens of a slide, or those of all tiles of an image. Bags are ragged and packed along the first
+dimension: bag i owns ``counts[i]`` consecutive rows. Axes: I bags, N tokens of one, K of them kept, C their width.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from pathplugins.core.errors import PathPluginsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bag:
+    """What a selector may look at, of one bag; a selector that needs something else adds a field."""
+
+    tokens: Tensor
+    """[N, C]."""
+    coords: Tensor
+    """[N, 2] int64 positions."""
+    seed: int
+    """The same seed chooses the same rows on every machine."""
+    attention: Tensor | None = None
+    """[N] float32: the class token's attention over the bag, where the selector ``needs_attention``."""
+    keys: Tensor | None = None
+    """[N, C'] keys of the layer that attention is of."""
+    prompt: Tensor | None = None
+    """[H] mean embedding of the question, where the selector ``needs_prompt``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bags:
-    """What a selector may look at; a selector that needs more (attention, the prompt) adds a field here."""
+    """Packed bags; the fields are those of `Bag`."""
 
     tokens: Tensor
-    """[sum N, C] vision tokens."""
+    """[sum N, C]."""
     coords: Tensor
-    """[sum N, 2] int64 positions."""
+    """[sum N, 2] int64."""
     counts: list[int]
-    """N per bag."""
+    """N of each bag."""
     seeds: list[int]
-    """One per bag; the same seed chooses the same rows on every machine."""
+    """One per bag."""
     cls: Tensor | None = None
-    """[I, C] slide token of every bag."""
+    """[I, C] slide token of every bag; it is always kept, and no selector sees it."""
+    attention: Tensor | None = None
+    """[sum N] float32."""
+    keys: Tensor | None = None
+    """[sum N, C']."""
+    prompt: Tensor | None = None
+    """[I, H]."""
+
+    def __iter__(self) -> Iterator[Bag]:
+        """One after another."""
+        rows = {name: getattr(self, name) for name in ("tokens", "coords", "attention", "keys")}
+        split = {name: value.split(self.counts) for name, value in rows.items() if value is not None}
+        for index, seed in enumerate(self.seeds):
+            prompt = None if self.prompt is None else self.prompt[index]
+            yield Bag(seed=seed, prompt=prompt, **{name: parts[index] for name, parts in split.items()})
+
+
+class Kept(NamedTuple):
+    """What is kept of one bag."""
+
+    indices: Tensor
+    """[K] int64 rows of the bag, ascending."""
+    tokens: Tensor
+    """[K, C]; one more row where a selector adds a token that is no row of the bag."""
+    scores: Tensor | None = None
+    """[N] float32: what every row was ranked by; None where nothing was ranked."""
 
 
 class Selection(NamedTuple):
@@ -37,33 +85,68 @@ class Selection(NamedTuple):
     """[sum of kept] int64: rows kept, counted within each bag, ascending; CLS is not listed."""
     counts: list[int]
     """Tokens per bag, CLS included."""
+    scores: Tensor | None = None
+    """[sum N] float32: what the rows were ranked by, None for selectors that do not rank."""
 
 
 class TokenSelector(nn.Module):
-    """Base class: subclasses say which rows of a bag to keep and, from the bag's size alone, how many.
+    """Base class: subclasses say which tokens of a bag to keep and, from the bag's size alone, how many.
 
-    A selector whose tokens are not rows of the bag (merged ones) overrides ``forward`` instead of ``keep``.
+    Args:
+        vision_width: C.
+        prompt_width: H, width of the language model's embeddings.
     """
+
+    needs_attention: ClassVar[bool] = False
+    needs_prompt: ClassVar[bool] = False
+    adaptive: ClassVar[bool] = False
+    """The tokens themselves say how many are kept; ``num_tokens`` is then the most."""
+    layer: int | None = None
+    """Layer of the tower whose class token's attention is looked at; the last one that runs when None."""
+
+    def __init__(self, vision_width: int, prompt_width: int) -> None:
+        super().__init__()
+        del vision_width, prompt_width
 
     @staticmethod
     def num_tokens(rows: int, budget: int) -> int:
-        """Tokens kept of a bag of ``rows`` patches, CLS not counted. Known before a feature is read."""
-        raise NotImplementedError
+        """Tokens given for a bag of ``rows`` patches, CLS not counted. Known before a feature is read."""
+        return min(rows, budget)
 
-    def keep(self, bags: Bags, budget: int) -> list[Tensor]:
-        """Per bag: int64 rows to keep, ascending, ``num_tokens(counts[i], budget)`` of them."""
+    def select(self, bag: Bag, budget: int) -> Kept:
+        """Choose ``num_tokens(N, budget)`` tokens, or at most as many when ``adaptive``."""
         raise NotImplementedError
 
     def forward(self, bags: Bags, budget: int) -> Selection:
-        """Choose tokens of every bag; ``budget`` bounds them for each, CLS not counted."""
-        kept = self.keep(bags, budget)
-        rows, offset = [], 0 if bags.cls is None else len(bags.counts)
-        for bag, (indices, count) in enumerate(zip(kept, bags.counts, strict=True)):
-            if bags.cls is not None:
-                rows.append(torch.tensor([bag]))
-            rows.append(indices.cpu() + offset)
-            offset += count
-        pool = bags.tokens if bags.cls is None else torch.cat([bags.cls, bags.tokens])  # [I + sum N, C]
-        chosen = pool.index_select(0, torch.cat(rows).to(pool.device))  # [sum of kept + I, C]
+        """Choose tokens of every bag, each for itself; ``budget`` bounds them, CLS not counted."""
+        kept = [self.select(bag, budget) for bag in bags]
+        parts = [tokens for _, tokens, _ in kept]
+        if bags.cls is not None:
+            parts = [part for cls, tokens in zip(bags.cls, parts, strict=True) for part in (cls[None], tokens)]
         extra = 0 if bags.cls is None else 1
-        return Selection(chosen, torch.cat(kept), [len(indices) + extra for indices in kept])
+        ranked = kept[0].scores is not None
+        return Selection(
+            tokens=torch.cat(parts),
+            indices=torch.cat([indices for indices, _, _ in kept]),
+            counts=[len(tokens) + extra for _, tokens, _ in kept],
+            scores=torch.cat([scores.detach() for _, _, scores in kept]) if ranked else None,
+        )
+
+
+def resolve_selector(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a token selector, with the defaults of those not given, after it has judged them."""
+    from pathplugins.models.selectors import SELECTORS
+
+    part = SELECTORS.get(kind)
+    takes = {p.name: p.default for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    if wrong := sorted(options.keys() - takes.keys()):
+        raise PathPluginsError(
+            f"vision_feature_select_mode {kind} has no option {wrong}; it has: {', '.join(takes) or 'none'}"
+        )
+    resolved = {**takes, **options}
+    try:
+        with torch.device("meta"):
+            part(1, 1, **resolved)
+    except (TypeError, ValueError) as error:
+        raise PathPluginsError(f"vision_feature_select_mode {kind} with {dict(options)}: {error}") from error
+    return resolved

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from pathplugins.models.selectors.base import Bags, TokenSelector
+from pathplugins.models.selectors.base import Bag, Kept, TokenSelector
 
 
 class KeepAll(TokenSelector):
@@ -16,6 +15,6 @@ class KeepAll(TokenSelector):
         """All of them."""
         return rows
 
-    def keep(self, bags: Bags, budget: int) -> list[Tensor]:
-        """Every row of every bag."""
-        return [torch.arange(count) for count in bags.counts]
+    def select(self, bag: Bag, budget: int) -> Kept:
+        """Every row."""
+        return Kept(torch.arange(len(bag.tokens), device=bag.tokens.device), bag.tokens)

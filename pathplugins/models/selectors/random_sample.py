@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from pathplugins.models.selectors.base import Bags, TokenSelector
+from pathplugins.models.selectors.base import Bag, Kept, TokenSelector
 
 
 class RandomSample(TokenSelector):
@@ -15,18 +14,12 @@ class RandomSample(TokenSelector):
     Here the caller's seed decides, so that an answer can be repeated, and nothing is padded.
     """
 
-    @staticmethod
-    def num_tokens(rows: int, budget: int) -> int:
-        """The smaller of the two."""
-        return min(rows, budget)
-
-    def keep(self, bags: Bags, budget: int) -> list[Tensor]:
-        """Sorted draws, one generator per bag, on the CPU: the same on every device."""
-        kept = []
-        for count, seed in zip(bags.counts, bags.seeds, strict=True):
-            if count <= budget:
-                kept.append(torch.arange(count))
-            else:
-                generator = torch.Generator().manual_seed(seed)
-                kept.append(torch.randperm(count, generator=generator)[:budget].sort().values)
-        return kept
+    def select(self, bag: Bag, budget: int) -> Kept:
+        """A sorted draw, on the CPU: the same on every device."""
+        count = len(bag.tokens)
+        rows = torch.arange(count)
+        if count > budget:
+            generator = torch.Generator().manual_seed(bag.seed)
+            rows = torch.randperm(count, generator=generator)[:budget].sort().values
+        rows = rows.to(bag.tokens.device)
+        return Kept(rows, bag.tokens.index_select(0, rows))

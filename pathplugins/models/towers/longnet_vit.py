@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.models.dtypes import LayerNorm, like_weight
+from pathplugins.models.towers.cls_attention import ClsAttention, cls_attention, resolve_layer
 from pathplugins.models.towers.dilated_attention import dilated_attention
 
 FFN_ROWS_CPU = 1024
@@ -185,12 +186,23 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(config, index) for index in range(config.depth))
         self.layer_norm = LayerNorm(config.embed_dim, eps=1e-5)
 
-    def forward(self, x: Tensor, lengths: tuple[int, ...], *, stop_after: int | None = None) -> Tensor:
-        """``[L, C]`` after all layers and the last LayerNorm, or after ``stop_after`` layers without it."""
-        for layer in list(self.layers)[:stop_after]:
+    def forward(
+        self, x: Tensor, lengths: tuple[int, ...], *, stop_after: int | None = None, look_at: int | None = None
+    ) -> tuple[Tensor, ClsAttention | None]:
+        """``[L, C]`` after all layers and the last LayerNorm, or after ``stop_after`` layers without it.
+
+        With ``look_at`` also where each bag's CLS token looks in that layer, with one head over the whole width.
+        """
+        seen = None
+        for index, layer in enumerate(list(self.layers)[:stop_after]):
+            if index == look_at:
+                bags = layer.self_attn_layer_norm(x).split(lengths)
+                q_proj, k_proj = layer.self_attn.q_proj, layer.self_attn.k_proj
+                each = [cls_attention(bag[None], q_proj, k_proj) for bag in bags]
+                seen = ClsAttention(torch.cat([a for a, _ in each]), torch.cat([k for _, k in each]))
             call = partial(self._gradient_checkpointing_func, layer.__call__) if self._checkpoints(layer, x) else layer
             x = call(x, lengths)
-        return self.layer_norm(x) if stop_after is None else x
+        return (self.layer_norm(x) if stop_after is None else x), seen
 
     def _checkpoints(self, layer: nn.Module, x: Tensor) -> bool:
         """Whether to recompute ``layer`` in the backward pass; never where there is none, as in a frozen tower."""
@@ -233,6 +245,12 @@ class LongNetViT(nn.Module):
         """Draw the one parameter that belongs to no submodule; linears and norms have their own way."""
         nn.init.normal_(self.cls_token, std=0.02)
 
+    def attend(
+        self, features: Tensor, coords_xy: Tensor, counts: Tensor, *, layer: int | None = None
+    ) -> tuple[Tensor, Tensor, ClsAttention]:
+        """As `forward`, and where the CLS token looks in ``layer``; None is the last one."""
+        return self._encode(features, coords_xy, counts, None, resolve_layer(layer, self.config.depth))
+
     def forward(
         self, features: Tensor, coords_xy: Tensor, counts: Tensor, *, select_layer: int = -1
     ) -> tuple[Tensor, Tensor]:
@@ -250,17 +268,21 @@ class LongNetViT(nn.Module):
         Returns:
             The slide token of each bag ``[B, C]`` and the patch tokens ``[T, C]``.
         """
+        return self._encode(features, coords_xy, counts, self._stop_after(select_layer), None)[:2]
+
+    def _encode(
+        self, features: Tensor, coords_xy: Tensor, counts: Tensor, stop_after: int | None, look_at: int | None
+    ) -> tuple[Tensor, Tensor, ClsAttention | None]:
         sizes, config = self._check(features, coords_xy, counts), self.config
-        stop_after = self._stop_after(select_layer)
         positions = patch_positions(coords_xy, tile_size=config.tile_size, grid_size=config.grid_size)  # [T]
         x = self.patch_embed(features) + _position_rows(positions, config, self.cls_token.dtype)  # [T, C]
         cls_token = self.cls_token[0]  # [1, C]; its position row is zero
         x = torch.cat([part for bag in x.split(sizes) for part in (cls_token, bag)])  # [L, C]
         x = F.dropout(x, config.dropout, self.training)
         lengths = tuple(size + 1 for size in sizes)
-        x = self.norm(self.encoder(x, lengths, stop_after=stop_after))
-        bags = x.split(lengths)
-        return torch.stack([bag[0] for bag in bags]), torch.cat([bag[1:] for bag in bags])
+        x, seen = self.encoder(x, lengths, stop_after=stop_after, look_at=look_at)
+        bags = self.norm(x).split(lengths)
+        return torch.stack([bag[0] for bag in bags]), torch.cat([bag[1:] for bag in bags]), seen
 
     def _check(self, features: Tensor, coords_xy: Tensor, counts: Tensor) -> list[int]:
         sizes = counts.tolist()

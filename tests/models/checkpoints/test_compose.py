@@ -15,9 +15,11 @@ from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json
 from pathplugins.models.checkpoints.compose import compose, composed
 from pathplugins.models.checkpoints.projector import save_projector
-from pathplugins.models.checkpoints.spec import ComposeSpec
+from pathplugins.models.checkpoints.selector import save_selector
+from pathplugins.models.checkpoints.spec import SELECTOR_FILE, ComposeSpec
 from pathplugins.models.checkpoints.tensor_files import INDEX
 from pathplugins.models.connectors.mlp import GammaMLPConnector
+from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.towers.longnet_vit import LongNetConfig, LongNetViT
 
 MakeSpec = Callable[..., ComposeSpec]
@@ -107,6 +109,41 @@ def test_a_trained_connector_goes_in_and_comes_back(
         model = load(compose(make_spec(projector_path=str(path)), tmp_path / f"vlm-{path.name}"))
         got = model.multi_modal_projector.state_dict()
         assert all(torch.equal(got[name], value) for name, value in connector.state_dict().items())
+
+
+@pytest.mark.parametrize("source", ["file", "directory", "checkpoint"])
+def test_w29_a_trained_selector_comes_with_the_connector(
+    make_spec: MakeSpec, tmp_path: Path, load: Callable[..., Any], caplog: pytest.LogCaptureFixture, source: str
+) -> None:
+    """Beside ``mm_projector.bin``, which has no place for it, or in the checkpoint of the whole model."""
+    spec = make_spec(vision_feature_select_mode="prompt_topk")
+    model, stage_2 = load(compose(spec, tmp_path / "first")), tmp_path / "stage2"
+    torch.nn.init.constant_(model.token_selector.text_query_projection.weight, 0.5)
+    if source == "checkpoint":
+        model.save_pretrained(stage_2)
+    else:
+        stage_2.mkdir()
+        save_projector(model.multi_modal_projector.state_dict(), stage_2, model.config.projector_config)
+        save_selector(model.token_selector.state_dict(), stage_2)
+    path = stage_2 / "mm_projector.bin" if source == "file" else stage_2
+    caplog.clear()
+
+    def spec_of(**changes: Any) -> ComposeSpec:
+        return make_spec(vision_feature_select_mode="prompt_topk", projector_path=str(path), **changes)
+
+    before = spec_of().fingerprint()
+    again = load(compose(spec_of(), tmp_path / "second"))
+    assert (again.token_selector.text_query_projection.weight == 0.5).all()
+    assert "projection starts anew" not in caplog.text
+    if source == "checkpoint":
+        return
+    save_selector(SELECTORS.get("prompt_topk")(24, 32).state_dict(), stage_2)
+    assert spec_of().fingerprint() != before
+    with pytest.raises(CheckpointError, match=r"does not fit the token selector: .*wanted \(24, 64\)"):
+        compose(spec_of(), tmp_path / "third")
+    (stage_2 / SELECTOR_FILE).unlink()
+    compose(spec_of(), tmp_path / "fourth")
+    assert "holds no weights of the token selector: its projection starts anew" in caplog.text
 
 
 @pytest.mark.parametrize(

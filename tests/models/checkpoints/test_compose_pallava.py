@@ -60,6 +60,9 @@ def test_a_directory_says_everything_about_itself(
         "image_mean": MEAN,
         "image_std": STD,
         "fast_resize": True,
+        "vision_feature_select_mode": "none",
+        "image_seq_length": 6,
+        "seed": 42,
     }
     config = read_json(out / "config.json")
     written_out = {"cross_attention_freq": 1, "projector_depth": 1, "cross_attention": True, "compat_mask": False}
@@ -140,10 +143,7 @@ def test_a_composed_directory_lends_its_connector(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"vision_feature_select_mode": "random_sample"},
-            "random_sample is for feature bags; plip reads images: set it",
-        ),
+        ({"image_seq_length": 0}, "image_seq_length is 0: an image has no slide token to keep"),
         ({"image_aspect_ratio": "square"}, "image_aspect_ratio must be anyres or pad, got 'square'"),
         (
             {"projector_config": {"num_attention_heads": 7}},

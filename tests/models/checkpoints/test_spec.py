@@ -22,7 +22,12 @@ from pathplugins.models.checkpoints.spec import ComposeSpec, resolve_connector
             "vision_model_name: unknown vision tower 'gigapat'. Did you mean 'gigapath'?",
         ),
         ({"mm_projector_type": "gamma_mpl"}, "mm_projector_type: unknown connector .* Did you mean 'gamma_mlp'?"),
-        ({"vision_feature_select_mode": "prumerge"}, "unknown token selector 'prumerge'.* Known: none, random_sample"),
+        ({"vision_feature_select_mode": "prumerg"}, "unknown token selector 'prumerg'. Did you mean 'prumerge'?"),
+        (
+            {"vision_feature_select_mode": "prumerge", "selector_config": {"keep": 3}},
+            r"prumerge has no option \['keep'\]; it has: k_per_token, layer",
+        ),
+        ({"selector_config": {"k_per_token": 3}}, "its options are of no selector; name vision_feature_select_mode"),
         ({"image_seq_length": -1}, r"image_seq_length must be at least 0 \(the slide token alone\), got -1"),
         ({"patches_per_wsi": 0}, "patches_per_wsi must be at least 1, got 0"),
         ({"coords_mpp": 0.0}, "coords_mpp must be microns per pixel such as 0.5, got 0.0"),

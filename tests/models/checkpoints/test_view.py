@@ -69,6 +69,37 @@ def test_a_view_has_the_weights_linked_and_the_options_changed(trained: Path, lo
     }
 
 
+def test_w29_a_selector_that_learns_starts_anew_in_a_view_and_goes_on_from_a_trained_one(
+    trained: Path, load: Callable[..., Any], processor: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The projection is beside the linked weights; what was trained is not drawn again."""
+    mode = {"vision_feature_select_mode": "prompt_topk", "image_seq_length": 4}
+    view = derived(trained, config=mode, processor=mode)
+    assert "token selector prompt_topk: its projection starts anew" in caplog.text
+    assert not (view / "token_selector.safetensors").is_symlink()
+    model = load(view)
+    assert model.config.question_marks["ends"]
+    assert model.token_selector.text_query_projection.weight.abs().max() > 0
+    torch.nn.init.constant_(model.token_selector.text_query_projection.weight, 0.25)
+    model.save_pretrained(tmp_path / "again")
+    processor.save_pretrained(tmp_path / "again")
+    caplog.clear()
+    longer = {"image_seq_length": 5}
+    again = load(derived(tmp_path / "again", config=longer, processor=longer))
+    assert (again.token_selector.text_query_projection.weight == 0.25).all()
+    assert caplog.text == ""
+
+
+def test_w28_options_of_one_selector_are_not_the_others(trained: Path) -> None:
+    first = {"vision_feature_select_mode": "prumerge", "selector_config": {"k_per_token": 3}}
+    view = derived(trained, config=first, processor={"vision_feature_select_mode": "prumerge"})
+    assert read_json(view / "config.json")["selector_config"] == {"k_per_token": 3}
+    second = {"vision_feature_select_mode": "stride"}
+    assert read_json(derived(view, config=second, processor=second) / "config.json")["selector_config"] == {}
+    with pytest.raises(PathPluginsError, match=r"stride has no option \['k_per_token'\]"):
+        derived(trained, config={**second, "selector_config": {"k_per_token": 3}}, processor=second)
+
+
 def test_nothing_to_change_is_the_directory_itself(trained: Path) -> None:
     config = {"image_seq_length": 6, "projector_config": {"scale_min": 0.8}}
     assert derived(trained, config=config, processor={"patches_per_wsi": 20}) == trained

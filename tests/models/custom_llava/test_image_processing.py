@@ -35,6 +35,9 @@ SETTINGS: dict[str, Any] = {
     "image_mean": [0.5, 0.25, 0.125],
     "image_std": [0.3, 0.2, 0.1],
     "fast_resize": True,
+    "vision_feature_select_mode": "stride",
+    "image_seq_length": 3,
+    "seed": 5,
 }
 
 

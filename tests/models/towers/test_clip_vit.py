@@ -178,3 +178,30 @@ def test_gradient_checkpointing_changes_nothing_but_memory(frozen: bool) -> None
     model._set_gradient_checkpointing(True, counting)
     torch.testing.assert_close(step(), plain)
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize("layer", [None, 0, 1, 2])
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_w28_where_the_class_token_looks(layer: int | None, checkpointed: bool) -> None:
+    """One head over the whole width, worked out from the input of the layer; the tokens stay what they are."""
+    model, images = reference(), tiles(4)
+    part = tower(model)  # three of four layers
+    if checkpointed:
+        part.encoder.gradient_checkpointing = True
+        part.encoder._gradient_checkpointing_func = checkpoint
+        part.train()
+    cls, tokens, (weights, keys) = part.attend(images, layer=layer)
+    wanted = part.eval()(images)
+    torch.testing.assert_close((cls, tokens), wanted)
+    index = 2 if layer is None else layer
+    block = model.get_submodule(("vision_model." if hasattr(model, "vision_model") else "") + f"encoder.layers.{index}")
+    x = block.layer_norm1(model(images, output_hidden_states=True).hidden_states[index])  # [T, N + 1, C]
+    k, q = block.self_attn.k_proj(x), block.self_attn.q_proj(x[:, 0])
+    share = (torch.einsum("tc,tnc->tn", q, k) / 24**0.5).softmax(-1)[:, 1:]
+    torch.testing.assert_close(weights, share.flatten(), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(keys, k[:, 1:].flatten(0, 1), atol=1e-5, rtol=1e-5)
+
+
+def test_w28_a_layer_that_does_not_run_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must be in \[0, 2\]: the tower runs 3, got 3"):
+        tower().attend(tiles(), layer=3)

@@ -169,6 +169,29 @@ def test_layers_behind_the_selected_one_do_not_run() -> None:
     assert encode(model, bag(5))[1].isnan().all()
 
 
+@pytest.mark.parametrize("layer", [None, 0, 1, 2])
+def test_w28_where_the_cls_token_looks(layer: int | None) -> None:
+    """One head over the whole width; a bag alone as in a batch; the tokens stay what they are (W28)."""
+    model, bags = small(depth=3), [bag(n) for n in (19, 1, 33)]
+    features, coords = (torch.cat(part) for part in zip(*bags, strict=True))
+    counts = torch.tensor([19, 1, 33])
+    cls, tokens, (weights, keys) = model.attend(features, coords, counts, layer=layer)
+    torch.testing.assert_close((cls, tokens), model(features, coords, counts))
+    index = 2 if layer is None else layer
+    attention = model.encoder.layers[index].self_attn
+    inputs: list[Tensor] = []
+    handle = attention.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    for one, own, k in zip(bags, weights.split([19, 1, 33]), keys.split([19, 1, 33]), strict=True):
+        encode(model, one)
+        x = inputs.pop()
+        wanted = (attention.k_proj(x) @ attention.q_proj(x[0]) / x.shape[1] ** 0.5).softmax(0)[1:]
+        torch.testing.assert_close(own, wanted, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(k, attention.k_proj(x[1:]), atol=1e-5, rtol=1e-5)
+    handle.remove()
+    with pytest.raises(ValueError, match=r"must be in \[0, 2\]: the tower runs 3, got 3"):
+        model.attend(features, coords, counts, layer=3)
+
+
 def test_a_bag_alone_and_in_a_batch_agree() -> None:
     model, bags = small(6, "growing"), [bag(n) for n in (19, 1, 70, 33)]
     cls, tokens = encode(model, *bags)

@@ -1,0 +1,44 @@
+"""``prompt_topk``: the patches that are most like the question (WSI-LLaVA, UCL)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import nn
+
+from pathplugins.models.selectors.base import Bag, Kept, TokenSelector
+
+
+class PromptTopK(TokenSelector):
+    """Keep the ``budget`` tokens of highest cosine with the projected question, in their order in the bag.
+
+    A choice of rows has no gradient. The published code multiplies the kept tokens by sigmoid(cosine) while it trains,
+    so that one reaches the projection, and not when it answers: the connector then meets tokens up to twice as large as
+    those it was trained on. Here the factor's value is divided out again (a straight-through estimate): the gradient is
+    that of the published factor, the tokens are the tower's own, in training and in generation.
+
+    Args:
+        vision_width: C.
+        prompt_width: H.
+        published_rescale: multiply by sigmoid(cosine) in training alone, for numbers to compare with the paper's.
+    """
+
+    needs_prompt = True
+
+    def __init__(self, vision_width: int, prompt_width: int, *, published_rescale: bool = False) -> None:
+        super().__init__(vision_width, prompt_width)
+        self.published_rescale = published_rescale
+        self.text_query_projection = nn.Linear(prompt_width, vision_width)
+
+    def select(self, bag: Bag, budget: int) -> Kept:
+        """The question may be empty for the blank image of a batch without images; its cosines are then the bias's."""
+        weight = self.text_query_projection.weight
+        query = self.text_query_projection(bag.prompt.to(weight.dtype))  # [C]
+        cosine = F.cosine_similarity(query.float(), bag.tokens.float(), dim=-1)  # [N]
+        rows = cosine.topk(self.num_tokens(len(cosine), budget)).indices.sort().values  # [K]
+        kept = bag.tokens.index_select(0, rows)
+        factor = cosine[rows].sigmoid().to(kept.dtype).unsqueeze(-1)  # [K, 1]
+        if not self.published_rescale:
+            kept = kept * (1 + factor - factor.detach())
+        elif self.training:
+            kept = kept * factor
+        return Kept(rows, kept, cosine)

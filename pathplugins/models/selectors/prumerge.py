@@ -1,0 +1,163 @@
+"""``prumerge``, ``prumerge_adaptive``: keep what the class token looks at, and merge what is dropped into it.
+
+Sources: LLaVA-PruMerge (Shang et al., arXiv:2403.15388) and its variant in WSI-LLaVA (UCL); the computation follows
+them, no code does. Axes: N tokens of a bag, K kept, M neighbours merged into each, C width.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pathplugins.models.selectors.base import Bag, Kept, TokenSelector
+
+BLOCK_SCORES = 2**23
+"""Similarities held at a time: 32 MiB. Smaller blocks make the matrix product slower, the whole would be K x N."""
+
+
+class PruMerge(TokenSelector):
+    """Keep the ``budget`` tokens of highest class-token attention; add to each a mean of its nearest dropped ones.
+
+    ``out = token + sum(a f) / (sum(a) + 1e-6)`` over the ``k_per_token`` dropped tokens f whose keys are nearest by
+    cosine, a their attention; of fewer dropped ones all are merged. As published, but for the order: rows stay in the
+    order of the bag. A bag within the budget is kept as it is.
+
+    Args:
+        vision_width: C.
+        prompt_width: H.
+        k_per_token: M.
+        layer: whose attention; None is the last one that runs, the published 11 of the released slide encoder.
+    """
+
+    needs_attention = True
+
+    def __init__(
+        self, vision_width: int, prompt_width: int, *, k_per_token: int = 32, layer: int | None = None
+    ) -> None:
+        super().__init__(vision_width, prompt_width)
+        if k_per_token < 1:
+            raise ValueError(f"k_per_token must be at least 1, got {k_per_token}")
+        self.k_per_token, self.layer = k_per_token, layer
+
+    def select(self, bag: Bag, budget: int) -> Kept:
+        """Rows by attention; ties go to the first row."""
+        count, attention = len(bag.tokens), bag.attention
+        kept = torch.zeros(count, dtype=torch.bool, device=attention.device)
+        kept[attention.argsort(descending=True, stable=True)[:budget]] = True
+        rows, dropped = kept.nonzero()[:, 0], (~kept).nonzero()[:, 0]  # [K], [N - K]
+        if not len(rows) or not len(dropped):
+            return Kept(rows, bag.tokens.index_select(0, rows), attention)
+        near = dropped[nearest(bag.keys, rows, dropped, self.k_per_token)]  # [K, M]
+        weights = attention[near]
+        return Kept(rows, merge(bag.tokens, rows, near, weights / (weights.sum(1, keepdim=True) + 1e-6)), attention)
+
+
+class PruMergeAdaptive(TokenSelector):
+    """The original LLaVA-PruMerge: how many tokens are kept, their attention decides.
+
+    Kept are the outliers, attention above Q3 + 1.5 (Q3 - Q1), at least one; with ``supplement`` (PruMerge+) also evenly
+    spaced rows, about three to an outlier. ``out = token + sum(a f)`` over the nearest of all other tokens, and one
+    token more: ``sum(a f)`` over the dropped ones. What exceeds the budget goes, spaced rows first.
+
+    Args:
+        vision_width: C.
+        prompt_width: H.
+        k_per_token: tokens merged into each kept one.
+        layer: whose attention; None is the last one that runs (published: the one after).
+        supplement: PruMerge+.
+    """
+
+    needs_attention = True
+    adaptive = True
+
+    def __init__(
+        self,
+        vision_width: int,
+        prompt_width: int,
+        *,
+        k_per_token: int = 32,
+        layer: int | None = None,
+        supplement: bool = True,
+    ) -> None:
+        super().__init__(vision_width, prompt_width)
+        if k_per_token < 1:
+            raise ValueError(f"k_per_token must be at least 1, got {k_per_token}")
+        self.k_per_token, self.layer, self.supplement = k_per_token, layer, supplement
+
+    def select(self, bag: Bag, budget: int) -> Kept:
+        """At least one row, where the budget allows any."""
+        count, attention = len(bag.tokens), bag.attention
+        most = self.num_tokens(count, budget)
+        rows = self._rows(attention.detach(), most)
+        if count == 1 or not len(rows):
+            return Kept(rows, bag.tokens.index_select(0, rows), attention)
+        near = nearest(bag.keys, rows, torch.arange(count, device=rows.device), self.k_per_token)  # [K, M]
+        tokens = merge(bag.tokens, rows, near, attention[near])
+        if len(rows) < most:
+            dropped = attention.index_fill(0, rows, 0)  # [N]
+            rest = (dropped @ bag.tokens.to(dropped.dtype)).to(tokens.dtype)
+            tokens = torch.cat([tokens, rest[None]])
+        return Kept(rows, tokens, attention)
+
+    def _rows(self, attention: Tensor, most: int) -> Tensor:
+        """Rows to keep, so few that the token for the dropped ones finds room."""
+        count = len(attention)
+        low, high = torch.quantile(attention, attention.new_tensor([0.25, 0.75]))
+        rank = (attention > high + 1.5 * (high - low)).int() * 2
+        rank[attention.argmax()] = 2
+        outliers = int((rank == 2).sum())
+        if self.supplement:
+            rank[:: max(1, count // outliers // 3)].clamp_min_(1)
+        wanted = int((rank > 0).sum())
+        room = most if wanted == count or most < 2 else most - 1
+        order = attention.argsort(descending=True, stable=True)
+        order = order[rank[order].argsort(descending=True, stable=True)]  # by rank, and by attention within each
+        return order[: min(wanted, room)].sort().values
+
+
+def nearest(keys: Tensor, rows: Tensor, pool: Tensor, count: int) -> Tensor:
+    """The ``count`` members of ``pool`` nearest to each of ``rows``, itself left out; all of a smaller pool.
+
+    Args:
+        keys: [N, C'].
+        rows: [K] rows of ``keys``.
+        pool: [P] rows of ``keys``.
+        count: neighbours wanted.
+
+    Returns:
+        [K, min(count, P or P - 1)] int64 places in ``pool``, of highest cosine. There is no gradient.
+    """
+    with torch.no_grad():
+        others = F.normalize(keys.index_select(0, pool).float(), dim=-1).T  # [C', P]
+        own = torch.searchsorted(pool, rows)
+        inside = pool[own.clamp_max(len(pool) - 1)] == rows
+        count = min(count, len(pool) - int(bool(inside.any())))
+        found = []
+        for start in range(0, len(rows), step := max(1, BLOCK_SCORES // len(pool))):
+            block = slice(start, start + step)
+            # The length of a row's own key changes nothing of the order of its neighbours.
+            likeness = keys.index_select(0, rows[block]).float() @ others  # [block, P]
+            here = inside[block].nonzero()[:, 0]
+            likeness[here, own[block][here]] = -torch.inf
+            found.append(likeness.topk(count, dim=1).indices)
+        return torch.cat(found)
+
+
+def merge(tokens: Tensor, rows: Tensor, near: Tensor, weights: Tensor) -> Tensor:
+    """Each of ``rows`` plus the weighted sum of its neighbours.
+
+    One pass over the rows that are named, and one gradient [N, C], without a [K, M, C] copy of them.
+
+    Args:
+        tokens: [N, C].
+        rows: [K] rows of ``tokens``.
+        near: [K, M] rows of ``tokens``.
+        weights: [K, M].
+
+    Returns:
+        [K, C], summed in float32, in the type of ``tokens``.
+    """
+    named = torch.cat([rows[:, None], near], 1)  # [K, M + 1]
+    factors = torch.cat([torch.ones_like(weights[:, :1]), weights], 1).float()
+    return F.embedding_bag(named, tokens.float(), per_sample_weights=factors, mode="sum").to(tokens.dtype)

@@ -1,0 +1,45 @@
+"""Where the class token of a vision transformer looks, for selectors that rank by it.
+
+With one head over the whole width, as LLaVA-PruMerge and WSI-LLaVA compute it. It is worked out beside the layer, from
+the layer's input, so that no hook stays in the tower: two linear maps more, about 1 % of a released slide encoder.
+Axes: B class tokens, N tokens each looks at, C width.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class ClsAttention(NamedTuple):
+    """Packed, class tokens left out."""
+
+    weights: Tensor
+    """[sum N] float32: softmax over the N tokens of a class token and itself, its own share dropped."""
+    keys: Tensor
+    """[sum N, C]."""
+
+
+def cls_attention(x: Tensor, q_proj: nn.Module, k_proj: nn.Module) -> ClsAttention:
+    """Attention of the first token of each row.
+
+    Args:
+        x: [B, N + 1, C] input of the layer's projections, already normalised.
+        q_proj: query projection of the layer.
+        k_proj: key projection of the layer.
+    """
+    keys = k_proj(x)  # [B, N + 1, C]
+    query = q_proj(x[:, :1])  # [B, 1, C]
+    scores = (query @ keys.mT).float()[:, 0] * keys.shape[-1] ** -0.5  # [B, N + 1]
+    return ClsAttention(torch.softmax(scores, -1)[:, 1:].flatten(), keys[:, 1:].flatten(0, 1))
+
+
+def resolve_layer(layer: int | None, depth: int) -> int:
+    """``layer`` of a tower that runs ``depth`` of them, counted from 0; the last one when None."""
+    if layer is None:
+        return depth - 1
+    if not 0 <= layer < depth:
+        raise ValueError(f"the layer to look at must be in [0, {depth - 1}]: the tower runs {depth}, got {layer}")
+    return layer
