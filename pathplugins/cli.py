@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "preprocess": ("pathplugins.xtuner.preprocess", "tokenize the data of an XTuner config once, for many runs"),
     "export": ("pathplugins.xtuner.export", "a checkpoint of XTuner -> one Hugging Face directory"),
     "ask": ("pathplugins.ask", "put a question about one image or feature bag to a model"),
+    "select": ("pathplugins.select_tokens", "draw which patches of a slide a token selector keeps, and their scores"),
     "evaluate": ("pathplugins.evaluate", "ask a model every question of a test set and score the answers"),
     "demo": ("pathplugins.demo", "train and ask a tiny model on CPU: `demo` (slides), `demo pallava` (images)"),
 }

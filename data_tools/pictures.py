@@ -1,0 +1,62 @@
+"""Pictures of a slide: what the overlay of ``pathdata patch`` and the heat map of a selection have in common.
+
+Sizes are (w, h), positions (x, y); ``_px0`` is level-0 pixels, ``_px`` pixels of the picture.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+LONGEST_SIDE_PX = 2048
+INK = (30, 30, 30)
+FADE = 0.6  #: how far what is left out goes towards white
+MARGIN_PX = 12  #: around what is written below a picture
+BAR_LENGTHS_UM = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
+
+
+@functools.cache
+def font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """What captions are written in."""
+    return ImageFont.load_default(18)
+
+
+def boxes_px(coords_xy: np.ndarray, size_px0: int, scale: float) -> np.ndarray:
+    """Int64 ``[N, 4]``: left, top, right, bottom of squares in pixels of the picture, borders included.
+
+    Args:
+        coords_xy: ``[N, 2]`` top-left corners, level-0 pixels from the picture's own corner.
+        size_px0: their side.
+        scale: pixels of the picture per level-0 pixel.
+    """
+    low = (coords_xy * scale).round()
+    high = ((coords_xy + size_px0) * scale).round() - 1
+    return np.concatenate([low, np.maximum(low, high)], axis=1).astype(np.int64)
+
+
+def fade_outside(picture: Image.Image, boxes: np.ndarray) -> Image.Image:
+    """``picture`` with everything but the boxes (``[N, 4]``, see `boxes_px`) blended towards white."""
+    kept = Image.new("L", picture.size, 0)
+    draw = ImageDraw.Draw(kept)
+    for box in boxes.tolist():
+        draw.rectangle(box, fill=255)
+    faded = Image.blend(picture, Image.new("RGB", picture.size, "white"), FADE)
+    return Image.composite(picture, faded, kept)
+
+
+def draw_scale_bar(draw: ImageDraw.ImageDraw, x: int, middle: int, *, px_per_um: float, longest_px: float) -> int:
+    """Draw the longest round bar of at most ``longest_px`` and its length; nothing if none is as short.
+
+    Returns:
+        The x at which what stands beside it may begin.
+    """
+    fitting = [um for um in BAR_LENGTHS_UM if um * px_per_um <= longest_px]
+    if not fitting:
+        return x
+    um = fitting[-1]
+    end = x + round(um * px_per_um)
+    draw.rectangle((x, middle - 3, end, middle + 3), fill=INK)
+    draw.text((end + 8, middle), f"{um / 1000:g} mm" if um >= 1000 else f"{um} um", fill=INK, font=font(), anchor="lm")
+    return end + 90
