@@ -100,7 +100,7 @@ def _quantization(bits: int, device: str, dtype: Any) -> Any:
         load_in_8bit=bits == 8,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_compute_dtype=torch.bfloat16 if dtype == "auto" else dtype,
-        llm_int8_skip_modules=["vision_tower", "multi_modal_projector", "lm_head"],
+        llm_int8_skip_modules=["vision_tower", "token_selector", "multi_modal_projector", "lm_head"],
     )
 
 

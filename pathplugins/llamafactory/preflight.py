@@ -9,15 +9,18 @@ import numpy as np
 
 from pathplugins.core.errors import BadSamplesError
 from pathplugins.llamafactory.mm_plugin import image_tokens
+from pathplugins.models.custom_llava.questions import question_marks, question_problem
+from pathplugins.models.selectors import SELECTORS
 
 SHOWN = 20
 
 
 def check_tokenized(trainer_inputs: dict[str, Any], processor: Any) -> None:
-    """Raise `BadSamplesError` when truncation took vision tokens or whole answers.
+    """Raise `BadSamplesError` when truncation took vision tokens or whole answers, or a question is missing.
 
     LLaMA-Factory cuts a sample at ``cutoff_len`` wherever that falls: vision tokens lost there fail in the first
-    forward that meets them, and a sample without a label left trains on nothing.
+    forward that meets them, and a sample without a label left trains on nothing. A token selector that looks at the
+    question would fail in the first forward of a sample that has none.
 
     Args:
         trainer_inputs: holds ``train_dataset`` and ``eval_dataset`` (a dataset, a dict of them, None), with the columns
@@ -36,18 +39,22 @@ def check_tokenized(trainer_inputs: dict[str, Any], processor: Any) -> None:
         shown = "\n  ".join(problems[:SHOWN])
         more = f"\n  ... and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise BadSamplesError(
-            f"{len(problems)} samples do not fit cutoff_len; raise it or lower image_seq_length:\n  {shown}{more}"
+            f"{len(problems)} samples do not fit cutoff_len (raise it or lower image_seq_length) or ask nothing:"
+            f"\n  {shown}{more}"
         )
 
 
 def _problems(dataset: Any, processor: Any) -> list[tuple[int, str]]:
     found, first = [], 0
+    asks = SELECTORS.get(processor.image_processor.vision_feature_select_mode).needs_prompt
+    marks = question_marks(processor.tokenizer) if asks else None
     columns = dataset.select_columns(["input_ids", "labels", "images"]).with_format("arrow")
     for table in columns.iter(batch_size=1000):
         vision = _count_per_row(table["input_ids"], lambda ids: ids == processor.image_token_id)
         supervised = _count_per_row(table["labels"], lambda labels: labels != -100)
         for row, images in enumerate(table["images"].to_pylist()):
-            wanted = sum(image_tokens(image, processor) for image in images or [])
+            tokens = [image_tokens(image, processor) for image in images or []]
+            wanted = sum(tokens)
             if vision[row] != wanted:
                 names = ", ".join(str(image)[:200] for image in images or ["no image"])
                 found.append((first + row, f"{vision[row]} of {wanted} vision tokens of {names} are left"))
@@ -55,6 +62,10 @@ def _problems(dataset: Any, processor: Any) -> list[tuple[int, str]]:
                 found.append(
                     (first + row, f"nothing of the answer is left after {wanted} vision tokens and the question")
                 )
+            elif marks is not None:
+                ids = table["input_ids"][row].as_py()
+                if problem := question_problem(ids, processor.image_token_id, tokens, marks):
+                    found.append((first + row, problem))
         first += len(table)
     return found
 

@@ -16,16 +16,18 @@ from filelock import FileLock
 from mmengine.dist import get_rank
 from mmengine.logging import MMLogger
 from torch.utils.data import Dataset
+from xtuner.utils import IMAGE_TOKEN_INDEX
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.data.records import BadSample, Record, apply_policy
 from pathplugins.models.checkpoints.cache import DONE, cache_dir, cached
+from pathplugins.models.custom_llava.questions import question_problem
 from pathplugins.xtuner.conversations import expand, resolve_system, resolve_template
 from pathplugins.xtuner.image_tokens import image_tokens
 from pathplugins.xtuner.lengths import images_of, measure
 from pathplugins.xtuner.offline import check_origin
-from pathplugins.xtuner.parts import Model, load_processor
+from pathplugins.xtuner.parts import Model, load_processor, model_settings
 from pathplugins.xtuner.texts import DESCRIPTION, Source, chosen, open_texts, tokenizer_name, write_texts
 
 logger = logging.getLogger(__name__)
@@ -153,7 +155,20 @@ class PathologyDataset(Dataset):
                 cut = f"max_length {self.max_length} cuts an image off or leaves nothing to learn"
                 said = f"{lengths.total[row]} tokens, vision tokens included; {cut}, {lengths.needed[row]} would do"
                 problems.append((row, "too long", said))
+        problems += self._without_question(model, counts, {row for row, *_ in problems})
         return sorted(problems, key=lambda problem: problem[0])
+
+    def _without_question(self, model: Model, images: np.ndarray, hopeless: set[int]) -> list[tuple[int, str, str]]:
+        """Rows, of all that are not ``hopeless`` anyway, that ask nothing a token selector could look at."""
+        marks = model_settings(model).get("question_marks")
+        if marks is None:  # the selector does not look
+            return []
+        found = []
+        for row in sorted(set(np.flatnonzero(images).tolist()) - hopeless):
+            ids = self.texts[row]["input_ids"]
+            if problem := question_problem(ids, IMAGE_TOKEN_INDEX, [1] * int(images[row]), marks):
+                found.append((row, "no question", problem))
+        return found
 
     def _usable(self, problems: list[tuple[int, str, str]], bad: list[BadSample], on_bad_sample: Any) -> None:
         """Keep the rows that can be trained on; one report about all others."""

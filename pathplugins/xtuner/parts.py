@@ -56,7 +56,12 @@ def load_model(
     register()
     options: dict[str, Any] = {}
     if quantization_config is not None:
-        quantization_config.llm_int8_skip_modules = ["vision_tower", "multi_modal_projector", "lm_head"]
+        quantization_config.llm_int8_skip_modules = [
+            "vision_tower",
+            "token_selector",
+            "multi_modal_projector",
+            "lm_head",
+        ]
         options["quantization_config"] = quantization_config
     if attn_implementation is not None:
         options["attn_implementation"] = attn_implementation

@@ -208,6 +208,29 @@ def test_cutoff_len_that_takes_vision_tokens_or_the_answer(arguments: Any, typed
     with pytest.raises(BadSamplesError) as raised:
         check_tokenized({"train_dataset": Dataset.from_dict(rows), "eval_dataset": None}, processor)
     text = str(raised.value)
-    assert text.startswith("2 samples do not fit cutoff_len; raise it or lower image_seq_length")
+    assert text.startswith("2 samples do not fit cutoff_len (raise it or lower image_seq_length) or ask nothing:")
     assert f"train sample 1: {len(image) - 2} of {len(image)} vision tokens of {bag} are left" in text
     assert f"train sample 2: nothing of the answer is left after {len(image)} vision tokens" in text
+
+
+def test_w29_samples_without_a_question_are_named_before_the_first_step(
+    arguments: Any, typed: dict[str, Any], toy: Any
+) -> None:
+    from datasets import Dataset
+    from transformers import AutoProcessor
+
+    from pathplugins.llamafactory.preflight import check_tokenized
+
+    mode = {"vision_feature_select_mode": "prompt_topk"}
+    processor = AutoProcessor.from_pretrained(arguments(**typed, **mode).model_name_or_path)
+    bag = str(toy.data / "bags" / "few0.h5")
+    vision = processor.image_token * processor.num_image_tokens(bag)
+    texts = (f"{vision}What is it?<|eot_id|>Skin", f"{vision}A caption", f"{vision}\n<|eot_id|>Skin", "No image")
+    ids = [processor.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    rows = {"input_ids": ids, "labels": ids, "images": [[bag], [bag], [bag], None]}
+    with pytest.raises(BadSamplesError) as raised:
+        check_tokenized({"train_dataset": Dataset.from_dict(rows), "eval_dataset": None}, processor)
+    _, *problems = str(raised.value).split("\n  ")
+    assert [problem.partition(":")[0] for problem in problems] == ["train sample 1", "train sample 2"]
+    assert "found no end of the user's turn" in problems[0]
+    assert "holds nothing but images" in problems[1]

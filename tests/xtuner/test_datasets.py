@@ -23,6 +23,7 @@ from pathplugins.data.bags import BagAttributes, write_bag
 from pathplugins.models.checkpoints.compose import compose
 from pathplugins.models.checkpoints.spec import ComposeSpec
 from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
+from pathplugins.models.checkpoints.view import derived
 from pathplugins.xtuner.datasets import PathologyDataset
 from pathplugins.xtuner.parts import load_processor
 
@@ -146,6 +147,16 @@ def test_all_that_is_bad_is_in_one_report(make: Callable[..., PathologyDataset],
     assert kept.left_out == 4
     [report] = (tmp_path / "cache" / "xtuner_reports").iterdir()
     assert len(report.read_text().splitlines()) == 4
+
+
+def test_w29_samples_without_a_question_are_in_the_report(make: Callable[..., PathologyDataset], model: str) -> None:
+    mode = {"vision_feature_select_mode": "prompt_topk"}
+    asks = str(derived(Path(model), config=mode, processor=mode))
+    rows = [sample("asks", "small.h5"), sample("says nothing", "large.h5", text=""), sample("no image")]
+    assert len(make(*rows)) == 3
+    assert len(make(*rows, model=asks, on_bad_sample="skip")) == 2
+    with pytest.raises(BadSamplesError, match=r"no question.*a turn of the user holds nothing but images"):
+        make(*rows, model=asks)
 
 
 def test_nothing_left(make: Callable[..., PathologyDataset]) -> None:

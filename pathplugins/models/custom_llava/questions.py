@@ -60,27 +60,26 @@ def find_questions(
         ids: tokens of the sample.
         seen: attention mask; an image behind it, which stands in for none, has no question.
         image_token_id: the placeholder.
-        images: placeholders of each image, in order.
+        images: placeholders of each image, in order; those of one stand together.
         marks: of `question_marks`.
 
     Raises:
         ValueError: the turn never ends, or the user says nothing.
     """
-    places = [place for place, token in enumerate(ids) if token == image_token_id]
-    found, taken = [], 0
+    ids, found, behind = list(ids), [], 0
     for count in images:
-        first, last = (places[taken], places[taken + count - 1]) if count else (len(ids), len(ids))
-        taken += count
+        first = ids.index(image_token_id, behind) if count else behind
+        behind = first + count
         if not count or not seen[first]:
             found.append([])
             continue
-        end = _end(ids, last + 1, image_token_id, marks)
+        end = _end(ids, behind, image_token_id, marks)
         if end is None:
             raise ValueError(
                 "prompt_topk found no end of the user's turn behind an image: it ends at a special token or at one of "
                 f"{', '.join(ENDS)}; was the text cut by cutoff_len (max_length), or has the template other words?"
             )
-        question = _stripped(ids[last + 1 : end], image_token_id, marks)
+        question = _stripped(ids[behind:end], image_token_id, marks)
         if not question:
             question = _stripped(ids[_start(ids, first, image_token_id, marks) : first], image_token_id, marks)
         if not question:
@@ -90,6 +89,15 @@ def find_questions(
             )
         found.append(question)
     return found
+
+
+def question_problem(ids: Sequence[int], image_token_id: int, images: Sequence[int], marks: Marks) -> str | None:
+    """What is wrong with the questions of a sample that is about to be trained on; None if nothing is."""
+    try:
+        find_questions(ids, [1] * len(ids), image_token_id, images, marks)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _end(ids: Sequence[int], place: int, image: int, marks: Marks) -> int | None:
