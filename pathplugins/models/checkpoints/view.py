@@ -53,7 +53,7 @@ def derived(source: Path, *, config: dict[str, Any], processor: dict[str, Any]) 
     _check_projector(source, weights, before[0]["projector_config"], after[0]["projector_config"])
     selector = fresh_selector(CustomLlavaConfig.from_dict(after[0]), seed=after[1].get("seed", 42))
     after[0]["question_marks"] = marks_for(selector, source)
-    index = _index(weights)
+    index = {name: path for path in weights for name in tensor_names(path)}
     fresh = {name: value for name, value in selector.state_dict().items() if SELECTOR_PREFIX + name not in index}
     if fresh:
         mode = after[0]["vision_feature_select_mode"]
@@ -61,22 +61,28 @@ def derived(source: Path, *, config: dict[str, Any], processor: dict[str, Any]) 
 
     def fill(out: Path) -> None:
         for path in files:
-            (out / path.name).symlink_to(path.resolve())
+            if not fresh or (path not in weights and path.name != INDEX):
+                (out / path.name).symlink_to(path.resolve())
         if fresh:
-            dtype = next(iter(read_tensors(weights[0]).values())).dtype
-            save_selector({name: value.to(dtype) for name, value in fresh.items()}, out)
-            (out / INDEX).unlink(missing_ok=True)
-            weight_map = {**index, **{SELECTOR_PREFIX + name: SELECTOR_FILE for name in fresh}}
-            write_json(out / INDEX, {"metadata": {}, "weight_map": weight_map})
+            _link_and_add(out, index, fresh)
         for name, settings in zip(reversed(REWRITTEN), reversed(after), strict=True):  # config.json last: it says done
             write_json(out / name, settings)
 
     return cached(f"custom_llava-view-{digest([stamp(files), after])}", fill)
 
 
-def _index(weights: list[Path]) -> dict[str, str]:
-    """Name of every weight -> file that holds it."""
-    return {name: path.name for path in weights for name in tensor_names(path)}
+def _link_and_add(out: Path, index: dict[str, Path], fresh: dict[str, Tensor]) -> None:
+    """Link the files of ``index`` (name of a weight -> file), write a new selector's weights beside, and an index."""
+    # Under its own name Transformers would take a model.safetensors for the whole and never look at the index.
+    names = {path: f"linked-{path.name}" for path in index.values()}
+    for path, name in names.items():
+        (out / name).symlink_to(path.resolve())
+    like = next(file for name, file in index.items() if name.startswith(PREFIX))
+    dtype = next(iter(read_tensors(like, containing=PREFIX).values())).dtype
+    save_selector({name: value.to(dtype) for name, value in fresh.items()}, out)
+    weight_map = {name: names[path] for name, path in index.items()}
+    weight_map |= {SELECTOR_PREFIX + name: SELECTOR_FILE for name in fresh}
+    write_json(out / INDEX, {"metadata": {}, "weight_map": weight_map})
 
 
 def _merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoProcessor
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
@@ -69,17 +70,31 @@ def test_a_view_has_the_weights_linked_and_the_options_changed(trained: Path, lo
     }
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["one file", "shards"])
 def test_w29_a_selector_that_learns_starts_anew_in_a_view_and_goes_on_from_a_trained_one(
-    trained: Path, load: Callable[..., Any], processor: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    trained: Path,
+    load: Callable[..., Any],
+    processor: Any,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    whole: bool,
 ) -> None:
     """The projection is beside the linked weights; what was trained is not drawn again."""
+    if whole:
+        trained = tmp_path / "whole"
+        load(tmp_path / "saves").save_pretrained(trained)
+        processor.save_pretrained(trained)
+        assert (trained / "model.safetensors").is_file()
     mode = {"vision_feature_select_mode": "prompt_topk", "image_seq_length": 4}
     view = derived(trained, config=mode, processor=mode)
     assert "token selector prompt_topk: its projection starts anew" in caplog.text
     assert not (view / "token_selector.safetensors").is_symlink()
-    model = load(view)
+    model, source = load(view), load(trained)
     assert model.config.question_marks["ends"]
-    assert model.token_selector.text_query_projection.weight.abs().max() > 0
+    drawn = load_file(view / "token_selector.safetensors")["token_selector.text_query_projection.weight"]
+    assert torch.equal(model.token_selector.text_query_projection.weight, drawn)
+    assert drawn.abs().max() > 0
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in source.state_dict().items())
     torch.nn.init.constant_(model.token_selector.text_query_projection.weight, 0.25)
     model.save_pretrained(tmp_path / "again")
     processor.save_pretrained(tmp_path / "again")
