@@ -14,6 +14,8 @@ from pathplugins.models.selectors.base import Bag, Kept, TokenSelector
 
 BLOCK_SCORES = 2**23
 """Similarities held at a time: 32 MiB. Smaller blocks make the matrix product slower, the whole would be K x N."""
+TILE = 1024
+"""Keys normalised at a time: copies of all of them would cost more than the choice of neighbours."""
 
 
 class PruMerge(TokenSelector):
@@ -129,15 +131,20 @@ def nearest(keys: Tensor, rows: Tensor, pool: Tensor, count: int) -> Tensor:
         [K, min(count, P or P - 1)] int64 places in ``pool``, of highest cosine. There is no gradient.
     """
     with torch.no_grad():
-        others = F.normalize(keys.index_select(0, pool).float(), dim=-1).T  # [C', P]
         own = torch.searchsorted(pool, rows)
         inside = pool[own.clamp_max(len(pool) - 1)] == rows
         count = min(count, len(pool) - int(bool(inside.any())))
+        # The length of a row's own key changes nothing of the order of its neighbours.
+        scale = torch.linalg.vector_norm(keys, dim=-1, dtype=torch.float32).clamp_min(1e-12).reciprocal()  # [N]
         found = []
         for start in range(0, len(rows), step := max(1, BLOCK_SCORES // len(pool))):
             block = slice(start, start + step)
-            # The length of a row's own key changes nothing of the order of its neighbours.
-            likeness = keys.index_select(0, rows[block]).float() @ others  # [block, P]
+            queries = keys.index_select(0, rows[block]).float()
+            likeness = queries.new_empty(len(queries), len(pool))  # [block, P]
+            for first in range(0, len(pool), TILE):
+                some = pool[first : first + TILE]
+                others = keys.index_select(0, some).float() * scale[some, None]
+                torch.mm(queries, others.T, out=likeness[:, first : first + TILE])
             here = inside[block].nonzero()[:, 0]
             likeness[here, own[block][here]] = -torch.inf
             found.append(likeness.topk(count, dim=1).indices)

@@ -189,6 +189,7 @@ def slow_prumerge(bags: Bags, budget: int, k: int) -> Tensor:
 def test_w28_prumerge_is_the_published_one_for_any_size(monkeypatch: pytest.MonkeyPatch, n: int, blocks: int) -> None:
     """More patches than budget + k, fewer, one more, as many, fewer than the budget; values and gradients."""
     monkeypatch.setattr(prumerge, "BLOCK_SCORES", blocks)
+    monkeypatch.setattr(prumerge, "TILE", 1024 if blocks > 1 else 7)
     bags = random_bags([n], seed=n)
     leaves = [bags.tokens, bags.attention, bags.cls]
     for leaf in leaves:
@@ -224,6 +225,7 @@ def slow_adaptive(bags: Bags, k: int, supplement: bool) -> tuple[list[int], Tens
 @pytest.mark.parametrize("blocks", [2**23, 1])
 def test_w28_the_adaptive_one_is_the_original(monkeypatch: pytest.MonkeyPatch, supplement: bool, blocks: int) -> None:
     monkeypatch.setattr(prumerge, "BLOCK_SCORES", blocks)
+    monkeypatch.setattr(prumerge, "TILE", 1024 if blocks > 1 else 7)
     bags = random_bags([60], seed=2)
     got = make("prumerge_adaptive", supplement=supplement)(bags, 60)
     rows, tokens = slow_adaptive(bags, 32, supplement)
