@@ -24,7 +24,7 @@ parts = dict(
     vision_model_name="gigapath",
     mm_projector_type="gamma_mlp",
     projector_config=dict(dropout=0.2, scale_min=1.2, scale_max=1.8),
-    vision_feature_select_mode="random_sample",
+    vision_feature_select_mode="random_sample",  # or stride, spatial, prumerge, prompt_topk ...: docs/token_selection.md
     image_seq_length=1536,
     patches_per_wsi=2048,
 )

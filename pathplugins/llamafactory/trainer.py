@@ -56,6 +56,7 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
     def __init__(self, *, path_args: PathModelArguments, **kwargs: Any) -> None:
         check_tokenized(kwargs, kwargs["processor"])
         _check_frozen(kwargs["model"], kwargs["finetuning_args"])
+        _freeze_selector(kwargs["model"], kwargs["finetuning_args"])
         super().__init__(**kwargs)
         self.do_sanity_check = path_args.do_sanity_check
         mark_learning_rates(self.model, path_args.lr_mult or {})
@@ -159,6 +160,12 @@ def _check_frozen(model: Any, finetuning_args: Any) -> None:
             raise PathPluginsError(
                 f"{key} is true but {len(names)} weights would be trained, first {names[0]}; please report this model"
             )
+
+
+def _freeze_selector(model: Any, finetuning_args: Any) -> None:
+    """A selector that learns does so with the connector, as in XTuner; no list of LLaMA-Factory names it."""
+    if finetuning_args.finetuning_type == "full" and finetuning_args.freeze_multi_modal_projector:
+        model.token_selector.requires_grad_(False)
 
 
 def _part_state(state: dict[str, Any], prefix: str) -> dict[str, Any]:

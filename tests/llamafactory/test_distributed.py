@@ -34,8 +34,9 @@ def test_ddp_stage_2_with_batches_without_a_slide(
 
 @pytest.fixture(scope="module")
 def short(toy: Any, quick: dict[str, Any], stage2: Any) -> dict[str, Any]:
-    """Four steps of stage 3."""
+    """Four steps of stage 3, with a token selector that has weights."""
     own = {"dataset": "train_vqa", "eval_dataset": "few_vqa", "projector_path": stage2.out / "mm_projector.bin"}
+    own |= {"vision_feature_select_mode": "prompt_topk"}
     pace = {"max_steps": 4, "logging_steps": 1, "eval_steps": 4, "save_steps": 4, "lora_dropout": 0.0}
     return {**quick, **own, **pace, "per_device_train_batch_size": 4, "learning_rate": 2e-3}
 
@@ -63,6 +64,6 @@ def test_deepspeed_stage_3(
     assert {key: tuple(value.shape) for key, value in adapter.items()} == {
         key: tuple(value.shape) for key, value in reference.items()
     }
-    assert any(
-        value.abs().max() > 0 for key, value in adapter.items() if "multi_modal_projector.linear_2.lora_B" in key
-    )
+    for layer in ("multi_modal_projector.linear_2", "token_selector.text_query_projection"):
+        (trained,) = [value for key, value in adapter.items() if f"{layer}.lora_B" in key]
+        assert trained.abs().max() > 0, layer

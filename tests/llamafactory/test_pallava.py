@@ -136,6 +136,28 @@ def test_export_and_an_answer(run: Callable[..., Any], toy: Any, images: dict[st
     assert answer(model, processor, records[0].images[0], QUESTION, 16).startswith("The image shows")
 
 
+def test_an_adaptive_selector(
+    run: Callable[..., Any], toy: Any, images: dict[str, Any], pace: dict[str, Any], tmp_path: Path
+) -> None:
+    """The text has room for 48 tokens an image; each image fills as much of it as it wants."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    own = {"vision_feature_select_mode": "prumerge_adaptive", "image_seq_length": 48, "output_dir": tmp_path}
+    own |= {"selector_config": '{"supplement":false}'}
+    own |= {"max_steps": 6, "save_steps": 6, "per_device_train_batch_size": 3}
+    losses = list(run("train", "pallava_alignment.yaml", {**images, **pace, **own}).logged("loss").values())
+    assert len(losses) == 6
+    assert losses[-1] < losses[0]
+    base = json.loads((tmp_path / "adapter_config.json").read_text())["base_model_name_or_path"]
+    model, processor = AutoModelForImageTextToText.from_pretrained(base).eval(), AutoProcessor.from_pretrained(base)
+    files = [[str(path)] for path in sorted(pace["media_dir"].glob("*.png"))[:4]]
+    inputs = processor(text=["<image>\nWhat?<|eot_id|>"] * 4, images=files)
+    assert (inputs["input_ids"] == model.config.image_token_id).sum(1).tolist() == [48] * 4
+    with torch.no_grad():
+        counts = model.select_image_tokens(**inputs).counts
+    assert max(counts) <= 48 > min(counts) >= 2
+
+
 def test_bad_images_are_reported_before_training(
     run: Callable[..., Any], images: dict[str, Any], pace: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -50,8 +50,10 @@ def other_python() -> Path:
     return found[-1]
 
 
-def pallava(root: Path, llm: Path) -> dict[str, Any]:
+def pallava(root: Path, llm: Path, mode: str) -> dict[str, Any]:
     """Images of several sizes, two turns, the image in the middle of a text, one row without an image."""
+    root = root / mode
+    root.mkdir()
     records, _ = read_drawn(root / "images", images=4, seed=3)
     names = [Path(record.images[0]).name for record in records]
     talks = [
@@ -67,9 +69,10 @@ def pallava(root: Path, llm: Path) -> dict[str, Any]:
         lines.append(json.dumps({"id": f"sample {number}", "conversations": turns, **image}))
     (root / "train.jsonl").write_text("\n".join(lines))
     parts = {"vision_model_name": "plip", "mm_projector_type": "scale_invariant", "vision_config": PLIP}
-    spec = ComposeSpec(llm=str(llm), random_vision_seed=1, projector_config=CONNECTOR, **parts)
+    parts |= {"vision_feature_select_mode": mode, "image_seq_length": 6, "projector_config": CONNECTOR}
+    spec = ComposeSpec(llm=str(llm), random_vision_seed=1, **parts)
     return {
-        "name": "pallava",
+        "name": f"pallava {mode}",
         "model": str(compose(spec, root / "pallava_model")),
         "format": "llava",
         "data_path": str(root / "train.jsonl"),
@@ -81,8 +84,10 @@ def pallava(root: Path, llm: Path) -> dict[str, Any]:
     }
 
 
-def wsi(root: Path, llm: Path) -> dict[str, Any]:
-    """Two bags of other sizes and two questions."""
+def wsi(root: Path, llm: Path, mode: str) -> dict[str, Any]:
+    """Two bags of other sizes, one beyond the budget where nothing is drawn, and two questions."""
+    root = root / mode
+    root.mkdir()
     lines = ["h5_path,caption,question,answer,slide_id,dataset"]
     for rows in (5, 13):
         cells = np.stack([np.arange(rows) // 4, np.arange(rows) % 4], 1)
@@ -100,9 +105,11 @@ def wsi(root: Path, llm: Path) -> dict[str, Any]:
         write_bag(root / f"s{rows}.h5", [features], cells * 512, side)
         lines.append(f"s{rows}.h5,A slide.,What is the grade?,Grade {rows}.,s{rows},mine")
     (root / "train.csv").write_text("\n".join(lines) + "\n")
-    spec = ComposeSpec(llm=str(llm), vision_config=GIGAPATH, random_vision_seed=1, image_seq_length=20)
+    parts = {"vision_config": GIGAPATH, "vision_feature_select_mode": mode}
+    parts["image_seq_length"] = 20 if mode == "random_sample" else 8
+    spec = ComposeSpec(llm=str(llm), random_vision_seed=1, **parts)
     return {
-        "name": "wsi",
+        "name": f"wsi {mode}",
         "model": str(compose(spec, root / "wsi_model")),
         "format": "wsi_csv",
         "data_path": str(root / "train.csv"),
@@ -117,7 +124,8 @@ def wsi(root: Path, llm: Path) -> dict[str, Any]:
 @pytest.mark.host
 def test_tokens_loss_and_answer_are_equal(tmp_path: Path) -> None:
     llm = build_tiny_llm(tmp_path / "llm", [SYSTEM_PROMPT, PATCH_SYSTEM_PROMPT], vocabulary=700, tied=False)
-    cases = [{**make(tmp_path, llm), "max_length": 700} for make in (pallava, wsi)]
+    chosen = ((pallava, "none"), (pallava, "prumerge_adaptive"), (wsi, "random_sample"), (wsi, "prompt_topk"))
+    cases = [{**make(tmp_path, llm, mode), "max_length": 700} for make, mode in chosen]
     (tmp_path / "job.json").write_text(json.dumps(cases))
     environment = {**os.environ, "PATHPLUGINS_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     measured = []
