@@ -7,8 +7,9 @@ XTUNERS      := $(patsubst constraints/xtuner-%.txt,%,$(sort $(wildcard constrai
 LLAMAFACTORY  = .venv/llamafactory-$(VERSION)
 XT            = .venv/xtuner-$(XTUNER)
 EXTRAS       := wsi,test
-# Activated, as a user would: both trainers start `torchrun` and `python` from PATH.
-in            = PATH="$(CURDIR)/$(1)/bin:$$PATH"
+# Activated, as a user would: both trainers start `torchrun` and `python` from PATH. What DeepSpeed compiles stays there
+# too: checkouts that share a place for it compile it over each other, while it runs.
+in            = PATH="$(CURDIR)/$(1)/bin:$$PATH" TORCH_EXTENSIONS_DIR="$(CURDIR)/$(1)/torch_extensions"
 
 # First interpreter that runs, of those a trainer's version takes. pyenv's python3.X may be there and still refuse.
 pythons_llamafactory-0.9.3 := python3.10 python3.11 python3.12
