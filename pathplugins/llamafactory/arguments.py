@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Dict, Literal, Optional, Union  # HfArgumentParser evaluates the annotations
+from typing import Any, Literal, Optional, Union  # HfArgumentParser evaluates the annotations
 
 from llamafactory.extras.misc import try_download_model_from_other_hub
 from llamafactory.hparams.model_args import ModelArguments
@@ -22,6 +22,8 @@ VIRTUAL_MODEL = "custom_llava"
 """``model_name_or_path`` that asks for a model composed from the keys below."""
 
 
+# A bare `dict`, no Dict[str, Any]: typing hands out the order (str, dict) where another module has written that before,
+# and HfArgumentParser then asks whether None is an instance of the second.
 @dataclass
 class PathPluginsArguments:
     """Parts, options and data rules of pathology models."""
@@ -40,7 +42,7 @@ class PathPluginsArguments:
     vision_mode: Optional[Literal["wsi", "image"]] = field(
         default=None, metadata={"help": "wsi: the image is a feature bag; image: it is a picture. Checked only."}
     )
-    vision_config: Optional[Union[Dict[str, Any], str]] = field(
+    vision_config: Optional[Union[dict, str]] = field(
         default=None, metadata={"help": "Options of the tower; its size when it is untrained."}
     )
     random_vision_seed: Optional[int] = field(
@@ -53,7 +55,7 @@ class PathPluginsArguments:
             "gamma_mlp."
         },
     )
-    projector_config: Optional[Union[Dict[str, Any], str]] = field(
+    projector_config: Optional[Union[dict, str]] = field(
         default=None, metadata={"help": "Options of the connector by their own names, e.g. projector_depth."}
     )
     mm_hidden_size: Optional[int] = field(
@@ -82,7 +84,7 @@ class PathPluginsArguments:
             "help": "Token selector: random_sample, prumerge, prumerge_adaptive, prompt_topk, stride, spatial or none."
         },
     )
-    selector_config: Optional[Union[Dict[str, Any], str]] = field(
+    selector_config: Optional[Union[dict, str]] = field(
         default=None, metadata={"help": "Options of the token selector by their own names, e.g. k_per_token."}
     )
     image_seq_length: Optional[int] = field(
@@ -104,7 +106,7 @@ class PathPluginsArguments:
         default=False,
         metadata={"help": "With other bounds than at training, keep the trained scale instead of its logit."},
     )
-    lr_mult: Optional[Union[Dict[str, float], str]] = field(
+    lr_mult: Optional[Union[dict, str]] = field(
         default=None,
         metadata={"help": "Part of a weight's name -> factor of its learning rate: {multi_modal_projector: 0.5}."},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import typing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
+from pathplugins.core.files import read_json
 
 pytestmark = pytest.mark.host
 
@@ -234,3 +236,22 @@ def test_w29_samples_without_a_question_are_named_before_the_first_step(
     assert [problem.partition(":")[0] for problem in problems] == ["train sample 1", "train sample 2"]
     assert "found no end of the user's turn" in problems[0]
     assert "holds nothing but images" in problems[1]
+
+
+def test_options_are_parsed_whatever_was_annotated_before(arguments: Any, typed: dict[str, Any]) -> None:
+    """`typing` remembers a union in the order it was first written in, by whatever module."""
+    from transformers import HfArgumentParser
+
+    def forget() -> None:
+        for clear in typing._cleanups:  # type: ignore[attr-defined]
+            clear()
+
+    forget()
+    for mapping in (dict, dict[str, Any], typing.Dict[str, Any]):  # noqa: UP006
+        assert typing.Optional[typing.Union[str, mapping]]  # noqa: UP007, UP045
+    keys = {**typed, "vision_feature_select_mode": "prumerge", "selector_config": {"k_per_token": 4}}
+    try:
+        (parsed,) = HfArgumentParser(arguments).parse_dict(keys)
+    finally:
+        forget()
+    assert read_json(Path(parsed.model_name_or_path) / "config.json")["selector_config"] == {"k_per_token": 4}
