@@ -1,8 +1,8 @@
 """Token selectors: `prumerge` against the two obvious ways to write it, the others against the slide encoder.
 
 Run from the repository root: ``python -m benchmarks.selectors [--threads N]``. Float32, CPU, one bag, random tokens and
-keys, C = 768, K = 1,024 kept. One thread and seconds of the processor unless ``--threads`` says otherwise; everything
-compared takes turns.
+keys, C = 768, K = 1,024 kept. All threads; with ``--threads 1`` seconds are the processor's, which other programs
+disturb less. Everything compared takes turns.
 
 ``prumerge``, forward and backward (gradients of tokens and attention). *Loop* is the published way, with the keys
 normalised once: for each kept token the cosine with all dropped ones, the nearest 32, their weighted sum. An eighth of
@@ -210,7 +210,7 @@ def compare_others(repeats: int) -> list[tuple[str, bool]]:
 def main() -> int:
     """Print both tables; 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
