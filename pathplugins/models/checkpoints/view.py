@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import pathplugins
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.models.checkpoints.cache import cached
@@ -68,7 +69,7 @@ def derived(source: Path, *, config: dict[str, Any], processor: dict[str, Any]) 
         for name, settings in zip(reversed(REWRITTEN), reversed(after), strict=True):  # config.json last: it says done
             write_json(out / name, settings)
 
-    return cached(f"custom_llava-view-{digest([stamp(files), after])}", fill)
+    return cached(f"custom_llava-view-{digest([stamp(files), after])}-v{pathplugins.__version__}", fill)
 
 
 def _link_and_add(out: Path, index: dict[str, Path], fresh: dict[str, Tensor]) -> None:
