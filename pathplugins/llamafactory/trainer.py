@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,17 +135,15 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         folder = Path(output_dir if output_dir is not None else self.args.output_dir)
         core = next(m for m in self.model.modules() if isinstance(m, CustomLlavaForConditionalGeneration))
         whole = state_dict if state_dict is not None else self.model.state_dict()
-        for part, prefix in ((core.multi_modal_projector, PREFIX), (core.token_selector, SELECTOR_PREFIX)):
-            state = _part_state(whole, prefix)
+        save_connector = partial(save_projector, config=core.config.projector_config)
+        for part, prefix, save in (
+            (core.multi_modal_projector, PREFIX, save_connector),
+            (core.token_selector, SELECTOR_PREFIX, save_selector),
+        ):
+            state = _part_state(whole, prefix)  # none of ZeRO-3 that does not gather
             trained = any(p.requires_grad for p in part.parameters())
-            if (
-                not trained or not state or any("lora_" in key for key in state)
-            ):  # ZeRO-3 that does not gather gives none
-                continue
-            if prefix == PREFIX:
-                save_projector(state, folder, core.config.projector_config)
-            else:
-                save_selector(state, folder)
+            if trained and state and not any("lora_" in key for key in state):
+                save(state, folder)
 
 
 def _check_frozen(model: Any, finetuning_args: Any) -> None:

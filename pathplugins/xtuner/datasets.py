@@ -163,9 +163,9 @@ class PathologyDataset(Dataset):
         marks = model_settings(model).get("question_marks")
         if marks is None:  # the selector does not look
             return []
-        found = []
+        found, texts = [], self.texts.select_columns("input_ids")
         for row in sorted(set(np.flatnonzero(images).tolist()) - hopeless):
-            ids = self.texts[row]["input_ids"]
+            ids = texts[row]["input_ids"]
             if problem := question_problem(ids, IMAGE_TOKEN_INDEX, [1] * int(images[row]), marks):
                 found.append((row, "no question", problem))
         return found

@@ -29,7 +29,7 @@ from pathplugins.models.checkpoints.language_model import (
 )
 from pathplugins.models.checkpoints.projector import PREFIX, load_projector, projector_options
 from pathplugins.models.checkpoints.selector import SELECTOR_PREFIX, fresh_selector, load_selector, marks_for
-from pathplugins.models.checkpoints.spec import SELECTOR_FILE, ComposeSpec, resolve_connector
+from pathplugins.models.checkpoints.spec import SELECTOR_FILE, ComposeSpec, resolve_connector, tower_without_weights
 from pathplugins.models.checkpoints.tensor_files import INDEX
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
@@ -70,7 +70,7 @@ def _write(spec: ComposeSpec, out: Path, *, copy: bool) -> None:
     text_config = read_text_config(llm)
     dtype = dtype_of(text_config)
     tower_config, tower_state = _tower(spec)
-    tower = _on_meta(tower_config)
+    tower = tower_without_weights(tower_config)
     connector_config, connector = _connector(spec, tower.hidden_size, text_config.hidden_size)
     if getattr(connector, "across_tiles", False) and tower.reads == "bags":
         raise PathPluginsError(
@@ -108,13 +108,6 @@ def _write(spec: ComposeSpec, out: Path, *, copy: bool) -> None:
     if (llm / "generation_config.json").is_file():
         shutil.copyfile(llm / "generation_config.json", out / "generation_config.json")
     config.save_pretrained(out)
-
-
-def _on_meta(tower_config: dict[str, Any]) -> nn.Module:
-    """The tower without weights, to be asked what it reads and gives."""
-    options = dict(tower_config)
-    with torch.device("meta"):
-        return TOWERS.get(options.pop("model_type"))(options)
 
 
 def _selector(spec: ComposeSpec, tower: nn.Module) -> str:

@@ -17,14 +17,13 @@ from transformers import AutoTokenizer
 
 from pathplugins.core.errors import CheckpointError
 from pathplugins.models.checkpoints.initialise import initialise
-from pathplugins.models.checkpoints.spec import SELECTOR_FILE
+from pathplugins.models.checkpoints.spec import SELECTOR_FILE, tower_without_weights
 from pathplugins.models.checkpoints.tensor_files import INDEX, mismatch, read_tensors, weight_files
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
 from pathplugins.models.custom_llava.questions import Marks, question_marks
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.selectors.base import TokenSelector
-from pathplugins.models.towers import TOWERS
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +33,7 @@ SELECTOR_PREFIX = "token_selector."
 
 def fresh_selector(config: CustomLlavaConfig, *, seed: int) -> TokenSelector:
     """The selector of a model with first weights, if it has any."""
-    options, connector = dict(config.vision_config), CONNECTORS.get(config.projector_config["type"])
-    with torch.device("meta"):
-        tower = TOWERS.get(options.pop("model_type"))(options)
+    connector, tower = CONNECTORS.get(config.projector_config["type"]), tower_without_weights(config.vision_config)
     width = config.text_config.hidden_size
     across_tiles = getattr(connector, "across_tiles", False)  # then tokens are chosen behind the connector
     with torch.random.fork_rng(devices=[]):

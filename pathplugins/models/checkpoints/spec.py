@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.registry import Registry, unknown
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.selectors import SELECTORS
-from pathplugins.models.selectors.base import resolve_selector
 from pathplugins.models.towers import TOWERS
 
 SELECTOR_FILE = "token_selector.safetensors"
@@ -123,19 +123,35 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 def resolve_connector(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """All options of a connector, with the defaults of those not given, after it has judged them."""
-    part = CONNECTORS.get(kind)
+    return _resolve("mm_projector_type", CONNECTORS, kind, options)
+
+
+def resolve_selector(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a token selector."""
+    return _resolve("vision_feature_select_mode", SELECTORS, kind, options)
+
+
+def _resolve(key: str, registry: Registry, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    part = registry.get(kind)
     takes = {p.name: p.default for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY}
     wrong = sorted(options.keys() - takes.keys())
     if wrong:
-        raise PathPluginsError(f"mm_projector_type {kind} has no option {wrong}; it has: {', '.join(takes) or 'none'}")
+        raise PathPluginsError(f"{key} {kind} has no option {wrong}; it has: {', '.join(takes) or 'none'}")
     resolved = {**takes, **options}
     width = resolved.get("num_attention_heads", 1)  # any the heads divide: the tower's is not known here
     try:
         with torch.device("meta"):
             getattr(part(width, 1, **resolved), "reset_parameters", lambda: None)()
     except (TypeError, ValueError) as error:
-        raise PathPluginsError(f"mm_projector_type {kind} with {dict(options)}: {error}") from error
+        raise PathPluginsError(f"{key} {kind} with {dict(options)}: {error}") from error
     return resolved
+
+
+def tower_without_weights(vision_config: Mapping[str, Any]) -> nn.Module:
+    """The tower of a model's ``vision_config``, to be asked what it reads and gives."""
+    options = dict(vision_config)
+    with torch.device("meta"):
+        return TOWERS.get(options.pop("model_type"))(options)
 
 
 def members(path: Path) -> list[Path]:

@@ -53,7 +53,8 @@ def derived(source: Path, *, config: dict[str, Any], processor: dict[str, Any]) 
     files = [*weights, *(p for p in sorted(source.iterdir()) if p.name in LINKED or is_tokenizer_file(p))]
     _check_projector(source, weights, before[0]["projector_config"], after[0]["projector_config"])
     selector = fresh_selector(CustomLlavaConfig.from_dict(after[0]), seed=after[1].get("seed", 42))
-    after[0]["question_marks"] = marks_for(selector, source)
+    known = before[0].get("question_marks") if selector.needs_prompt else None
+    after[0]["question_marks"] = known or marks_for(selector, source)
     index = {name: path for path in weights for name in tensor_names(path)}
     fresh = {name: value for name, value in selector.state_dict().items() if SELECTOR_PREFIX + name not in index}
     if fresh:

@@ -6,15 +6,12 @@ dimension: bag i owns ``counts[i]`` consecutive rows. Axes: I bags, N tokens of 
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
-
-from pathplugins.core.errors import PathPluginsError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,22 +128,3 @@ class TokenSelector(nn.Module):
             counts=[len(tokens) + extra for _, tokens, _ in kept],
             scores=torch.cat([scores.detach() for _, _, scores in kept]) if ranked else None,
         )
-
-
-def resolve_selector(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a token selector, with the defaults of those not given, after it has judged them."""
-    from pathplugins.models.selectors import SELECTORS
-
-    part = SELECTORS.get(kind)
-    takes = {p.name: p.default for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    if wrong := sorted(options.keys() - takes.keys()):
-        raise PathPluginsError(
-            f"vision_feature_select_mode {kind} has no option {wrong}; it has: {', '.join(takes) or 'none'}"
-        )
-    resolved = {**takes, **options}
-    try:
-        with torch.device("meta"):
-            part(1, 1, **resolved)
-    except (TypeError, ValueError) as error:
-        raise PathPluginsError(f"vision_feature_select_mode {kind} with {dict(options)}: {error}") from error
-    return resolved

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.models.checkpoints.spec import resolve_selector
 from pathplugins.models.selectors import SELECTORS, prumerge
-from pathplugins.models.selectors.base import Bags, Selection, TokenSelector, resolve_selector
+from pathplugins.models.selectors.base import Bags, Selection, TokenSelector
 
 COUNTS = [4, 1, 9, 6]
 WIDTH, PROMPT = 5, 3
