@@ -102,7 +102,9 @@ def test_w29_a_selector_that_learns_starts_anew_in_a_view_and_goes_on_from_a_tra
     longer = {"image_seq_length": 5}
     again = load(derived(tmp_path / "again", config=longer, processor=longer))
     assert (again.token_selector.text_query_projection.weight == 0.25).all()
-    assert caplog.text == ""
+    # Transformers writes here too where LLaMA-Factory, imported by an earlier test, has raised its level.
+    assert "starts anew" not in caplog.text
+    assert not [record for record in caplog.records if record.name.startswith("pathplugins")]
 
 
 def test_w28_options_of_one_selector_are_not_the_others(trained: Path) -> None:
