@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,37 +11,38 @@ from PIL import Image
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 
-from .encoders import EncoderCard, Preprocess, find_card, from_timm
+from .encoder_models.card import Pool, Precision, Preprocess
+from .encoder_models.folder import from_timm
+from .encoder_models.origin import EncoderChoice, model_with_weights
+from .encoder_models.pooling import feature_width, pooled
+from .encoders import find_card
 from .optional import need
-from .weights import load_weights, sha256
 
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderChoice:
-    """What the user asked for; plain values, so that it can be sent to another process."""
-
-    name: str
-    weights: Path | None = None
-    """A local checkpoint."""
-    random_seed: int | None = None
-    """Untrained weights of this seed: for trying things out."""
-    download: bool = False
-    """Whether published weights may be fetched from the network."""
-    device: str = "auto"
+__all__ = ["EncoderChoice", "PatchEncoder", "load_encoder"]
 
 
 class PatchEncoder:
-    """uint8 patches in, float32 features out."""
+    """uint8 patches in, float32 features out; the same batch gives the same bits in every process."""
 
     def __init__(
-        self, model: Any, *, label: str, preprocess: Preprocess, device: str, provenance: dict[str, str]
+        self,
+        model: Any,
+        *,
+        label: str,
+        preprocess: Preprocess,
+        device: str,
+        provenance: dict[str, str],
+        pool: Pool = "model",
+        precision: Precision = "float16",
     ) -> None:
         torch = need("torch")
         self.label = label
         """What bags call the encoder."""
         self.preprocess = preprocess
-        self.provenance = {**provenance, "precision": "float16 autocast" if device.startswith("cuda") else "float32"}
+        self._half = getattr(torch, precision) if device.startswith("cuda") and precision != "float32" else None
+        self.provenance = {**provenance, "precision": f"{precision} autocast" if self._half else "float32"}
         """Where the weights came from and how they are run."""
+        self._pool: Pool = pool
         self._device = device
         self._model = model.eval().to(device)
         self._mean = torch.tensor(preprocess.mean, device=device).view(1, 3, 1, 1)
@@ -61,9 +61,21 @@ class PatchEncoder:
         """Features ``[B, D]`` float32 of prepared patches ``[B, crop, crop, 3]``."""
         torch = need("torch")
         pixels = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)  # [B, 3, crop, crop]
-        on_gpu = self._device.startswith("cuda")
-        with torch.inference_mode(), torch.autocast("cuda", torch.float16) if on_gpu else nullcontext():
-            features = self._model((pixels.float() / 255 - self._mean) / self._std)  # [B, D]
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode())
+            # no kernel of a GPU chosen by a race, which two processes would end differently
+            stack.enter_context(
+                torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+            )
+            if self._half:
+                stack.enter_context(torch.autocast("cuda", self._half))
+            output = self._model((pixels.float() / 255 - self._mean) / self._std)
+            features = pooled(self._pool, self._model, output)  # [B, D]
+        if features.ndim != 2:
+            raise PathPluginsError(
+                f"--encoder {self.label}: gives {list(features.shape)} for {len(batch)} patches, wanted one vector a "
+                "patch; pass a model that pools, or a folder whose config.json says a global_pool"
+            )
         return features.float().cpu().numpy()
 
     def describe(self) -> dict[str, Any]:
@@ -80,54 +92,21 @@ def load_encoder(choice: EncoderChoice) -> PatchEncoder:
         CheckpointError: weights that do not fit.
     """
     card = find_card(choice.name)
-    if choice.weights is None and card.weights and choice.random_seed is None:
-        choice = replace(choice, weights=card.weights)
-    _check_one_origin(card, choice)
     device = _device(choice.device)
-    model, label, provenance = _with_weights(card, choice)
-    if card.width not in (None, model.num_features):
-        raise CheckpointError(f"{card.name}: gives {model.num_features} features, its card says {card.width}")
-    timm = need("timm")
-    preprocess = card.preprocess or from_timm(timm.data.resolve_model_data_config(model))
-    return PatchEncoder(model, label=label, preprocess=preprocess, device=device, provenance=provenance)
-
-
-def _check_one_origin(card: EncoderCard, choice: EncoderChoice) -> None:
-    """Weights come from exactly one place, and never from the network unasked."""
-    given = [choice.weights is not None, choice.random_seed is not None, choice.download]
-    if sum(given) > 1:
-        raise PathPluginsError("--weights, --random-weights and --download exclude each other: pass one of them")
-    if not any(given):
-        access = f" (gated: accept the terms at {card.source} and run 'hf auth login' first)" if card.gated else ""
-        raise PathPluginsError(
-            f"--encoder {card.name}: no weights given, and none are fetched unasked. Pass --download to fetch them "
-            f"from {card.hub_id or 'the timm hub'}{access}, --weights FILE for a local checkpoint, or "
-            "--random-weights SEED for a trial run"
-        )
-
-
-def _with_weights(card: EncoderCard, choice: EncoderChoice) -> tuple[Any, str, dict[str, str]]:
-    """(model, label, provenance)."""
-    torch, timm = need("torch"), need("timm")
-    if choice.download:
-        name = f"hf-hub:{card.hub_id}" if card.hub_id else card.architecture
-        try:
-            model = timm.create_model(name, pretrained=True, num_classes=0)
-        except (OSError, RuntimeError) as error:
-            raise CheckpointError(
-                f"--encoder {card.name}: {name} could not be fetched ({error}); check network and access at "
-                f"{card.source}, or pass --weights FILE"
-            ) from error
-        return model, card.name, {"weights": f"downloaded {name}"}
-    kwargs = {**card.timm_kwargs, "num_classes": 0, "pretrained": False}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(choice.random_seed or 0)
-        model = timm.create_model(card.architecture, **kwargs)
-    if choice.weights is None:
-        origin = f"random weights, seed {choice.random_seed}"
-        return model, f"{card.name} ({origin})", {"weights": origin}
-    load_weights(model, choice.weights)
-    return model, card.name, {"weights": choice.weights.name, "weights_sha256": sha256(choice.weights)}
+    model, label, provenance = model_with_weights(card, choice)
+    width = feature_width(card.pool, model)
+    if None not in (card.width, width) and card.width != width:
+        raise CheckpointError(f"{card.name}: gives {width} features, its card says {card.width}")
+    preprocess = card.preprocess or from_timm(need("timm").data.resolve_model_data_config(model))
+    return PatchEncoder(
+        model,
+        label=label,
+        preprocess=preprocess,
+        device=device,
+        provenance=provenance,
+        pool=card.pool,
+        precision=card.precision,
+    )
 
 
 def _device(wanted: str) -> str:
@@ -137,4 +116,10 @@ def _device(wanted: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise PathPluginsError(f"--device {wanted}: torch finds no GPU here; pass --device cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise PathPluginsError(f"--device {wanted}: torch knows no such device; pass cpu, cuda or cuda:1") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise PathPluginsError(f"--device {wanted}: torch finds {torch.cuda.device_count()} GPUs, counted from cuda:0")
     return wanted

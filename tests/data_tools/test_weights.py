@@ -1,3 +1,4 @@
+import argparse
 from pathlib import Path
 
 import pytest
@@ -20,17 +21,25 @@ def save(path: Path, prefix: str = "", *, drop: tuple[str, ...] = (), **more: "t
 
 
 @pytest.mark.parametrize(
-    ("prefix", "more", "left_out"),
+    ("prefix", "more", "said"),
     [
-        ("", {}, 0),
-        ("", {"head.weight": torch.zeros(2, 5), "fc.bias": torch.zeros(2)}, 2),
-        ("module.backbone.", {"module.head.mlp.0.weight": torch.zeros(4, 5), "queue": torch.zeros(9)}, 2),
+        ("", {}, "7 weights by timm names in 'state_dict', of 7 entries"),
+        (
+            "",
+            {"head.weight": torch.zeros(2, 5), "fc.bias": torch.zeros(2)},
+            "7 weights by timm names in 'state_dict', ",
+        ),
+        (
+            "module.backbone.",
+            {"module.head.mlp.0.weight": torch.zeros(4, 5), "queue": torch.zeros(9)},
+            "7 weights by timm names in 'state_dict', below 'module.backbone.', of 9 entries",
+        ),
     ],
 )
-def test_encoder_is_found_and_heads_are_dropped(tmp_path: Path, prefix: str, more: dict, left_out: int) -> None:
+def test_encoder_is_found_and_heads_are_dropped(tmp_path: Path, prefix: str, more: dict, said: str) -> None:
     weights = save(tmp_path / "w.pth", prefix, **more)
     model = encoder()
-    assert load_weights(model, tmp_path / "w.pth") == left_out
+    assert str(load_weights(model, tmp_path / "w.pth")).startswith(said)
     for key, value in model.state_dict().items():
         if value.is_floating_point():
             assert torch.equal(value, weights[key]), key
@@ -38,7 +47,28 @@ def test_encoder_is_found_and_heads_are_dropped(tmp_path: Path, prefix: str, mor
 
 def test_counters_may_be_absent(tmp_path: Path) -> None:
     save(tmp_path / "w.pth", drop=("1.num_batches_tracked",))
-    assert load_weights(encoder(), tmp_path / "w.pth") == 0
+    assert load_weights(encoder(), tmp_path / "w.pth").loaded == 6
+
+
+def test_a_slow_copy_is_not_taken_for_the_encoder(tmp_path: Path) -> None:
+    for trained, copy in (("module.encoder_q.", "module.encoder_k."), ("net_online.net.", "net_target.net.")):
+        wanted = save(tmp_path / "w.pth", trained, **{f"{copy}{k}": v for k, v in encoder().state_dict().items()})
+        model = encoder()
+        assert load_weights(model, tmp_path / "w.pth").prefix == trained
+        assert torch.equal(model.state_dict()["0.weight"], wanted["0.weight"])
+
+
+def test_two_encoders_are_a_question(tmp_path: Path) -> None:
+    save(tmp_path / "w.pth", "left.", **{f"right.{k}": v for k, v in encoder().state_dict().items()})
+    with pytest.raises(CheckpointError, match=r"more than once, below 'left\.' and 'right\.'"):
+        load_weights(encoder(), tmp_path / "w.pth")
+
+
+def test_what_a_card_calls_unused_may_be_there(tmp_path: Path) -> None:
+    save(tmp_path / "w.pth", **{"layer4.weight": torch.zeros(3)})
+    with pytest.raises(CheckpointError, match="has 1 the encoder does not know"):
+        load_weights(encoder(), tmp_path / "w.pth")
+    assert load_weights(encoder(), tmp_path / "w.pth", unused=("layer4.",)).loaded == 7
 
 
 def test_partial_or_other_weights_are_refused_with_counts(tmp_path: Path) -> None:
@@ -54,6 +84,33 @@ def test_partial_or_other_weights_are_refused_with_counts(tmp_path: Path) -> Non
     with pytest.raises(CheckpointError, match=r"it has 6.*1 of another shape \(0\.bias\)"):
         load_weights(model, tmp_path / "shape.pth")
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_options_of_a_run_are_read_and_no_other_class(tmp_path: Path) -> None:
+    options = argparse.Namespace(arch="resnet50", gpus=[0, 1])
+    torch.save({"model": encoder().state_dict(), "args": options, "epoch": 3}, tmp_path / "args.pth")
+    assert load_weights(encoder(), tmp_path / "args.pth").container == "model"
+    nested = argparse.Namespace(out=Path("runs"))
+    torch.save({"model": encoder().state_dict(), "args": nested}, tmp_path / "nested.pth")
+    with pytest.raises(CheckpointError, match=r"not weights alone.*as \.safetensors"):
+        load_weights(encoder(), tmp_path / "nested.pth")
+
+
+def test_reading_runs_no_code(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple:
+            return Path.touch, (tmp_path / "sprung",)
+
+    torch.save({"model": encoder().state_dict(), "args": Trap()}, tmp_path / "trap.pth")
+    with pytest.raises(CheckpointError, match="not weights alone"):
+        load_weights(encoder(), tmp_path / "trap.pth")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_damaged_safetensors_file(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(b"half a download")
+    with pytest.raises(CheckpointError, match="fetch it again"):
+        load_weights(encoder(), tmp_path / "w.safetensors")
 
 
 def test_only_weights_are_unpickled(tmp_path: Path) -> None:

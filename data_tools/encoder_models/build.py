@@ -1,0 +1,62 @@
+"""Building: from a card to a model, untrained or as a file has it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pathplugins.core.errors import CheckpointError, PathPluginsError
+
+from ..optional import need
+from .card import EncoderCard
+
+
+def build_model(card: EncoderCard, seed: int = 0) -> Any:
+    """The model of ``card`` with weights drawn from ``seed``; the caller's random numbers go on undisturbed.
+
+    Raises:
+        PathPluginsError: a card whose model exists only with its weights.
+    """
+    if card.family == "torchscript" or card.architecture.startswith("hf-hub:"):
+        fetch = f", or 'hf download {card.hub_id} --local-dir DIR' and --encoder DIR" if card.hub_id else ""
+        raise PathPluginsError(
+            f"--encoder {card.name}: what it is comes with its weights, so that it cannot be built without them; "
+            f"pass {'--download' if card.hub_id else 'a timm model'}{fetch}"
+        )
+    torch = need("torch")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _new_model(card)
+
+
+def load_torchscript(path: Path) -> Any:
+    """The model in a TorchScript file, on the CPU."""
+    torch = need("torch")
+    try:
+        return torch.jit.load(str(path), map_location="cpu")
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: no TorchScript model ({str(error).splitlines()[0]}); write it with torch.jit.trace(...).save()"
+        ) from error
+
+
+def _new_model(card: EncoderCard) -> Any:
+    """The untrained model; ``num_classes`` in a card is a projection that belongs to the features."""
+    timm = need("timm")
+    kwargs = _resolved(card.timm_kwargs)
+    if card.family == "conch":
+        from .conch import conch_vision
+
+        return conch_vision(card.architecture, **kwargs)
+    return timm.create_model(card.architecture, pretrained=False, **{"num_classes": 0, **kwargs})
+
+
+def _resolved(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments for timm: a card says layers by name, and ``norm_eps`` for a layer norm of that epsilon."""
+    resolved = dict(kwargs)
+    if "mlp_layer" in resolved:
+        resolved["mlp_layer"] = getattr(need("timm").layers, resolved["mlp_layer"])
+    if "norm_eps" in resolved:
+        resolved["norm_layer"] = partial(need("timm").layers.LayerNorm, eps=resolved.pop("norm_eps"))
+    return resolved

@@ -1,0 +1,135 @@
+"""Hub folders: the card of a folder as ``hf download --local-dir`` leaves it, in timm's or Transformers' format."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pathplugins.core.errors import PathPluginsError
+
+from .card import IMAGENET_MEAN, IMAGENET_STD, EncoderCard, Preprocess
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  #: of a hub folder, the safe one first
+TORCHSCRIPT = "model.pt"
+RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  #: Pillow's numbers, as Transformers writes them
+#: what a ``config.json`` of Transformers may leave out, being the default there
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "vit": {"image_size": 224, "patch_size": 16, "hidden_act": "gelu", "layer_norm_eps": 1e-12},
+    "dinov2": {"image_size": 224, "patch_size": 14, "hidden_act": "gelu", "layer_norm_eps": 1e-6, "mlp_ratio": 4},
+    "clip": {"image_size": 224, "patch_size": 32, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5},
+}
+SHAPE = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+
+
+def folder_card(folder: Path) -> EncoderCard:
+    """The card of a folder with ``config.json`` and weights.
+
+    Raises:
+        PathPluginsError: no ``config.json``, or one that says something this cannot build.
+    """
+    config_path = folder / "config.json"
+    if not config_path.is_file():
+        raise PathPluginsError(f"--encoder {folder}: no config.json in it; pass a folder downloaded from the hub")
+    config = json.loads(config_path.read_text(encoding="utf-8"))
+    torchscript = config.get("architecture") == "torchscript"
+    names = (TORCHSCRIPT,) if torchscript else WEIGHT_FILES
+    common: dict[str, Any] = {
+        "name": folder.resolve().name,
+        "weights": next((folder / name for name in names if (folder / name).is_file()), None),
+        "source": str(folder),
+        "checked": "config.json of the folder",
+        "licence": "see its source",
+        "local_only": True,
+    }
+    if config.get("model_type") in ("vit", "dinov2", "clip", "clip_vision_model"):
+        return EncoderCard(
+            **common,
+            **_transformers(config, config_path),
+            preprocess=_processor(folder / "preprocessor_config.json"),
+            precision="float32",
+        )
+    if "architecture" not in config:
+        raise PathPluginsError(
+            f"{config_path}: names no timm 'architecture' and no model_type of Transformers that is known here, only "
+            f"{sorted(config)}; pass the timm model as --encoder and the weights as --weights"
+        )
+    preprocess = _timm_preprocess(config.get("pretrained_cfg", config))
+    if torchscript:
+        if preprocess is None:
+            raise PathPluginsError(f"{config_path}: says no 'input_size'; a TorchScript model needs it, mean and std")
+        return EncoderCard(**common, family="torchscript", preprocess=preprocess, precision="float32")
+    kwargs = dict(config.get("model_args", {}))
+    return EncoderCard(**common, architecture=config["architecture"], timm_kwargs=kwargs, preprocess=preprocess)
+
+
+def from_timm(config: dict[str, Any]) -> Preprocess:
+    """Read timm's way of saying it: a crop that is ``crop_pct`` of the resized side."""
+    crop_px = int(config["input_size"][-1])
+    return Preprocess(
+        resize_px=int(crop_px / (config.get("crop_pct") or 1.0)),
+        crop_px=crop_px,
+        interpolation=config.get("interpolation", "bicubic"),
+        mean=tuple(config.get("mean", IMAGENET_MEAN)),
+        std=tuple(config.get("std", IMAGENET_STD)),
+    )
+
+
+def _timm_preprocess(config: dict[str, Any]) -> Preprocess | None:
+    """The preprocessing a timm folder records, if it does."""
+    return from_timm(config) if "input_size" in config else None
+
+
+def _transformers(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Architecture and arguments of timm for a Transformers model of the same mathematics."""
+    clip, kind = config["model_type"].startswith("clip"), config["model_type"].removesuffix("_vision_model")
+    whole = {**SHAPE, **DEFAULTS[kind], **config, **config.get("vision_config", {})}
+    activations = ("gelu", "quick_gelu") if clip else ("gelu",)
+    if whole["hidden_act"] not in activations or whole.get("use_swiglu_ffn"):
+        raise PathPluginsError(
+            f"{path}: a {kind} with hidden_act {whole['hidden_act']!r}"
+            f"{' and use_swiglu_ffn' if whole.get('use_swiglu_ffn') else ''} is not built here; wanted "
+            f"{' or '.join(activations)}; export it to TorchScript or pass the timm model and --weights"
+        )
+    kwargs: dict[str, Any] = {
+        "img_size": whole["image_size"],
+        "patch_size": whole["patch_size"],
+        "embed_dim": whole["hidden_size"],
+        "depth": whole["num_hidden_layers"],
+        "num_heads": whole["num_attention_heads"],
+        "mlp_ratio": whole["mlp_ratio"] if kind == "dinov2" else whole["intermediate_size"] / whole["hidden_size"],
+        "norm_eps": whole["layer_norm_eps"],
+    }
+    if clip:
+        quick = "quickgelu_" if whole["hidden_act"] == "quick_gelu" else ""
+        projected = config["model_type"] == "clip" or "CLIPVisionModelWithProjection" in config.get("architectures", ())
+        kwargs["num_classes"] = config.get("projection_dim", 512) if projected else 0
+        return {"architecture": f"vit_base_patch32_clip_{quick}224", "timm_kwargs": kwargs}
+    kwargs["qkv_bias"] = whole.get("qkv_bias", True)
+    if kind == "dinov2":
+        kwargs["init_values"] = 1.0  # layer scales, whose values the weights bring
+    return {"architecture": "vit_base_patch16_224", "timm_kwargs": kwargs}
+
+
+def _processor(path: Path) -> Preprocess:
+    """What ``preprocessor_config.json`` says, or an error: there is no default that is right for every model."""
+    if not path.is_file():
+        raise PathPluginsError(f"{path}: no such file; it says how patches are resized and normalised: download it too")
+    config = json.loads(path.read_text(encoding="utf-8"))
+    missing = [key for key in ("size", "image_mean", "image_std") if key not in config]
+    if missing or config.get("do_normalize") is False or config.get("do_rescale") is False:
+        raise PathPluginsError(f"{path}: says no {missing or 'normalisation'}; wanted size, image_mean and image_std")
+    resize_px = _side(config["size"])
+    cropped = config.get("do_center_crop", False)
+    return Preprocess(
+        resize_px=resize_px,
+        crop_px=_side(config["crop_size"]) if cropped else resize_px,
+        interpolation=RESAMPLING[config.get("resample", 2)],
+        mean=tuple(config["image_mean"]),
+        std=tuple(config["image_std"]),
+    )
+
+
+def _side(size: int | dict[str, int]) -> int:
+    """A side in pixels, however it is written; patches are square."""
+    return size if isinstance(size, int) else size.get("shortest_edge") or size["height"]

@@ -1,0 +1,139 @@
+"""Names: a vision transformer's weights as Transformers or open_clip call them, under timm's names.
+
+Renaming keeps the numbers; only query, key and value are laid side by side and a few vectors get timm's axes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ..optional import need
+
+Weights = dict[str, Any]
+
+BLOCKS = re.compile(r"^(?:encoder\.layers?|transformer\.resblocks)\.")
+TRANSFORMERS = {
+    "embeddings.cls_token": "cls_token",
+    "embeddings.mask_token": "mask_token",
+    "embeddings.position_embeddings": "pos_embed",
+    "embeddings.patch_embeddings.projection": "patch_embed.proj",
+    "layernorm": "norm",
+    "layernorm_before": "norm1",
+    "layernorm_after": "norm2",
+    "attention.attention.query": "attn.q",
+    "attention.attention.key": "attn.k",
+    "attention.attention.value": "attn.v",
+    "attention.output.dense": "attn.proj",
+    "intermediate.dense": "mlp.fc1",
+    "output.dense": "mlp.fc2",
+    "layer_scale1.lambda1": "ls1.gamma",
+    "layer_scale2.lambda1": "ls2.gamma",
+}
+TRANSFORMERS_CLIP = {
+    "embeddings.class_embedding": "cls_token",
+    "embeddings.position_embedding.weight": "pos_embed",
+    "embeddings.patch_embedding": "patch_embed.proj",
+    "pre_layrnorm": "norm_pre",
+    "post_layernorm": "norm",
+    "layer_norm1": "norm1",
+    "layer_norm2": "norm2",
+    "self_attn.q_proj": "attn.q",
+    "self_attn.k_proj": "attn.k",
+    "self_attn.v_proj": "attn.v",
+    "self_attn.out_proj": "attn.proj",
+}
+OPEN_CLIP = {
+    "class_embedding": "cls_token",
+    "positional_embedding": "pos_embed",
+    "conv1": "patch_embed.proj",
+    "ln_pre": "norm_pre",
+    "ln_post": "norm",
+    "ln_1": "norm1",
+    "ln_2": "norm2",
+    "attn.in_proj_weight": "attn.qkv.weight",
+    "attn.in_proj_bias": "attn.qkv.bias",
+    "attn.out_proj": "attn.proj",
+    "mlp.c_fc": "mlp.fc1",
+    "mlp.c_proj": "mlp.fc2",
+}
+
+
+def to_timm(found: Weights) -> tuple[Weights, str, str]:
+    """(weights, whose names they had, what stood before these); as they are when the names are nobody's known here."""
+    for probe, convert in CONVENTIONS.items():
+        for key in found:
+            prefix = key.removesuffix(probe)
+            if prefix != key and (not prefix or prefix.endswith(".")):
+                return convert(found, prefix)
+    return found, "timm", ""
+
+
+def _transformers(found: Weights, prefix: str) -> tuple[Weights, str, str]:
+    return _joined(_renamed(_below(found, prefix), TRANSFORMERS)), "Transformers", prefix
+
+
+def _transformers_clip(found: Weights, prefix: str) -> tuple[Weights, str, str]:
+    own = _below(found, prefix)
+    own.pop("embeddings.position_ids", None)  # a constant that old versions saved
+    renamed = _joined(_renamed(own, TRANSFORMERS_CLIP))
+    projection = prefix.removesuffix("vision_model.") + "visual_projection.weight"  # [D, C]
+    return _clip_axes(renamed, found.get(projection)), "Transformers CLIP", prefix
+
+
+def _open_clip(found: Weights, prefix: str) -> tuple[Weights, str, str]:
+    renamed = _renamed(_below(found, prefix), OPEN_CLIP)
+    projection = renamed.pop("proj", None)  # [C, D]
+    return _clip_axes(renamed, None if projection is None else projection.T), "open_clip", prefix
+
+
+#: the weight that tells a naming -> what reads it
+CONVENTIONS: dict[str, Callable[[Weights, str], tuple[Weights, str, str]]] = {
+    "embeddings.patch_embeddings.projection.weight": _transformers,
+    "embeddings.patch_embedding.weight": _transformers_clip,
+    "class_embedding": _open_clip,
+}
+
+
+def _below(found: Weights, prefix: str) -> Weights:
+    return {key[len(prefix) :]: value for key, value in found.items() if key.startswith(prefix)}
+
+
+def _renamed(weights: Weights, names: dict[str, str]) -> Weights:
+    """Every weight under timm's name, whether a part is called by its full name or by one with ``.weight``."""
+    renamed = {}
+    for key, value in weights.items():
+        block = BLOCKS.match(key)
+        number, _, inner = key[block.end() :].partition(".") if block else ("", "", key)
+        start = f"blocks.{number}." if block else ""
+        part, _, kind = inner.rpartition(".")
+        name = names.get(inner) or f"{names.get(part, part)}{'.' if part else ''}{kind}"
+        renamed[start + name] = value
+    return renamed
+
+
+def _joined(weights: Weights) -> Weights:
+    """Query, key and value as the one matrix timm has."""
+    joined = {}
+    for key, value in weights.items():
+        if ".attn.q." in key:
+            parts = [weights.get(key.replace(".attn.q.", f".attn.{letter}.")) for letter in "qkv"]
+            if any(part is None for part in parts):
+                continue  # the weight is then missing, which the loader reports
+            joined[key.replace(".attn.q.", ".attn.qkv.")] = need("torch").cat(parts)  # [3 C, C] or [3 C]
+        elif ".attn.k." not in key and ".attn.v." not in key:
+            joined[key] = value
+    return joined
+
+
+def _clip_axes(weights: Weights, projection: Any) -> Weights:
+    """CLIP's vectors with timm's axes, and its projection ``[D, C]`` as timm's head, which has a bias."""
+    if "cls_token" in weights:
+        weights["cls_token"] = weights["cls_token"].reshape(1, 1, -1)  # [1, 1, C]
+    if "pos_embed" in weights:
+        weights["pos_embed"] = weights["pos_embed"][None]  # [1, N, C]
+    if projection is not None:
+        weights["head.weight"] = projection
+        weights["head.bias"] = projection.new_zeros(len(projection))
+    return weights
