@@ -18,13 +18,13 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "pathplugins" / "__init__
 
 # Lower bounds only: installing beside a working trainer must move none of its packages. The trainers bring torch and
 # transformers, so those are not even named.
-REQUIRES = ["h5py>=3.8", "numpy>=1.24", "pillow>=10.0", "tqdm>=4.64"]
+REQUIRES = ["h5py>=3.8", "numpy>=1.24", "pillow>=10.0", "rich>=13.0", "tqdm>=4.64"]
 EXTRAS = {
     "llamafactory": ["llamafactory>=0.9.3", "torchvision>=0.19", "deepspeed>=0.16.2"],
     "xtuner": ["xtuner>=0.1.23", "deepspeed>=0.16.2"],
     "wsi": [
         *("openslide-python>=1.4", "openslide-bin>=4.0", "tifffile>=2024.2", "imagecodecs>=2024.1"),
-        *("timm>=1.0", "matplotlib>=3.7", "rich>=13.0"),
+        *("timm>=1.0", "matplotlib>=3.7"),
     ],
     "ray": ["ray>=2.9"],
     "test": ["hypothesis>=6.100", "pytest>=8.0", "ruff>=0.9", "pyyaml>=6.0", "setuptools>=70.1"],

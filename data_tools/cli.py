@@ -13,7 +13,10 @@ from .progress import INTERRUPTED, MISUSED, say
 COMMANDS = {
     "patch": "find tissue on slides and cut it into patches",
     "features": "encode the patches of every slide into a feature bag",
-    "convert": "turn a published data set into LLaVA JSON lines, every image checked",
+    "run": "both in one go, streaming: no patch files on disk",
+    "status": "what is done in a work folder, what failed and why, what is left",
+    "inspect": "say what a bag or coordinate file is, whose convention, and whether it is sane",
+    "convert": "turn one data format into another: conversations, or the features of other tools into bags",
     "encoders": "list the patch encoders that have a preset",
     "demo-slide": "write a made-up slide to try things with",
 }

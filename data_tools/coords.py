@@ -1,11 +1,13 @@
-"""Coordinate files: the patches of one slide on disk, in TRIDENT's layout with our provenance added.
+"""Coordinate files: the patches of one slide on disk, as TRIDENT and CLAM read them, with our provenance added.
 
 ``coords`` is int64 ``[N, 2]``, (x, y) of the top-left corner in level-0 pixels; everything else is its attributes.
+CLAM reads ``patch_size`` pixels of level ``patch_level`` and resizes nothing, so that it can use patches that are
+pixels of a level as they are, and of others finds no ``patch_level``.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +46,18 @@ class PatchSet:
     """Of the ``TilingSpec``."""
     settings: str
     """The ``TilingSpec`` as JSON."""
+    mask: str | None = None
+    """Path of the mask that said what is tissue; None if it was detected."""
+    patch_level: int | None = None
+    """The level of the slide whose pixels the patches are; None if they are resized."""
+    downsample: tuple[float, float] | None = None
+    """Of that level, (x, y)."""
+    level_dim: tuple[int, int] | None = None
+    """Its (w, h)."""
 
 
-ATTRIBUTES = tuple(f.name for f in fields(PatchSet) if f.name != "coords_xy")
+ATTRIBUTES = {f.name: f.default is not MISSING for f in fields(PatchSet) if f.name != "coords_xy"}
+"""Name of every attribute, and whether it may be absent, which is None."""
 
 
 def write_coords(path: Path, patches: PatchSet) -> None:
@@ -54,7 +65,13 @@ def write_coords(path: Path, patches: PatchSet) -> None:
     values = asdict(patches)
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         coords = file.create_dataset("coords", data=values.pop("coords_xy").astype(np.int64))
+        for key in ("savetodir", "save_path"):  # where TRIDENT and CLAM say it was saved
+            coords.attrs[key] = str(path.parent)
+        if patches.level_dim is not None:
+            coords.attrs["downsampled_level_dim"] = patches.level_dim  # CLAM has it under both names
         for key, value in values.items():
+            if value is None:
+                continue
             whole = isinstance(value, float) and value.is_integer() and "magnification" in key
             coords.attrs[key] = int(value) if whole else value  # 20, not 20.0: TRIDENT's readers print and compare it
 
@@ -69,12 +86,12 @@ def read_coords(path: Path) -> PatchSet:
         if "coords" not in file:
             raise PathPluginsError(f"{path}: no dataset 'coords', only {sorted(file)}; make it with pathdata patch")
         coords = file["coords"]
-        missing = [key for key in ATTRIBUTES if key not in coords.attrs]
+        missing = [key for key, optional in ATTRIBUTES.items() if key not in coords.attrs and not optional]
         if missing:
             raise PathPluginsError(
                 f"{path}: 'coords' lacks the attributes {', '.join(missing)}; make it with pathdata patch"
             )
-        values = {key: _plain(coords.attrs[key]) for key in ATTRIBUTES}
+        values = {key: _plain(coords.attrs[key]) for key in ATTRIBUTES if key in coords.attrs}
         return PatchSet(coords_xy=coords[:].astype(np.int64), **values)
 
 
@@ -88,5 +105,7 @@ def _open(path: Path) -> h5py.File:
 
 
 def _plain(value: Any) -> Any:
-    """A Python value of a NumPy scalar attribute."""
+    """A Python value of a NumPy attribute."""
+    if isinstance(value, np.ndarray):
+        return tuple(value.tolist())
     return value.item() if isinstance(value, np.generic) else value

@@ -24,6 +24,9 @@ from .slides import Slide, SlideError
 
 SETTINGS = "features_settings"  #: root attribute of the bag
 
+OnBatch = Callable[[int, int], None]
+"""Called with how many patches of a slide are encoded, and how many there are."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureOptions:
@@ -52,8 +55,7 @@ def encode_slide(
     options: FeatureOptions,
     *,
     overwrite: bool = False,
-    on_start: Callable[[int], None] | None = None,
-    on_batch: Callable[[int], None] | None = None,
+    on_batch: OnBatch | None = None,
 ) -> Outcome:
     """Write ``out/<slide_id>.h5``, unless it is there already.
 
@@ -63,8 +65,7 @@ def encode_slide(
         encoder: what turns patches into features.
         options: batch size and the like.
         overwrite: redo a bag that is there.
-        on_start: told the number of patches before the first is encoded.
-        on_batch: told the number of patches after every batch.
+        on_batch: told after every batch how many patches are encoded, and of how many.
     """
     patches = read_coords(coords_path)
     bag = out / f"{patches.name}.h5"
@@ -72,8 +73,6 @@ def encode_slide(
     if bag.exists() and not overwrite:
         check_same_settings(bag, found=_found_settings(bag), wanted=settings)
         return Outcome(slide_id=patches.name, status="skipped", patches=len(patches.coords_xy))
-    if on_start:
-        on_start(len(patches.coords_xy))
     with Slide(_locate(patches, coords_path, options.slides_folder)) as slide:
         if slide.size_px0 != (patches.level0_width, patches.level0_height):
             raise SlideError(
@@ -93,7 +92,7 @@ def encoded_batches(
     patches: PatchSet,
     encoder: PatchEncoder,
     options: FeatureOptions,
-    on_batch: Callable[[int], None] | None = None,
+    on_batch: OnBatch | None = None,
 ) -> Generator[np.ndarray, None, None]:
     """Features ``[b, D]`` batch by batch, in the order of the coordinates; the next batches are read meanwhile."""
     side_px0, side_px = patches.patch_size_level0, patches.patch_size
@@ -102,6 +101,16 @@ def encoded_batches(
         boxes = (slide.read(x, y, (side_px0, side_px0), (side_px, side_px)) for x, y in coords_xy)
         return np.stack([encoder.prepare(patch) for patch in boxes])  # [b, crop, crop, 3]
 
+    encoded = 0
+
+    def encode(batch: np.ndarray) -> np.ndarray:
+        nonlocal encoded
+        features = encoder(batch)  # [b, D]
+        encoded += len(features)
+        if on_batch:
+            on_batch(encoded, len(patches.coords_xy))
+        return features
+
     starts = range(0, len(patches.coords_xy), options.batch_size)
     pending: deque[Future[np.ndarray]] = deque()
     with ThreadPoolExecutor(options.readers) as pool:
@@ -109,18 +118,11 @@ def encoded_batches(
             for start in starts:
                 pending.append(pool.submit(read, patches.coords_xy[start : start + options.batch_size]))
                 if len(pending) > options.readers:  # bounded: one batch a reader, and the one being encoded
-                    yield _encode(encoder, pending.popleft().result(), on_batch)
+                    yield encode(pending.popleft().result())
             while pending:
-                yield _encode(encoder, pending.popleft().result(), on_batch)
+                yield encode(pending.popleft().result())
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _encode(encoder: PatchEncoder, batch: np.ndarray, on_batch: Callable[[int], None] | None) -> np.ndarray:
-    features = encoder(batch)  # [b, D]
-    if on_batch:
-        on_batch(len(features))
-    return features
 
 
 def _attributes(patches: PatchSet, encoder: PatchEncoder, settings: str) -> BagAttributes:

@@ -1,7 +1,8 @@
-"""GeoJSON: patches with their scores as objects that QuPath imports (drop the file on the open slide).
+"""GeoJSON: objects that QuPath imports (drop the file on the open slide); level-0 pixels.
 
-Detections, because QuPath keeps annotations editable and gets slow with thousands of them; detections are what its
-measurement maps colour. Measurements are a map, as QuPath 0.4 and later write them.
+Tissue is annotations, which QuPath lets its users edit. Patches with their scores are detections: QuPath gets slow
+with thousands of annotations, and detections are what its measurement maps colour. Measurements are a map, as QuPath
+0.4 and later write them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from .contours import polygons
+
 Colour = tuple[int, int, int]
+TISSUE = ("Tissue", (0, 140, 70))  #: name and colour of the class
+SIMPLIFY_PX = 1.0  #: pixels of the mask by which a contour may be off
 
 
 def write_patches(
@@ -44,5 +49,28 @@ def write_patches(
             properties["measurements"] = {key: float(values[row]) for key, values in measurements.items()}
         geometry = {"type": "Polygon", "coordinates": [ring]}
         features.append({"type": "Feature", "geometry": geometry, "properties": properties})
+    _write(path, features)
+
+
+def write_tissue(path: Path, mask: np.ndarray, size_px0: tuple[int, int]) -> None:
+    """Write a FeatureCollection with one polygon, holes cut out, per piece of tissue.
+
+    Args:
+        path: the file; written in place.
+        mask: bool ``[H, W]`` over the whole slide.
+        size_px0: (w, h) of the slide.
+    """
+    (h, w), (name, colour) = mask.shape, TISSUE
+    scale = np.array([size_px0[0] / w, size_px0[1] / h])  # level-0 pixels per mask pixel, (x, y)
+    properties = {"objectType": "annotation", "classification": {"name": name, "color": list(colour)}}
+    features = []
+    for polygon in polygons(mask, tolerance_px=SIMPLIFY_PX):
+        rings = [np.concatenate([ring, ring[:1]]) * scale for ring in polygon]  # closed
+        geometry = {"type": "Polygon", "coordinates": [ring.round().astype(int).tolist() for ring in rings]}
+        features.append({"type": "Feature", "geometry": geometry, "properties": properties})
+    _write(path, features)
+
+
+def _write(path: Path, features: list[dict[str, Any]]) -> None:
     collection = {"type": "FeatureCollection", "features": features}
-    path.write_text(json.dumps(collection, allow_nan=False), encoding="utf-8")
+    path.write_text(json.dumps(collection, allow_nan=False, separators=(",", ":")), encoding="utf-8")

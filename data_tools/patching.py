@@ -1,49 +1,72 @@
-"""Patching: one slide to one coordinate file and one picture of it."""
+"""Patching: one slide to one coordinate file, a picture of it, its tissue as GeoJSON and, if wanted, its patches."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .coords import PatchSet, read_coords, write_coords
+from .geojson import write_tissue
 from .grid import Tiling, TilingSpec, patch_grid, plan, tissue_fraction
-from .outputs import Outcome, check_same_settings
+from .outputs import Outcome, check_same_settings, replacing
 from .overlay import draw_overlay
+from .own_mask import load_mask
+from .patch_images import leftover_note, patch_images_done, write_patch_images
 from .resolution import Resolution, resolve
 from .slides import Slide, SlideError
-from .tissue import TissueSpec, tissue_mask
+from .tissue import tissue_mask
 
 
 def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = False) -> Outcome:
-    """Write ``out/coords/<slide_id>.h5`` and ``out/overlays/<slide_id>.png``, unless they are there already.
+    """Write ``<slide_id>`` of ``out/coords``, ``out/overlays``, ``out/geojson``, unless they are there already.
+
+    With ``spec.save_patches`` also of ``out/patches``, for which what is there of the others is enough.
 
     Raises:
         PathPluginsError: no resolution, too blurred, no tissue, or an output of other settings.
     """
-    coords_path = out / "coords" / f"{path.stem}.h5"
-    overlay_path = out / "overlays" / f"{path.stem}.png"
+    slide_id = path.stem
+    coords_path = out / "coords" / f"{slide_id}.h5"
+    overlay_path, geojson_path = out / "overlays" / f"{slide_id}.png", out / "geojson" / f"{slide_id}.geojson"
+    patches: PatchSet | None = None
+    notes: tuple[str, ...] = ()
     if coords_path.exists() and not overwrite:
-        there = read_coords(coords_path)
-        check_same_settings(coords_path, found=there.settings, wanted=spec.settings())
-        if overlay_path.exists():
-            return Outcome(slide_id=path.stem, status="skipped", patches=len(there.coords_xy))
+        patches = read_coords(coords_path)
+        check_same_settings(coords_path, found=patches.settings, wanted=spec.settings())
+        if not (overlay_path.exists() and geojson_path.exists()):
+            patches = None
+        elif spec.save_patches is None or patch_images_done(out, patches, spec.save_patches):
+            return Outcome(slide_id=slide_id, status="skipped", patches=len(patches.coords_xy))
     with Slide(path) as slide:
-        resolution = resolve(slide, fallback_mpp=spec.slide_mpp)
-        tiling = plan(spec, level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(path))
-        mask = find_tissue(slide, resolution.mpp, spec.tissue)
-        patches = _select(slide, resolution, tiling, spec, mask)
-        draw_overlay(overlay_path, slide, mask, patches)
-    write_coords(coords_path, patches)  # last: its presence says that the slide is done
-    notes = (resolution.note,) if resolution.note else ()
-    return Outcome(slide_id=path.stem, status="done", patches=len(patches.coords_xy), notes=notes)
+        if patches is None:
+            resolution = resolve(slide, fallback_mpp=spec.slide_mpp, override_mpp=spec.override_mpp)
+            notes = (resolution.note,) if resolution.note else ()
+            tiling = plan(spec, level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(path))
+            mask = find_tissue(slide, resolution.mpp, spec)
+            patches = _select(slide, resolution, tiling, spec, mask)
+            draw_overlay(overlay_path, slide, mask, patches)
+            with replacing(geojson_path) as temporary:
+                write_tissue(temporary, mask, slide.size_px0)
+            write_coords(coords_path, patches)  # after what shows it: its presence says that the patches are found
+        if spec.save_patches is not None:
+            write_patch_images(out, slide, patches, spec.save_patches)
+        elif note := leftover_note(out, patches):
+            notes += (note,)
+    return Outcome(slide_id=slide_id, status="done", patches=len(patches.coords_xy), notes=notes)
 
 
-def find_tissue(slide: Slide, level0_mpp: float, spec: TissueSpec) -> np.ndarray:
-    """Bool ``[H, W]`` over the whole slide, at ``spec.mpp`` or, where the slide is coarser, at its own resolution."""
-    scale = min(1.0, level0_mpp / spec.mpp)
+def find_tissue(slide: Slide, level0_mpp: float, spec: TilingSpec) -> np.ndarray:
+    """Bool ``[H, W]`` over the whole slide, from the mask given for it or from its colours.
+
+    At ``spec.tissue.mpp`` or, where the slide is coarser, at its own resolution.
+    """
+    scale = min(1.0, level0_mpp / spec.tissue.mpp)
     w, h = (max(1, round(side * scale)) for side in slide.size_px0)
-    return tissue_mask(slide.thumbnail((w, h)), level0_mpp / scale, spec)
+    if spec.mask is not None:
+        return load_mask(spec.mask, slide.size_px0, (h, w))
+    return tissue_mask(slide.thumbnail((w, h)), level0_mpp / scale, spec.tissue)
 
 
 def _select(slide: Slide, resolution: Resolution, tiling: Tiling, spec: TilingSpec, mask: np.ndarray) -> PatchSet:
@@ -57,9 +80,10 @@ def _select(slide: Slide, resolution: Resolution, tiling: Tiling, spec: TilingSp
         )
     kept = tissue_fraction(mask, slide.size_px0, coords, tiling.patch_size_px0) >= spec.min_tissue
     if not kept.any():
+        look_at = "the slide" if spec.mask is None else f"the mask {spec.mask.path}"
         raise SlideError(
-            f"{slide.path}: no tissue found (no patch is {spec.min_tissue:.0%} tissue); "
-            "look at the slide, then lower --min-tissue or leave the slide out"
+            f"{slide.path}: no tissue found (no patch is {spec.min_tissue:.0%} tissue); look at {look_at}, "
+            "then lower --min-tissue or leave the slide out"
         )
     return PatchSet(
         coords_xy=coords[kept],
@@ -77,4 +101,18 @@ def _select(slide: Slide, resolution: Resolution, tiling: Tiling, spec: TilingSp
         level0_height=h,
         fingerprint=spec.fingerprint(),
         settings=spec.settings(),
+        mask=None if spec.mask is None else str(spec.mask.path),
+        **_level_of(slide, spec.patch_size, tiling.patch_size_px0),
     )
+
+
+def _level_of(slide: Slide, patch_size: int, patch_size_px0: int) -> dict[str, Any]:
+    """The level whose pixels the patches are, in CLAM's words; nothing if they are resized from another."""
+    for level, downsample in enumerate(slide.downsamples):
+        if abs(patch_size_px0 / downsample - patch_size) >= 0.5:  # a rounded level (4.0003) is still the same pixels
+            continue
+        side = (slide.properties.get(f"openslide.level[{level}].{name}") for name in ("width", "height"))
+        w, h = (int(text) if text else px for text, px in zip(side, slide.size_px0, strict=True))  # an image has one
+        w0, h0 = slide.size_px0
+        return {"patch_level": level, "downsample": (w0 / w, h0 / h), "level_dim": (w, h)}
+    return {}

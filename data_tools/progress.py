@@ -1,53 +1,94 @@
-"""Progress: a line per slide on stderr, a bar where that is a terminal, and what failed at the end."""
+"""Progress: a line per slide on stderr, bars below them where that is a terminal."""
 
 from __future__ import annotations
 
+import functools
 import sys
-import traceback
-from collections.abc import Callable
-from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-from pathplugins.core.errors import MissingDependencyError, PathPluginsError
-
-from .outputs import Outcome
+if TYPE_CHECKING:
+    from .engine.state import Result
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130  #: exit codes
 
 
-def each_slide(items: list[Path], work: Callable[[Path], Outcome], folder: Path) -> int:
-    """Do the work on every item; report failures, keep their tracebacks in ``folder/errors``, and go on.
-
-    Returns:
-        The exit code.
-    """
-    failed: dict[str, str] = {}
-    with tqdm(total=len(items), unit="slide", disable=None) as bar:
-        for number, item in enumerate(items, 1):
-            record = folder / "errors" / f"{item.stem}.txt"
-            try:
-                outcome = work(item)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with one slide must not stop the rest
-                ours = isinstance(error, PathPluginsError | MissingDependencyError)
-                failed[item.stem] = str(error) if ours else f"{type(error).__name__}: {error}"
-                record.parent.mkdir(parents=True, exist_ok=True)
-                record.write_text(traceback.format_exc(), encoding="utf-8")
-                line = f"{item.stem}: failed"
-            else:
-                record.unlink(missing_ok=True)
-                already = " (there already)" if outcome.status == "skipped" else ""
-                line = "; ".join([f"{outcome.slide_id}: {outcome.patches} patches{already}", *outcome.notes])
-            say(f"[{number}/{len(items)}] {line}")
-            bar.update()
-    if not failed:
-        return 0
-    say(f"{len(failed)} of {len(items)} slides failed; tracebacks are in {folder / 'errors'}:")
-    for slide_id, reason in failed.items():
-        say(f"  {slide_id}: {reason}")
-    return FAILED
-
-
 def say(line: str) -> None:
-    """A line on stderr that leaves progress bars whole."""
-    tqdm.write(line, file=sys.stderr)
+    """A line on stderr that leaves bars whole; never wrapped or coloured, so that a log can be searched."""
+    console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def bars() -> Progress:
+    """Bars on stderr with counts and times; nothing where stderr is not a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"))
+    times = (TimeElapsedColumn(), TextColumn("<"), TimeRemainingColumn())
+    return Progress(*columns, *times, console=console(), transient=True, disable=not console().is_terminal)
+
+
+def console() -> Console:
+    """The console of this stderr; one for all, or lines would tear bars."""
+    return _console(sys.stderr)
+
+
+@functools.lru_cache(maxsize=1)
+def _console(stream: object) -> Console:
+    return Console(file=stream, stderr=True)  # type: ignore[arg-type]
+
+
+class Board:
+    """What is known of a run: a line when a slide ends, a bar for all slides and one for each that is being encoded."""
+
+    def __init__(self, slides: int) -> None:
+        self._slides = slides
+        self._ended = 0
+        self._bars = bars()
+        self._all = self._bars.add_task("slides", total=slides, unit="slides")
+        self._tasks: dict[str, TaskID] = {}
+        self._waiting: set[str] = set()
+
+    def tell(self, slide_id: str, encoded: int, patches: int) -> None:
+        """So many patches of a slide are encoded."""
+        if slide_id not in self._tasks:
+            self._tasks[slide_id] = self._bars.add_task(slide_id, total=patches, unit="patches")
+        self._bars.update(self._tasks[slide_id], completed=encoded)
+
+    def held(self, result: Result) -> None:
+        """Another run is doing a slide; said once."""
+        if result.slide_id not in self._waiting:
+            self._waiting.add(result.slide_id)
+            say(f"{result.slide_id}: {result.reason} is doing it; waiting for that")
+
+    def ended(self, result: Result) -> None:
+        """A slide has ended."""
+        self._ended += 1
+        if (task := self._tasks.pop(result.slide_id, None)) is not None:
+            self._bars.remove_task(task)
+        self._bars.advance(self._all)
+        say(f"[{self._ended}/{self._slides}] {result.slide_id}: {_line(result)}")
+
+    def __enter__(self) -> Board:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+
+def _line(result: Result) -> str:
+    if result.status == "failed":
+        return "failed"
+    already = " (there already)" if result.status == "skipped" else ""
+    return "; ".join([f"{result.patches} patches{already}", *result.notes])

@@ -5,70 +5,85 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pathplugins.core.errors import PathPluginsError
 
-from ..outputs import Outcome
-from ..progress import each_slide
+from ..encoding import EncoderChoice
+from ..engine.jobs import Recipe, SlideJob
+from ..engine.launch import add_engine_options, launch
+from ..features import FeatureOptions
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """What it takes."""
     sub.add_argument("folder", type=Path, metavar="DIR", help="the --out of pathdata patch")
-    sub.add_argument("--encoder", required=True, metavar="NAME|PATH", help="see pathdata encoders")
     sub.add_argument("--out", type=Path, help="folder of the bags; DIR/bags unless given")
+    sub.add_argument(
+        "--slides", dest="slides_folder", type=Path, metavar="FOLDER", help="where the slides are, if they moved"
+    )
+    add_encoding_options(sub)
+    add_engine_options(sub)
+
+
+def add_encoding_options(sub: argparse.ArgumentParser) -> None:
+    """Which encoder, its weights, and how its features are made."""
+    options = FeatureOptions()
+    sub.add_argument("--encoder", required=True, metavar="NAME|PATH", help="see pathdata encoders")
     weights = sub.add_mutually_exclusive_group()
     weights.add_argument("--weights", type=Path, metavar="FILE", help="local checkpoint (.safetensors or torch)")
     weights.add_argument("--random-weights", type=int, metavar="SEED", help="untrained, for a trial run")
     weights.add_argument("--download", action="store_true", help="fetch the published weights")
-    sub.add_argument("--slides", type=Path, metavar="FOLDER", help="where the slides are, if they moved")
-    sub.add_argument("--batch-size", type=int, default=64, help="patches per step of the encoder (default %(default)s)")
-    sub.add_argument("--readers", type=int, default=4, help="threads that read patches (default %(default)s)")
+    sub.add_argument(
+        "--batch-size",
+        type=int,
+        default=options.batch_size,
+        help="patches per step of the encoder (default %(default)s)",
+    )
+    sub.add_argument(
+        "--readers", type=int, default=options.readers, help="threads that read patches (default %(default)s)"
+    )
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default %(default)s)")
     sub.add_argument(
         "--dtype",
         choices=("float16", "float32"),
-        default="float16",
+        default=options.dtype,
         help="of the features on disk (default %(default)s)",
     )
-    sub.add_argument("--overwrite", action="store_true", help="redo slides that are done")
+
+
+def encoder_choice(args: argparse.Namespace) -> EncoderChoice:
+    """What was asked for."""
+    return EncoderChoice(
+        name=args.encoder,
+        weights=args.weights,
+        random_seed=args.random_weights,
+        download=args.download,
+        device=args.device,
+    )
+
+
+def feature_options(args: argparse.Namespace) -> FeatureOptions:
+    """What was asked for."""
+    return FeatureOptions(
+        batch_size=args.batch_size,
+        dtype=args.dtype,
+        readers=args.readers,
+        slides_folder=getattr(args, "slides_folder", None),
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from ..encoding import EncoderChoice, load_encoder
-    from ..features import FeatureOptions, encode_slide
-
     files = sorted((args.folder / "coords").glob("*.h5"))
     if not files:
         raise PathPluginsError(
             f"{args.folder}: no coords/*.h5 in it; run pathdata patch SLIDE... --out {args.folder} first"
         )
-    options = FeatureOptions(
-        batch_size=args.batch_size, dtype=args.dtype, readers=args.readers, slides_folder=args.slides
+    recipe = Recipe(
+        command="features",
+        work=args.folder,
+        bags=args.out or args.folder / "bags",
+        encoder=encoder_choice(args),
+        features=feature_options(args),
+        overwrite=args.overwrite,
     )
-    encoder = load_encoder(
-        EncoderChoice(
-            name=args.encoder,
-            weights=args.weights,
-            random_seed=args.random_weights,
-            download=args.download,
-            device=args.device,
-        )
-    )
-    out = args.out or args.folder / "bags"
-
-    def encode(coords_path: Path) -> Outcome:
-        with tqdm(unit="patch", desc=coords_path.stem, leave=False, disable=None, position=1) as bar:
-            return encode_slide(
-                coords_path,
-                out,
-                encoder,
-                options,
-                overwrite=args.overwrite,
-                on_start=bar.reset,
-                on_batch=bar.update,
-            )
-
-    return each_slide(files, encode, args.folder)
+    return launch(args, [SlideJob(slide_id=path.stem, slide=path) for path in files], recipe)

@@ -1,8 +1,3 @@
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import pathplugins
-from pathplugins.data.bags import check_bag, inspect_bag, read_bag
+from pathplugins.data.bags import check_bag
 from pathplugins.data_tools.coords import read_coords
 from pathplugins.data_tools.svs import write_svs
 
@@ -36,8 +30,9 @@ def test_from_slides_to_bags(pathdata: Pathdata, slides_folder: Path, tmp_path: 
         info = check_bag(tmp_path / "bags" / f"{name}.h5", width=64)
         assert info.encoder == "test_vit (random weights, seed 0)"
         assert info.rows == len(read_coords(tmp_path / "coords" / f"{name}.h5").coords_xy)
-    assert sorted(modified(tmp_path)) == [
-        *("bags/a.h5", "bags/b.h5", "coords/a.h5", "coords/b.h5", "overlays/a.png", "overlays/b.png")
+    assert sorted(name for name in modified(tmp_path) if not name.startswith("state/")) == [
+        *("bags/a.h5", "bags/b.h5", "coords/a.h5", "coords/b.h5"),
+        *("geojson/a.geojson", "geojson/b.geojson", "overlays/a.png", "overlays/b.png", "process_list.csv"),
     ]
 
 
@@ -51,7 +46,8 @@ def test_resume_redoes_only_what_is_gone(pathdata: Pathdata, slides_folder: Path
     assert pathdata(*patch)[1].count("there already") == 1
     assert pathdata(*features)[1].count("there already") == 1
     after = modified(tmp_path)
-    assert {name for name in after if after[name] != before.get(name)} == {"overlays/a.png", "coords/a.h5", "bags/b.h5"}
+    changed = {name for name in after if after[name] != before.get(name) and not name.startswith("state/")}
+    assert changed == {"overlays/a.png", "geojson/a.geojson", "coords/a.h5", "bags/b.h5"}
     assert after.keys() == before.keys()
 
 
@@ -182,33 +178,3 @@ def test_encoders_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert main(["encoders"]) == 0
     assert "gigapath" in capsys.readouterr().out
-
-
-def test_killed_while_writing(pathdata: Pathdata, slides_folder: Path, tmp_path: Path) -> None:
-    slides, out = tmp_path / "slides", tmp_path / "out"
-    slides.mkdir()
-    for name in "cde":
-        (slides / f"{name}.svs").symlink_to(slides_folder / "b.svs")
-    assert pathdata("patch", slides, "--out", out, "--patch-size", 64)[0] == 0
-    features = ["features", str(out), *map(str, RANDOM), "--batch-size", "3"]
-    run = "import sys; from pathplugins.data_tools.cli import main; sys.exit(main())"
-    environment = {**os.environ, "PYTHONPATH": str(Path(pathplugins.__file__).parents[1])}
-    with subprocess.Popen([sys.executable, "-c", run, *features], env=environment) as process:
-        for _ in range(3000):
-            if list((out / "bags").glob("*.tmp")) and list((out / "bags").glob("*.h5")):
-                break
-            assert process.poll() is None, "ended before it could be killed"
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    finished = sorted((out / "bags").glob("*.h5"))
-    assert 1 <= len(finished) < 3
-    for bag in finished:
-        assert inspect_bag(bag).rows == len(read_coords(out / "coords" / bag.name).coords_xy)
-        assert np.isfinite(read_bag(bag).features).all()
-    before = modified(out)
-    code, said = pathdata(*features)
-    assert code == 0
-    assert said.count("there already") == len(finished)
-    after = modified(out)
-    assert sorted(p.name for p in (out / "bags").glob("*.h5")) == ["c.h5", "d.h5", "e.h5"]
-    assert all(after[f"bags/{bag.name}"] == before[f"bags/{bag.name}"] for bag in finished)

@@ -1,4 +1,4 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import h5py
@@ -47,6 +47,19 @@ def test_trident_readers_find_what_they_look_for(tmp_path: Path) -> None:
     assert isinstance(attrs["level0_magnification"], np.integer)
     names = {"patch_size_level0", "overlap", "name", "level0_width", "level0_height", "mpp", "level0_mpp", "slide"}
     assert names <= set(attrs)
+
+
+def test_what_may_be_absent_is_none_again(tmp_path: Path) -> None:
+    level = replace(
+        patch_set(), mask="m.png", patch_level=1, downsample=(4.0, 4.0027), level_dim=(400, 275)
+    )  # of 1600 x 1100 pixels
+    for number, patches in enumerate((patch_set(), level)):
+        write_coords(tmp_path / f"{number}.h5", patches)
+        read = read_coords(tmp_path / f"{number}.h5")
+        for name in ("mask", "patch_level", "downsample", "level_dim"):
+            assert getattr(read, name) == getattr(patches, name)
+    with h5py.File(tmp_path / "0.h5") as file:
+        assert "patch_level" not in file["coords"].attrs
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

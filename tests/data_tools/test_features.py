@@ -47,10 +47,11 @@ def coords(slides_folder: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("batch_size", "readers"), [(7, 1), (16, 3), (500, 4)])
 def test_rows_are_the_patches_in_order(coords: Path, tmp_path: Path, batch_size: int, readers: int) -> None:
     options = FeatureOptions(batch_size=batch_size, readers=readers, dtype="float32")
-    seen: list[int] = []
-    encode_slide(coords, tmp_path / "bags", Means(), options, on_start=seen.append, on_batch=seen.append)
+    seen: list[tuple[int, int]] = []
+    encode_slide(coords, tmp_path / "bags", Means(), options, on_batch=lambda *counts: seen.append(counts))
     patches = read_coords(coords)
-    assert seen[0] == sum(seen[1:]) == len(patches.coords_xy)
+    n = len(patches.coords_xy)
+    assert seen == [(min(n, start + batch_size), n) for start in range(0, n, batch_size)]
     with h5py.File(tmp_path / "bags" / "a.h5") as file, openslide.OpenSlide(patches.slide) as slide:
         features, coords_yx = file["features"][:], file["coords_yx"][:]
         for (x, y), row in zip(patches.coords_xy.tolist(), features, strict=True):

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data_tools.grid import Tiling, TilingSpec, patch_grid, plan, tissue_fraction
+from pathplugins.data_tools.own_mask import OwnMask
 from pathplugins.data_tools.tissue import TissueSpec
 
 
@@ -92,7 +95,7 @@ def test_spec_judges_itself(field: str, value: float) -> None:
         TilingSpec(**{field: value})
 
 
-def test_fingerprint_covers_every_field() -> None:
+def test_fingerprint_covers_all_that_decides_the_patches() -> None:
     changed = [
         TilingSpec(patch_size=224),
         TilingSpec(mpp=1.0),
@@ -100,7 +103,12 @@ def test_fingerprint_covers_every_field() -> None:
         TilingSpec(min_tissue=0.5),
         TilingSpec(slide_mpp=0.25),
         TilingSpec(snap=0.05),
+        TilingSpec(override_mpp=0.25),
         TilingSpec(tissue=TissueSpec(open_um=10)),
+        TilingSpec(tissue=TissueSpec(mpp=8)),
+        TilingSpec(tissue=TissueSpec(remove_pen=False)),
+        TilingSpec(mask=OwnMask(path=Path("m.png"), sha256="0")),
     ]
-    assert len({spec.fingerprint() for spec in [TilingSpec(), *changed]}) == 8
+    assert len({spec.fingerprint() for spec in [TilingSpec(), *changed]}) == 12
     assert TilingSpec().fingerprint() == TilingSpec(patch_size=256).fingerprint()
+    assert TilingSpec().fingerprint() == TilingSpec(save_patches="jpeg").fingerprint()  # the same patches

@@ -1,8 +1,10 @@
+import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data_tools.coords import PatchSet, read_coords
@@ -10,7 +12,6 @@ from pathplugins.data_tools.grid import TilingSpec, tissue_fraction
 from pathplugins.data_tools.overlay import CAPTION_PX, GRID, OUTLINE
 from pathplugins.data_tools.patching import find_tissue, patch_slide
 from pathplugins.data_tools.slides import Slide
-from pathplugins.data_tools.tissue import TissueSpec
 
 pytest.importorskip("openslide")
 
@@ -47,7 +48,7 @@ def test_min_tissue_is_the_threshold(slides_folder: Path, tmp_path: Path) -> Non
     slide_path = slides_folder / "a.svs"
     everything = patch(slide_path, tmp_path / "0", patch_size=80, min_tissue=0.0)
     with Slide(slide_path) as slide:
-        mask = find_tissue(slide, 0.5, TissueSpec())
+        mask = find_tissue(slide, 0.5, TilingSpec())
     assert mask.shape == (125, 176)
     fraction = tissue_fraction(mask, (1411, 1003), everything.coords_xy, 80)
     assert len(everything.coords_xy) == 17 * 12
@@ -76,6 +77,86 @@ def test_no_tissue_and_too_small_are_errors(tmp_path: Path) -> None:
     with pytest.raises(PathPluginsError, match=r"700 x 500 pixels are less than one patch of 512"):
         patch_slide(tmp_path / "blank.png", tmp_path / "out", TilingSpec(slide_mpp=0.25))
     assert not list((tmp_path / "out").rglob("*.*"))
+
+
+def test_tissue_as_geojson(slides_folder: Path, tmp_path: Path) -> None:
+    """Polygons in level-0 pixels that cover what the mask covers."""
+    patch(slides_folder / "b.svs", tmp_path, patch_size=96)
+    features = json.loads((tmp_path / "geojson" / "b.geojson").read_text())["features"]
+    drawn = Image.new("L", (1203, 1509))
+    for feature in features:
+        outline, *holes = feature["geometry"]["coordinates"]
+        ImageDraw.Draw(drawn).polygon([tuple(point) for point in outline], fill=1)
+        for hole in holes:
+            ImageDraw.Draw(drawn).polygon([tuple(point) for point in hole], fill=0)
+    with Slide(slides_folder / "b.svs") as slide:
+        mask = find_tissue(slide, 0.5, TilingSpec())
+    wanted = np.asarray(Image.fromarray(mask).resize((1203, 1509)))
+    assert 0.2 < wanted.mean() < 0.8
+    assert (np.asarray(drawn, bool) != wanted).mean() < 0.02
+    assert (tmp_path / "geojson" / "b.geojson").stat().st_size < 20_000
+
+
+def test_a_missing_output_is_made_again(slides_folder: Path, tmp_path: Path) -> None:
+    spec = TilingSpec(patch_size=200)
+    for gone in ("coords/a.h5", "overlays/a.png", "geojson/a.geojson"):
+        assert patch_slide(slides_folder / "a.svs", tmp_path, spec).status == "done"
+        assert patch_slide(slides_folder / "a.svs", tmp_path, spec).status == "skipped"
+        (tmp_path / gone).unlink()
+
+
+@pytest.mark.parametrize(
+    ("options", "level"),
+    [
+        ({"patch_size": 100, "mpp": 0.25}, 0),
+        ({"patch_size": 90, "mpp": 1.0}, 1),
+        ({"patch_size": 100, "mpp": 0.5}, None),  # between levels 0 and 1
+        ({"patch_size": 64, "mpp": 1.1}, None),
+    ],
+)
+def test_clam_reads_the_same_patches(
+    sharp_slide: Path, tmp_path: Path, options: dict[str, float], level: int | None
+) -> None:
+    """As its readers do: so many pixels of a level, nothing resized; not at all where no level is as sharp."""
+    openslide = pytest.importorskip("openslide")
+    patches = patch(sharp_slide, tmp_path, **options)
+    with h5py.File(tmp_path / "coords" / "sharp.h5") as file:
+        coords, attributes = file["coords"][:], dict(file["coords"].attrs)
+    assert {"name", "save_path"} <= attributes.keys()
+    if level is None:
+        assert not {"patch_level", "downsample", "level_dim", "downsampled_level_dim"} & attributes.keys()
+        return
+    handle = openslide.OpenSlide(sharp_slide)
+    assert attributes["patch_level"] == level
+    assert tuple(attributes["level_dim"]) == handle.level_dimensions[level]
+    assert tuple(attributes["downsampled_level_dim"]) == handle.level_dimensions[level]
+    assert attributes["downsample"] == pytest.approx([handle.level_downsamples[level]] * 2, rel=0.01)
+    side = int(attributes["patch_size"])
+    with Slide(sharp_slide) as slide:
+        for x, y in coords[::5].tolist():
+            theirs = np.asarray(handle.read_region((x, y), level, (side, side)).convert("RGB"))
+            extent = (patches.patch_size_level0, patches.patch_size_level0)
+            assert np.array_equal(theirs, slide.read(x, y, extent, (side, side)))
+
+
+def test_trident_reads_the_same_patches(sharp_slide: Path, tmp_path: Path) -> None:
+    """As its readers do: the extent from the two magnifications."""
+    patches = patch(sharp_slide, tmp_path, patch_size=100, overlap=20)
+    with h5py.File(tmp_path / "coords" / "sharp.h5") as file:
+        coords, attributes = file["coords"], dict(file["coords"].attrs)
+        assert coords.dtype == np.int64
+    whole = ("patch_size", "patch_size_level0", "overlap", "level0_width", "level0_height")
+    assert all(isinstance(attributes[key], np.integer) for key in (*whole, "level0_magnification"))
+    assert [int(attributes[key]) for key in whole] == [100, 200, 20, 1537, 1157]
+    assert (attributes["level0_magnification"], attributes["target_magnification"]) == (40, 20)
+    extent = attributes["patch_size"] * attributes["level0_magnification"] // attributes["target_magnification"]
+    assert extent == attributes["patch_size_level0"] == patches.patch_size_level0
+    assert (attributes["name"], attributes["savetodir"]) == ("sharp", str(tmp_path / "coords"))
+
+
+def test_an_override_says_what_the_slide_does_not(slides_folder: Path, tmp_path: Path) -> None:
+    patches = patch(slides_folder / "a.svs", tmp_path, patch_size=64, override_mpp=0.25)
+    assert (patches.level0_mpp, patches.patch_size_level0) == (0.25, 128)
 
 
 def test_real_slide(real_slide: Path, tmp_path: Path) -> None:

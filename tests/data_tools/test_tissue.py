@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
 
-from pathplugins.data_tools.tissue import TissueSpec, drop_small, otsu, tissue_mask
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data_tools.tissue import TissueSpec, median3, otsu, tissue_mask
 
 GLASS, STAIN = (243, 242, 244), (205, 130, 180)
 
@@ -56,15 +58,23 @@ def test_black_borders_are_not_tissue() -> None:
     assert not tissue_mask(rgb, 4.0, TissueSpec())[:, :15].any()
 
 
-def test_drop_small_measures_whole_pieces() -> None:
-    mask = np.zeros((9, 12), bool)
-    mask[1:8, 1] = mask[1:8, 5] = True
-    mask[7, 1:6] = True  # a U: two arms that join at the bottom, 17 pixels
-    mask[3, 8:11] = mask[4, 10] = True  # 4 pixels
-    mask[5, 11] = True  # touches only at a corner
-    kept = drop_small(mask, 5)
-    assert kept.sum() == 17
-    assert not kept[:, 7:].any()
-    assert np.array_equal(drop_small(mask, 0), mask)
-    assert drop_small(mask, 4).sum() == 21
-    assert not drop_small(mask, 18).any()
+def test_median_is_that_of_the_neighbours() -> None:
+    for shape in ((1, 1), (1, 9), (5, 3), (130, 71), (64, 65)):
+        rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+        assert np.array_equal(median3(rgb), np.asarray(Image.fromarray(rgb).filter(ImageFilter.MedianFilter(3))))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"min_saturation": 60}, "min_saturation <= max_saturation"),
+        ({"max_saturation": 256}, "max_saturation <= 255"),
+        ({"min_value": -1}, "min_value"),
+        ({"mpp": 0.0}, "above 0 um/px"),
+        ({"close_um": -1.0}, "close_um"),
+        ({"min_area_um2": float("nan")}, "min_area_um2"),
+    ],
+)
+def test_spec_judges_itself(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(PathPluginsError, match=message):
+        TissueSpec(**changes)

@@ -1,0 +1,48 @@
+"""``pathdata status``: what is done in a work folder, what failed and why, what is left and for how long."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from pathplugins.core.errors import PathPluginsError
+
+from ..engine.state import StateFolder, Status, commands_of
+from ..progress import FAILED
+
+
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """What it takes."""
+    sub.add_argument("folder", type=Path, metavar="DIR", help="the --out of pathdata patch or run")
+    sub.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Say it on stdout; returns 1 if a slide has failed."""
+    statuses = [status for name in commands_of(args.folder) if (status := StateFolder(args.folder, name).status())]
+    if not statuses:
+        raise PathPluginsError(f"{args.folder}: nothing was started here; pass the --out of pathdata patch or run")
+    if args.json:
+        sys.stdout.write(f"{json.dumps([status.to_json() for status in statuses])}\n")
+    else:
+        sys.stdout.write("\n".join(map(_text, statuses)))
+    return FAILED if any(status.failed for status in statuses) else 0
+
+
+def _text(status: Status) -> str:
+    """A paragraph on one command."""
+    counts = f"{status.done} of {status.slides} slides done, {len(status.failed)} failed, {status.left} left"
+    lines = [f"{status.command}: {counts}; {status.patches} patches"]
+    if status.patches_per_second is not None:
+        to_go = f", {_clock(status.seconds_to_go)} to go" if status.left and status.seconds_to_go is not None else ""
+        lines.append(f"  {status.patches_per_second:.1f} patches/s{to_go}")
+    lines += [f"  working on {slide_id}: {holder}" for slide_id, holder in status.working.items()]
+    lines += [f"  failed {slide_id}: {reason}" for slide_id, reason in status.failed.items()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

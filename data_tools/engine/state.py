@@ -1,0 +1,163 @@
+"""State: what became of every slide of a work folder, one small file a slide, so that runs beside each other only add.
+
+``state/<command>.json`` lists the slides asked for; ``state/<command>/<slide_id>.json`` says how one ended. Whether a
+slide is done is decided by its output alone; this is for people and for ``pathdata status``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pathplugins.core.errors import PathPluginsError
+
+from ..outputs import replacing
+from .locks import Holder, holder_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How one slide ended."""
+
+    slide_id: str
+    status: Literal["done", "skipped", "failed", "held"]
+    """``skipped``: it was there already; ``held``: another process is doing it."""
+    patches: int = 0
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    """What the user should know although it worked."""
+    reason: str = ""
+    """Why it failed, in a sentence; or who holds it."""
+    trace: str = ""
+    """The traceback of a failure."""
+    fatal: bool = False
+    """The next slide would fail as well: a full disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """Where a command stands in a work folder."""
+
+    command: str
+    slides: int
+    done: int
+    failed: dict[str, str]
+    """slide id -> reason."""
+    working: dict[str, str]
+    """slide id -> who does it."""
+    left: int
+    """Neither done nor failed, those being done included."""
+    patches: int
+    """Of the slides that are done."""
+    patches_per_second: float | None
+    """Since the command was last started; None while nothing is done."""
+    seconds_to_go: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+class StateFolder:
+    """The state of one command in a work folder."""
+
+    def __init__(self, folder: Path, command: str) -> None:
+        self.command = command
+        self._plan = folder / "state" / f"{command}.json"
+        self._slides = folder / "state" / command
+        self._locks = folder / "locks"
+        self._errors = folder / "errors"
+
+    def lock(self, slide_id: str) -> Path:
+        """The lock file of a slide; one for all commands."""
+        return self._locks / f"{slide_id}.lock"
+
+    def begin(self, slide_ids: Iterable[str]) -> None:
+        """Note which slides are asked for, in addition to those asked for before."""
+        slides = dict.fromkeys([*self._planned().get("slides", ()), *slide_ids])
+        _write(self._plan, {"command": self.command, "started": time.time(), "slides": [*slides]})
+
+    def end(self, result: Result) -> None:
+        """Note how a slide ended."""
+        record = self._errors / f"{result.slide_id}.txt"
+        if result.status == "failed":
+            with replacing(record) as temporary:
+                temporary.write_text(result.trace or f"{result.reason}\n", encoding="utf-8")
+        else:
+            record.unlink(missing_ok=True)
+        path = self._slides / f"{result.slide_id}.json"
+        if result.status == "skipped" and _read(path).get("status") == "done":
+            return  # how long it took is worth keeping
+        values = {key: value for key, value in asdict(result).items() if key not in ("trace", "fatal")}
+        values["status"] = "done" if result.status == "skipped" else result.status
+        _write(path, {**values, "finished": time.time(), "host": socket.gethostname(), "pid": os.getpid()})
+
+    def failure(self, slide_id: str) -> str | None:
+        """Why a slide failed last time; None if it did not."""
+        record = _read(self._slides / f"{slide_id}.json")
+        return record.get("reason") if record.get("status") == "failed" else None
+
+    def status(self) -> Status | None:
+        """Where the command stands; None if it was never started here."""
+        plan = self._planned()
+        if not plan:
+            return None
+        slides = [str(slide) for slide in plan["slides"]]
+        records = {slide: _read(self._slides / f"{slide}.json") for slide in slides}
+        working = {slide: str(holder) for slide in slides if (holder := self._holder(slide))}
+        done = [r for slide, r in records.items() if r.get("status") == "done" and slide not in working]
+        failed = {
+            s: str(r.get("reason")) for s, r in records.items() if r.get("status") == "failed" and s not in working
+        }
+        left = len(slides) - len(done) - len(failed)
+        recent = [r for r in done if r["finished"] >= plan["started"] and r["seconds"]]
+        rate = to_go = None
+        if recent:
+            elapsed = (time.time() if working else max(r["finished"] for r in recent)) - plan["started"]
+            rate = sum(r["patches"] for r in recent) / max(elapsed, 1e-6)
+            to_go = left * elapsed / len(recent)
+        return Status(
+            command=self.command,
+            slides=len(slides),
+            done=len(done),
+            failed=failed,
+            working=working,
+            left=left,
+            patches=sum(r["patches"] for r in done),
+            patches_per_second=rate,
+            seconds_to_go=to_go,
+        )
+
+    def _planned(self) -> dict[str, Any]:
+        return _read(self._plan)
+
+    def _holder(self, slide_id: str) -> Holder | None:
+        return holder_of(self.lock(slide_id))
+
+
+def commands_of(folder: Path) -> list[str]:
+    """The commands that were started in a work folder, in the order in which they build on each other."""
+    found = {path.stem for path in (folder / "state").glob("*.json")}
+    return [name for name in ("patch", "features", "run") if name in found]
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value), encoding="utf-8")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """An object we wrote; empty if there is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise PathPluginsError(f"{path} is not what pathdata writes there ({error}); delete it") from error
+    return value
