@@ -7,18 +7,24 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
-from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 
+from .openslide_pixels import read_on_white
 from .optional import need
+from .tiled import CACHE_BYTES, JpegTiles, OpenSlideNeededError
 
 SLIDE_SUFFIXES = frozenset(
-    (".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".png", ".jpg", ".jpeg")
+    (
+        *(".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi"),
+        *(".png", ".jpg", ".jpeg"),
+    )
 )  #: what a folder is searched for
+IMAGE_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"))  #: of plain images
 BLOCK_PX = 4096  #: side of the largest region read at once for a thumbnail, pixels of the level read
 LEVEL_TOLERANCE = 1.01  #: pyramids are rounded (4.0003 instead of 4); such a level still counts as sharp enough
 
@@ -30,20 +36,33 @@ class SlideError(PathPluginsError):
 class Slide:
     """An open slide or plain image; safe to read from several threads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reader: Literal["auto", "openslide"] = "auto") -> None:
+        """Open it.
+
+        Args:
+            path: the file.
+            reader: ``auto`` reads tiled JPEG slides tile by tile, several times faster, where the pixels are known to
+                be those of OpenSlide; ``openslide`` never does.
+
+        Raises:
+            SlideError: nothing can read it.
+        """
         self.path = path
         self.slide_id = path.stem
         self._handle, self.image_dpi = _open(path)
+        self._tiles, self.reader_note = _tiles(path, self._handle, reader)
+        self.downsamples = tuple(float(d) for d in self._handle.level_downsamples)
+        """Downsample of every level, 1.0 first."""
+
+    @property
+    def reader(self) -> Literal["tiles", "openslide"]:
+        """What reads it; ``reader_note`` says in a clause why not ``tiles``, and is None for those."""
+        return "openslide" if self._tiles is None else "tiles"
 
     @property
     def size_px0(self) -> tuple[int, int]:
         """(w, h) of the sharpest level."""
         return self._handle.dimensions
-
-    @property
-    def downsamples(self) -> tuple[float, ...]:
-        """Downsample of every level, 1.0 first."""
-        return tuple(float(d) for d in self._handle.level_downsamples)
 
     @property
     def properties(self) -> dict[str, str]:
@@ -62,10 +81,10 @@ class Slide:
         level = self._level_for(wanted)
         scale = self.downsamples[level]
         at_level = (max(1, round(size_px0[0] / scale)), max(1, round(size_px0[1] / scale)))
-        region = _on_white(self._handle.read_region((int(x_px0), int(y_px0)), level, at_level))
+        region = self._region(level, int(x_px0), int(y_px0), at_level)
         if at_level != size_px:
-            region = region.resize(size_px, Image.Resampling.BICUBIC)
-        return np.asarray(region)  # [H, W, 3]
+            region = np.asarray(Image.fromarray(region).resize(size_px, Image.Resampling.BICUBIC))
+        return region  # [H, W, 3]
 
     def thumbnail(self, size_px: tuple[int, int]) -> np.ndarray:
         """The whole slide as uint8 ``[H, W, 3]``, read block by block so that memory stays bounded."""
@@ -83,6 +102,8 @@ class Slide:
 
     def close(self) -> None:
         """Let go of the file."""
+        if self._tiles is not None:
+            self._tiles.close()
         self._handle.close()
 
     def __enter__(self) -> Slide:
@@ -92,6 +113,23 @@ class Slide:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _region(self, level: int, x_px0: int, y_px0: int, size_px: tuple[int, int]) -> np.ndarray:
+        """A box of a level at a level-0 position, uint8 ``[H, W, 3]``."""
+        why = ""
+        if self._tiles is not None:
+            try:
+                return self._tiles.region(level, x_px0, y_px0, size_px)
+            except OpenSlideNeededError as reason:
+                why = f"{reason}; "
+        try:
+            return read_on_white(self._handle, x_px0, y_px0, level, size_px)
+        except need("openslide").OpenSlideError as error:
+            raise SlideError(
+                f"{self.path}: cannot read the {size_px[0]} x {size_px[1]} pixels of level {level} at "
+                f"({x_px0}, {y_px0}) ({why}OpenSlide: {error}); the file is damaged, or no kind OpenSlide knows: "
+                "copy it again, or leave it out"
+            ) from error
 
     def _level_for(self, downsample: float) -> int:
         """The blurriest level that is still at least as sharp as ``downsample``."""
@@ -106,20 +144,37 @@ def _open(path: Path) -> tuple[Any, float | None]:
         raise SlideError(f"{path}: no such slide file")
     try:
         if openslide.OpenSlide.detect_format(path) is not None:
-            return openslide.OpenSlide(path), None
+            handle = openslide.OpenSlide(path)
+            if int(openslide.__library_version__.split(".")[0]) >= 4:  # older ones have no cache to set
+                handle.set_cache(openslide.OpenSlideCache(CACHE_BYTES))  # two rows of tiles outgrow the usual 32 MiB
+            return handle, None
         image = Image.open(path)
         image.load()  # now, not at the first read: decoding is not safe in several threads
-    except (openslide.OpenSlideError, OSError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise SlideError(
+            f"{path}: too large for an image without tiles, which has to be decoded whole ({error}); convert it to a "
+            f"tiled TIFF, e.g. vips tiffsave {path.name} {path.stem}.tif --tile --pyramid --compression jpeg --bigtiff"
+        ) from error
+    except (openslide.OpenSlideError, OSError) as error:
         raise SlideError(f"{path}: neither OpenSlide nor Pillow can read it ({error}); check or re-copy it") from error
+    if image.mode not in IMAGE_MODES:
+        raise SlideError(
+            f"{path}: its pixels are {image.mode!r}, which have no obvious 8-bit colours; save it as 8-bit RGB or grey"
+        )
     dpi = image.info.get("dpi")
     return openslide.ImageSlide(image.convert("RGBA")), float(dpi[0]) if dpi else None
 
 
-def _on_white(region: Image.Image) -> Image.Image:
-    """Without alpha: parts the scanner left out are background, and background is white."""
-    if region.getextrema()[3][0] < 255:
-        region = Image.alpha_composite(Image.new("RGBA", region.size, "white"), region)
-    return region.convert("RGB")
+def _tiles(path: Path, handle: Any, reader: str) -> tuple[JpegTiles | None, str | None]:
+    """What reads the tiles, or why OpenSlide has to."""
+    if reader == "openslide":
+        return None, "asked for"
+    try:
+        return JpegTiles(path, handle), None
+    except OpenSlideNeededError as reason:
+        return None, str(reason)
+    except MissingDependencyError as error:
+        return None, str(error)
 
 
 def find_slides(given: list[Path], *, outside: Path) -> list[Path]:

@@ -94,6 +94,8 @@ def planned(args: argparse.Namespace) -> list[tuple[Path, TilingSpec]]:
     specs = dict.fromkeys(slides, spec)
     if args.mpp_csv is not None:
         table = read_mpp_table(args.mpp_csv)
+        if lost := sorted({*table} - {slide.stem for slide in slides}):
+            say(f"{args.mpp_csv}: {len(lost)} of its slides are not among those given: {_some(lost)}")
         specs = {s: replace(spec, override_mpp=table[s.stem]) if s.stem in table else spec for s in slides}
     chosen = _listed(args, specs, spec)
     if args.mask is not None and chosen:
@@ -116,8 +118,7 @@ def _listed(args: argparse.Namespace, specs: dict[Path, TilingSpec], spec: Tilin
     found = {slide.stem for slide in specs}
     lost = [slide_id for slide_id, row in rows.items() if row.process and slide_id not in found]
     if lost:
-        more = " ..." if len(lost) > 10 else ""
-        say(f"{path}: {len(lost)} of its slides are not among those given: {', '.join(lost[:10])}{more}")
+        say(f"{path}: {len(lost)} of its slides are not among those given: {_some(lost)}")
     unlisted = SlideRow(process=args.process_list is None, changes={})  # a list of one's own is the choice
     told = {slide: rows.get(slide.stem, unlisted) for slide in specs}
     chosen = {slide: row.applied(specs[slide]) for slide, row in told.items() if row.process}
@@ -126,6 +127,10 @@ def _listed(args: argparse.Namespace, specs: dict[Path, TilingSpec], spec: Tilin
     if not chosen:
         raise PathPluginsError(f"{path}: leaves out all {len(specs)} slides; set process to 1 for those to be done")
     return chosen
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:10]) + ", ..." * (len(names) > 10)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,54 @@ def test_two_slides_of_one_name_are_both_named(tmp_path: Path) -> None:
         find_slides([tmp_path / "z"], outside=tmp_path)
     with pytest.raises(SlideError, match="no such"):
         find_slides([tmp_path / "nowhere.svs"], outside=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("L", "png"), ("LA", "png"), ("P", "png"), ("1", "png"), ("CMYK", "tif"), ("RGBA", "tif")]
+)
+def test_colours_of_plain_images(tmp_path: Path, mode: str, suffix: str) -> None:
+    pixels = np.zeros((43, 61, 3), np.uint8)
+    pixels[10:, 20:] = 255
+    Image.fromarray(pixels).convert(mode).save(tmp_path / f"i.{suffix}")
+    with Slide(tmp_path / f"i.{suffix}") as slide:
+        assert (slide.reader, slide.reader_note) == ("openslide", "a plain image is decoded whole")
+        read = slide.read(5, 5, (56, 38), (56, 38))
+    assert np.abs(read.astype(int) - pixels[5:, 5:]).max() <= 1
+
+
+@pytest.mark.parametrize(("dtype", "suffix"), [(np.uint16, "png"), (np.float32, "tif"), (np.int32, "tif")])
+def test_pixels_that_are_not_8_bit_are_refused(tmp_path: Path, dtype: type, suffix: str) -> None:
+    Image.fromarray(np.ones((43, 61), dtype)).save(tmp_path / f"deep.{suffix}")
+    with pytest.raises(SlideError, match=rf"deep\.{suffix}.*8-bit RGB"):
+        Slide(tmp_path / f"deep.{suffix}")
+
+
+def test_an_image_too_large_to_decode_whole_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (161, 97)).save(tmp_path / "flat.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(SlideError, match=r"flat\.png: too large .*vips tiffsave flat\.png flat\.tif --tile"):
+        Slide(tmp_path / "flat.png")
+
+
+def test_the_reader_can_be_chosen(slides_folder: Path) -> None:
+    with Slide(slides_folder / "a.svs") as fast, Slide(slides_folder / "a.svs", reader="openslide") as slow:
+        assert (fast.reader, fast.reader_note) == ("tiles", None)
+        assert (slow.reader, slow.reader_note) == ("openslide", "asked for")
+        for scale in (1, 4):
+            box = (301, 177, (190 * scale, 130 * scale), (190, 130))
+            assert np.array_equal(fast.read(*box), slow.read(*box))
+
+
+@pytest.mark.parametrize("kept_px", [0, 2**20])
+def test_pixels_through_openslide_are_those_of_its_package(
+    slides_folder: Path, monkeypatch: pytest.MonkeyPatch, kept_px: int
+) -> None:
+    monkeypatch.setattr("pathplugins.data_tools.openslide_pixels.KEPT_PX", kept_px)
+    path = slides_folder / "a.svs"
+    boxes = [(x, y, 60 + x % 97, 50 + y % 61) for y in range(0, 1003, 111) for x in range(0, 1411, 131)]
+    with Slide(path, reader="openslide") as slide, openslide.OpenSlide(path) as other, ThreadPoolExecutor(4) as pool:
+        read = list(pool.map(lambda box: slide.read(*box[:2], box[2:], box[2:]), boxes))
+        for (x, y, w, h), pixels in zip(boxes, read, strict=True):
+            region = other.read_region((x, y), 0, (w, h))
+            white = Image.alpha_composite(Image.new("RGBA", region.size, "white"), region).convert("RGB")
+            assert np.array_equal(pixels, np.asarray(white))
