@@ -18,7 +18,7 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "pathplugins" / "__init__
 
 # Lower bounds only: installing beside a working trainer must move none of its packages. The trainers bring torch and
 # transformers, so those are not even named.
-REQUIRES = ["h5py>=3.8", "numpy>=1.24", "pillow>=10.0", "rich>=13.0", "tqdm>=4.64"]
+REQUIRES = ["h5py>=3.8", "numpy>=1.24", "pillow>=10.0", "rich>=13.0"]
 EXTRAS = {
     "llamafactory": ["llamafactory>=0.9.3", "torchvision>=0.19", "deepspeed>=0.16.2"],
     "xtuner": ["xtuner>=0.1.23", "deepspeed>=0.16.2"],

@@ -1,29 +1,33 @@
-"""Conversion: a data set as it was published becomes one file of LLaVA JSON lines, its images checked."""
+"""Conversion: a data set in one format becomes a file in another, record by record."""
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import inspect
-import json
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tqdm import tqdm
-
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.bags import inspect_bag
-from pathplugins.data.formats import FORMATS
-from pathplugins.data.images import MAX_PIXELS, check_image
-from pathplugins.data.records import BadSample, BadSampleReport, Record, check_images
+from pathplugins.data.formats import READERS
+from pathplugins.data.formats._assembly import Stream
+from pathplugins.data.formats._json_pieces import Piece
+from pathplugins.data.formats._unique import IdsRepeat
+from pathplugins.data.images import MAX_PIXELS
+from pathplugins.data.records import BadSample, Record
 
+from .convert_pieces import NotApartError, convert_pieces, pieces_of
+from .convert_report import BadRows
 from .outputs import replacing
+from .progress import bars
+from .writers import WRITERS
+from .writers._target import NotHeldError, Sink, Target
 
-TOO_LARGE = "too many pixels"  #: the reason ``check_image`` gives
-
-_SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
+_BLOCK = 256  # rows turned into text at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,102 +39,171 @@ class Conversion:
     too_large: int
     """Rows left out for the size of an image."""
     bad: int
-    """Rows that are wrong in any other way."""
+    """Rows that are wrong in any other way, or that the output format cannot hold."""
     report: str
     """All of the rows left out, by reason, the first few with their place; empty if there are none."""
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    format_name: str,
-    image_folder: Path,
-    options: dict[str, Any],
-    max_pixels: int = MAX_PIXELS,
-    on_bad: Literal["error", "skip"] = "error",
-) -> Conversion:
-    """Read a data set, look at every image once, and write ``out`` whole or not at all.
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to convert, and how."""
 
-    A line is ``{"id", "image", "conversations"}``: ``image`` is relative to ``image_folder`` if it lies in it, a list
-    if there are several, and absent if there is none. Rows left out are in ``<out>.bad.jsonl``. Images are judged by
-    their headers; those above ``max_pixels`` are left out and never stop the conversion, as in the published step.
+    source: Path
+    """What the reader of the format takes."""
+    out: Path
+    """The file to write."""
+    format_name: str
+    """A name of ``READERS``."""
+    to: str | None = None
+    """A name of ``WRITERS``; None writes the JSON lines of ``xtuner``."""
+    image_folder: Path | None = None
+    """Where relative images are looked for first; then beside ``source``. Those in it are written relative to it. With
+    None, images stay as they are written, and nobody looks at them."""
+    image_suffix: str | None = None
+    """Replaces the last suffix of every image, before it is looked for."""
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """For the reader; those that are None are not passed."""
+    max_pixels: int = MAX_PIXELS
+    """Width times height an image may have."""
+    on_bad: Literal["error", "skip"] = "error"
+    """``error`` writes nothing if a row is bad, ``skip`` leaves it out."""
+    overwrite: bool = False
+    """Replace an entry of ``dataset_info.json`` that says something else."""
+    dry_run: bool = False
+    """Look at everything and write nothing."""
 
-    Args:
-        source: What the reader of the format takes.
-        out: The JSON lines.
-        format_name: A name of ``FORMATS``.
-        image_folder: Where relative images are looked for first; then beside ``source``.
-        options: For the reader; those that are None are not passed.
-        max_pixels: Width times height an image may have.
-        on_bad: ``error`` writes nothing if a row is bad, ``skip`` leaves it out.
+
+def convert(request: Request) -> Conversion:
+    """Read a data set, look at every image once if there is a folder of them, and write it whole or not at all.
+
+    Rows left out are in ``<out>.bad.jsonl``. Images are judged by their headers; those above ``max_pixels`` are left
+    out and never stop the conversion, as in the published step. Memory grows with the data set by eight bytes for each
+    id and some eighty for each distinct image looked at.
     """
-    reader = FORMATS.get(format_name)
-    options = _fitting(reader, format_name, options)
-    if not image_folder.is_dir() and "extract_images" not in options:
-        raise PathPluginsError(f"--image-folder {image_folder}: no such folder; expected the one with the images")
-    records, bad = reader(source, media_dir=image_folder, **options)
-    failures = _check(records, max_pixels)
-    large = [sample for sample in failures if sample.reason == TOO_LARGE]
-    bad += [sample for sample in failures if sample.reason != TOO_LARGE]
-    left_out = sorted([*bad, *large], key=lambda sample: (sample.source, sample.row or 0))
-    rows, bad_rows = _places(left_out), _places(bad)
-    good = [record for record in records if (record.source, record.row) not in rows]
-    report = BadSampleReport(total=len(good) + len(rows), bad=left_out)
-    beside = out.with_name(f"{out.name}.bad.jsonl")
-    if rows:
-        report.write(beside)
-    else:
-        beside.unlink(missing_ok=True)  # of an earlier run
-    stopped = bool(bad) and on_bad == "error"
-    if good and not stopped:
-        _write(good, out, image_folder)
+    target: Target = WRITERS.get(request.to or "xtuner")
+    register = target.beside(request.out, request.overwrite) if target.beside else None
+    stream = _open(request)
+    pieces = pieces_of(stream) if request.image_folder is None and not target.numbered else []
+    while True:
+        try:
+            done = _pass(request, stream, target, pieces)
+        except IdsRepeat:
+            pieces = []  # the stream knows now which of them
+            continue
+        except NotApartError:
+            pieces, stream = [], dataclasses.replace(stream)  # with no ids seen yet
+            continue
+        if done.written and register and not request.dry_run:
+            register()
+        return done
+
+
+def _open(request: Request) -> Stream:
+    reader = READERS.get(request.format_name)
+    options = _fitting(reader, request)
+    folder = request.image_folder
+    if folder is not None and not folder.is_dir() and "extract_images" not in options:
+        raise PathPluginsError(f"--image-folder {folder}: no such folder; expected the one with the images")
+    stream: Stream = reader.stream(request.source, media_dir=folder, **options)
+    if folder is None:
+        stream = dataclasses.replace(stream, folders=(), look=False)
+    return dataclasses.replace(stream, suffix=request.image_suffix)
+
+
+def _fitting(reader: Callable[..., Any], request: Request) -> dict[str, Any]:
+    """The options that were given, if the format has them all."""
+    known = inspect.signature(reader).parameters
+    given = {name: value for name, value in request.options.items() if value is not None}
+    if unknown := [name for name in given if name not in known]:
+        has = ", ".join(f"--{name.replace('_', '-')}" for name in request.options if name in known) or "no such options"
+        wrong = ", ".join(f"--{name.replace('_', '-')}" for name in unknown)
+        raise PathPluginsError(f"{wrong}: not an option of {request.format_name.replace('_', '-')}, which has {has}")
+    extracts = "extract_images" in known and request.image_folder is not None and not request.dry_run
+    return {**given, "extract_images": True} if extracts else given
+
+
+def _pass(request: Request, stream: Stream, target: Target, pieces: list[Piece]) -> Conversion:
+    """Go through the stream once and write what it gives."""
+    sink, beside = target.sink(request.out), request.out.with_name(f"{request.out.name}.bad.jsonl")
+    with BadRows(None if request.dry_run else beside) as bad_rows:
+
+        def stopped() -> bool:
+            return bool(bad_rows.bad) and request.on_bad == "error"
+
+        if pieces:
+            blocks = convert_pieces(pieces, stream, target.rows(request.out), sink.encode)
+        else:
+            rows = _rows(request, stream, target, bad_rows)
+            blocks = ((b"" if stopped() else sink.encode(block), len(block)) for block in _cut(rows))
+        written = _write(request, sink, blocks, stopped)
     return Conversion(
-        written=0 if stopped else len(good),
-        too_large=len(rows) - len(bad_rows),
-        bad=len(bad_rows),
-        report=f"{report.text()}\nAll of them: {beside}" if rows else "",
+        written=0 if stopped() else written,
+        too_large=bad_rows.rows - bad_rows.bad,
+        bad=bad_rows.bad,
+        report=bad_rows.text(written),
     )
 
 
-def _fitting(reader: Callable[..., Any], format_name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given, if the format has them all."""
-    known = inspect.signature(reader).parameters
-    given = {name: value for name, value in options.items() if value is not None}
-    if unknown := [name for name in given if name not in known]:
-        has = ", ".join(f"--{name.replace('_', '-')}" for name in options if name in known) or "no such options"
-        wrong = ", ".join(f"--{name.replace('_', '-')}" for name in unknown)
-        raise PathPluginsError(f"{wrong}: not an option of {format_name.replace('_', '-')}, which has {has}")
-    return {**given, "extract_images": True} if "extract_images" in known else given
+def _rows(request: Request, stream: Stream, target: Target, bad_rows: BadRows) -> Iterator[Any]:
+    """The rows of the good records; the others are noted."""
+    make = target.rows(request.out)
+    inside = f"{request.image_folder.absolute()}{os.sep}" if request.image_folder else ""
+    for record, faults in _looked_at(request, stream):
+        if faults:
+            bad_rows.add(faults)
+            continue
+        if inside and any(image.startswith(inside) for image in record.images):
+            record = dataclasses.replace(record, images=tuple(image.removeprefix(inside) for image in record.images))
+        try:
+            yield make(record)
+        except NotHeldError as error:
+            detail = f"{record.id}: {error}"
+            bad_rows.add([BadSample(source=record.source, row=record.row, reason="does not fit", detail=detail)])
 
 
-def _check(records: list[Record], max_pixels: int) -> list[BadSample]:
-    """Look at every image and bag in threads, from metadata alone."""
-    look_at_image = functools.partial(check_image, max_pixels=max_pixels, decode=False)
-    images = {image for record in records for image in record.images}
-    with tqdm(total=len(images), unit="image", disable=None) as bar:
+def _looked_at(request: Request, stream: Stream) -> Iterator[tuple[Any, list[BadSample]]]:
+    """Each record with what is wrong with it."""
+    if request.image_folder is not None:
+        from .convert_images import look_at_images
 
-        def look(path: str) -> None:
-            try:
-                inspect_bag(path) if path.endswith(".h5") else look_at_image(path)
-            finally:
-                bar.update()
-
-        return check_images(records, look)
+        yield from look_at_images(stream, max_pixels=request.max_pixels, feature_files=request.to is not None)
+        return
+    for item in stream:
+        yield (item, []) if isinstance(item, Record) else (None, [item])
 
 
-def _places(samples: list[BadSample]) -> set[tuple[str, int | None]]:
-    return {(sample.source, sample.row) for sample in samples}
+def _cut(rows: Iterator[Any]) -> Iterator[list[Any]]:
+    while block := [*itertools.islice(rows, _BLOCK)]:
+        yield block
 
 
-def _write(records: list[Record], out: Path, image_folder: Path) -> None:
-    inside = f"{image_folder.absolute()}{os.sep}"
-    with replacing(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
-        for record in records:
-            images = [image.removeprefix(inside) for image in record.images]
-            line = {
-                "id": record.id,
-                **({"image": images[0] if len(images) == 1 else images} if images else {}),
-                "conversations": [{"from": _SPEAKERS[turn.role], "value": turn.text} for turn in record.conversations],
-            }
-            stream.write(f"{json.dumps(line, ensure_ascii=False)}\n")
+def _write(request: Request, sink: Sink, blocks: Iterator[tuple[bytes, int]], stopped: Callable[[], bool]) -> int:
+    """Write the blocks whole or, if a bad row stops it or there is none, not at all; returns the number of rows."""
+    count = 0
+    with _whole(request) as put, bars() as bar:
+        task = bar.add_task("converted", total=None, unit="samples")
+        for data, rows in blocks:
+            put(sink.between if count else sink.start)
+            put(data)
+            count += rows
+            bar.advance(task, rows)
+        if not count or stopped():
+            raise _NothingToWriteError
+        put(sink.end)
+    return count
+
+
+class _NothingToWriteError(Exception):
+    """Ends the writing of a file that is not wanted after all."""
+
+
+@contextmanager
+def _whole(request: Request) -> Iterator[Callable[[str], object]]:
+    """What writes bytes into the output, which appears when the block ends well."""
+    with ExitStack() as stack:
+        stack.enter_context(suppress(_NothingToWriteError))
+        if request.dry_run:
+            yield len  # takes them and leaves them
+            return
+        temporary = stack.enter_context(replacing(request.out))
+        yield stack.enter_context(temporary.open("wb")).write

@@ -276,7 +276,7 @@ def _ptcga(name: str, architecture: str, width: int, checked: str, preprocess: P
 PTCGA200 = (
     _ptcga("supervised", "resnet50", 2048, "published code", SQUARE_224_BILINEAR),
     _ptcga("byol", "resnet50", 2048, "published code", SQUARE_224_BILINEAR),
-    _ptcga("moco", "resnet50", 2048, "shape only; normalisation is MoCo's usual one, not looked up", SQUARE_224_BILINEAR),
+    _ptcga("moco", "resnet50", 2048, "shape only; MoCo's usual normalisation, not looked up", SQUARE_224_BILINEAR),
     _ptcga(
         "simclr",
         "resnet50",
@@ -284,8 +284,8 @@ PTCGA200 = (
         "shape only; pixels from 0 to 1 without normalisation, as in the SimCLR code its README names",
         Preprocess(resize_px=224, crop_px=224, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
     ),
-    _ptcga("dino", "vit_small_patch16_224", 384, "shape only; normalisation is DINO's usual one, not looked up", SQUARE_224),
-    _ptcga("mae", "vit_large_patch16_224", 1024, "shape only; normalisation is MAE's usual one, not looked up", SQUARE_224),
+    _ptcga("dino", "vit_small_patch16_224", 384, "shape only; DINO's usual normalisation, not looked up", SQUARE_224),
+    _ptcga("mae", "vit_large_patch16_224", 1024, "shape only; MAE's usual normalisation, not looked up", SQUARE_224),
 )
 
 CARDS = (*SELF_SUPERVISED, *WITH_TEXT, *CONVOLUTIONAL, *PTCGA200)

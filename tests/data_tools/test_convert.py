@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import pickle
@@ -202,3 +203,190 @@ def test_the_source_is_never_replaced(pathdata: Pathdata, folder: Path) -> None:
     code, said = pathdata(*COMMAND[:-1], "images/../in.json", "--overwrite")
     assert (code, "is the source itself" in said) == (2, True), said
     assert json.loads(Path("in.json").read_text()) == CAPTIONS
+
+
+def conversation(number: int, image: str = "", text: str = "What?") -> dict[str, Any]:
+    turns = [{"from": "human", "value": f"<image>\n{text}"}, {"from": "gpt", "value": f"Nummer {number}: größer."}]
+    return {"id": f"q{number}", "image": image or f"x/{number}.jpg", "conversations": turns}
+
+
+def test_any_to_any_without_images_at_hand(pathdata: Pathdata, folder: Path) -> None:
+    write([{**conversation(n), "image": [f"./BRCA/TCGA-A{n}.B.csv"]} for n in (1, 2)])
+    command = ("convert", "slidechat", "in.json", "--to", "wsi-csv", "--image-suffix", ".h5")
+    code, said = pathdata(*command, "--out", "train.csv")
+    assert code == 0, said
+    table = Path("train.csv").read_text(encoding="utf-8").splitlines()
+    assert table[1] == "./BRCA/TCGA-A1.B.h5,,What?,Nummer 1: größer.,TCGA-A1.B,,"
+    code, said = pathdata("convert", "wsi-csv", "train.csv", *command[3:4], "sharegpt", "--out", "deep/g.json")
+    assert code == 0, said
+    assert [(row["id"], row["images"]) for row in json.loads(Path("deep/g.json").read_text(encoding="utf-8"))] == [
+        *(("TCGA-A1.B", ["./BRCA/TCGA-A1.B.h5"]), ("TCGA-A2.B", ["./BRCA/TCGA-A2.B.h5"]))
+    ]
+    assert json.loads(Path("deep/dataset_info.json").read_text())["g"]["file_name"] == "g.json"
+
+
+def test_with_a_folder_images_are_looked_at_and_written_relative_to_it(pathdata: Pathdata, folder: Path) -> None:
+    write([conversation(1, "x/b.png"), conversation(2, "a.v1.csv"), conversation(3, "gone.csv")])
+    (folder / "images" / "a.v1.csv").write_text("0,1\n1,2\n")
+    command = ("convert", "llava", "in.json", "--to", "llava", "--image-folder", "images", "--out", "out.json")
+    code, said = pathdata(*command)
+    assert (code, "in.json:3: missing file" in said) == (1, True), said
+    assert not Path("out.json").exists()
+    assert pathdata(*command, "--on-bad", "skip")[0] == 0
+    assert [row["image"] for row in json.loads(Path("out.json").read_text())] == ["x/b.png", "a.v1.csv"]
+
+
+def test_what_the_output_cannot_hold_is_reported(pathdata: Pathdata, folder: Path) -> None:
+    many = conversation(2)
+    write([conversation(1, "a.h5"), {**many, "conversations": many["conversations"] * 2, "image": ["a.h5", "a.h5"]}])
+    command = ("convert", "llava", "in.json", "--to", "wsi-csv", "--out", "out.csv")
+    code, said = pathdata(*command)
+    assert code == 1
+    assert "1 of 2 samples cannot be used: 1 x does not fit" in said
+    assert "in.json:2: does not fit: q2: 2 images; a slide table holds one for each sample" in said
+    assert not Path("out.csv").exists()
+    assert [line["row"] for line in lines("out.csv.bad.jsonl")] == [2]
+    assert pathdata(*command, "--on-bad", "skip")[0] == 0
+    assert len(Path("out.csv").read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_an_entry_of_another_content_is_not_changed(pathdata: Pathdata, folder: Path) -> None:
+    write([conversation(1)])
+    Path("dataset_info.json").write_text('{"out": {"file_name": "theirs.json"}, "other": {}}')
+    command = ("convert", "llava", "in.json", "--to", "sharegpt", "--out", "out.json")
+    code, said = pathdata(*command)
+    assert (code, "another entry 'out'" in said) == (2, True), said
+    assert not Path("out.json").exists()
+    assert pathdata(*command, "--overwrite")[0] == 0
+    info = json.loads(Path("dataset_info.json").read_text())
+    assert (info["out"]["file_name"], info["other"]) == ("out.json", {})
+
+
+@pytest.mark.parametrize("more", [(), ("--image-folder", "images")])
+def test_a_dry_run_writes_nothing(pathdata: Pathdata, folder: Path, more: tuple[str, ...]) -> None:
+    write([conversation(1, "x/b.png"), {"id": "bad"}])
+    before = sorted(folder.rglob("*"))
+    command = ("convert", "llava", "in.json", "--to", "sharegpt", "--out", "new/out.json", "--dry-run", *more)
+    code, said = pathdata(*command)
+    assert (code, "in.json:2: no conversation" in said) == (1, True), said
+    code, said = pathdata(*command, "--on-bad", "skip")
+    assert (code, "1 samples (a dry run, nothing was written); left out: 1 bad" in said) == (0, True), said
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_json_says_what_became_of_it(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from pathplugins.data_tools.cli import main
+
+    write([conversation(1), {"id": "bad"}])
+    command = ["convert", "llava", "in.json", "--to", "llava", "--out", "out.json", "--json"]
+    assert main(command) == 1
+    assert json.loads(capfd.readouterr().out) == {"written": 0, "bad": 1, "too_large": 0, "out": "out.json"}
+    assert main([*command, "--on-bad", "skip"]) == 0
+    assert json.loads(capfd.readouterr().out) == {"written": 1, "bad": 1, "too_large": 0, "out": "out.json"}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ((), "--image-folder is needed"),
+        (("--to", "llava", "--image-suffix", "h5"), "--image-suffix must begin with a dot"),
+        (("--to", "llava", "--image-folder", "nowhere"), "no such folder"),
+        (("--to", "llava", "--mode", "vqa"), "--mode: not an option of llava, which has --ids"),
+    ],
+)
+def test_misuse_of_to(pathdata: Pathdata, folder: Path, more: tuple[str, ...], message: str) -> None:
+    write([conversation(1)])
+    code, said = pathdata("convert", "llava", "in.json", "--out", "out.json", *more)
+    assert (code, message in said) == (2, True), said
+    assert not Path("out.json").exists()
+
+
+def test_help(capfd: pytest.CaptureFixture[str]) -> None:
+    import importlib.util
+
+    from pathplugins.data_tools.cli import main
+
+    with pytest.raises(SystemExit, match="0"):
+        main(["convert", "llava", "-h"])
+    said = capfd.readouterr().out
+    assert "--to FORMAT" in said
+    assert "pathdata convert features" in said
+    if importlib.util.find_spec("pathplugins.data_tools.commands.convert_features") is None:
+        pytest.skip("no such command yet")
+    with pytest.raises(SystemExit, match="0"):
+        main(["convert", "features", "-h"])
+    assert "usage: pathdata convert features" in capfd.readouterr().out
+
+
+class TestPieces:
+    """A file large enough for several processes: the same bytes as by one."""
+
+    COUNT = 9000
+
+    def convert(self, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> tuple[Any, bytes]:
+        from pathplugins.data_tools import convert as module
+        from pathplugins.data_tools.convert_pieces import PIECE
+
+        write(samples)
+        assert Path("in.json").stat().st_size > 3 * PIECE
+        request = module.Request(source=Path("in.json"), out=Path("out.json"), format_name="llava", to="llava")
+        done = module.convert(dataclasses.replace(request, on_bad="skip"))
+        found = Path("out.json").read_bytes()
+        monkeypatch.setattr(module, "pieces_of", lambda stream: [])
+        assert module.convert(dataclasses.replace(request, on_bad="skip")) == done
+        assert Path("out.json").read_bytes() == found
+        return done, found
+
+    def samples(self) -> list[dict[str, Any]]:
+        return [conversation(n, text='}, {"id": "q' * (n % 9)) for n in range(self.COUNT)]
+
+    def test_all_well(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        done, found = self.convert(self.samples(), monkeypatch)
+        assert (done.written, done.report) == (self.COUNT, "")
+        assert [row["id"] for row in json.loads(found)] == [f"q{n}" for n in range(self.COUNT)]
+
+    def test_every_cut_is_right(self, folder: Path) -> None:
+        from pathplugins.data_tools.convert_pieces import convert_pieces, pieces_of
+        from pathplugins.data_tools.writers._target import JSON_LINES
+        from pathplugins.data_tools.writers.llava import llava_row
+
+        write(self.samples())
+        stream = dataclasses.replace(read_llava.stream("in.json"), folders=())
+        pieces = pieces_of(stream)
+        if not pieces:
+            pytest.skip("several processes need Linux and two processors")
+        blocks = [*convert_pieces(pieces, stream, llava_row, JSON_LINES.encode)]
+        assert len(blocks) == len(pieces) >= 3
+        assert sum(rows for _, rows in blocks) == b"".join(data for data, _ in blocks).count(b"\n") == self.COUNT
+
+    def test_ids_that_repeat_far_apart(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        samples = self.samples()
+        samples[-1]["id"] = "q5"
+        samples[4000]["id"] = "a#b"
+        _, found = self.convert(samples, monkeypatch)
+        records, bad = read_llava("in.json")
+        assert not bad
+        assert [row["id"] for row in json.loads(found)] == [record.id for record in records]
+        assert [records[n].id for n in (5, -1, 4000)] == ["q5#6", f"q5#{self.COUNT}", "a#b#4001"]
+
+    def test_a_bad_row(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        samples = self.samples()
+        samples[8000]["image"] = None
+        done, _ = self.convert(samples, monkeypatch)
+        assert (done.written, done.bad) == (self.COUNT - 1, 1)
+        assert "in.json:8001: placeholder count" in done.report
+
+
+def test_memory_does_not_grow_with_the_file(folder: Path) -> None:
+    import tracemalloc
+
+    from pathplugins.data.formats.llava import read_llava as reader
+
+    write([conversation(n, text="x" * 400) for n in range(12_000)])
+    assert Path("in.json").stat().st_size > 6_000_000
+    tracemalloc.start()
+    count = sum(1 for _ in reader.stream("in.json"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 12_000
+    assert peak < 3_000_000

@@ -3,27 +3,33 @@
 from pathplugins.core.registry import Registry
 
 _HERE = "pathplugins.data.formats"
+_FOR_TRAINERS = {
+    "class_folders": f"{_HERE}.class_folders:read_class_folders",
+    "drawn": f"{_HERE}.drawn:read_drawn",
+    "llava": f"{_HERE}.llava:read_llava",
+    "pallava_captions": f"{_HERE}.pallava_captions:read_pallava_captions",
+    "path_vqa": f"{_HERE}.path_vqa:read_path_vqa",
+    "pmc_oa": f"{_HERE}.pmc_oa:read_pmc_oa",
+    "pmc_vqa": f"{_HERE}.pmc_vqa:read_pmc_vqa",
+    "pubmedvision": f"{_HERE}.pubmedvision:read_pubmedvision",
+    "quilt_1m": f"{_HERE}.quilt_1m:read_quilt_1m",
+    "record": f"{_HERE}.record:read_record",
+    "slidebench": f"{_HERE}.slidebench:read_slidebench",
+    "slidechat": f"{_HERE}.slidechat:read_slidechat",
+    "wsi_bench": f"{_HERE}.wsi_bench:read_wsi_bench",
+    "wsi_csv": f"{_HERE}.wsi_csv:read_wsi_csv",
+}
 
-FORMATS = Registry(
-    "record format",
-    {
-        "class_folders": f"{_HERE}.class_folders:read_class_folders",
-        "drawn": f"{_HERE}.drawn:read_drawn",
-        "llava": f"{_HERE}.llava:read_llava",
-        "pallava_captions": f"{_HERE}.pallava_captions:read_pallava_captions",
-        "path_vqa": f"{_HERE}.path_vqa:read_path_vqa",
-        "pmc_oa": f"{_HERE}.pmc_oa:read_pmc_oa",
-        "pmc_vqa": f"{_HERE}.pmc_vqa:read_pmc_vqa",
-        "pubmedvision": f"{_HERE}.pubmedvision:read_pubmedvision",
-        "quilt_1m": f"{_HERE}.quilt_1m:read_quilt_1m",
-        "wsi_csv": f"{_HERE}.wsi_csv:read_wsi_csv",
-    },
-)
+FORMATS = Registry("record format", _FOR_TRAINERS)
 """Reader of each format: ``reader(path, *, media_dir=None, **options) -> (records, bad samples)``.
 
 ``media_dir`` is where relative references are looked for first; then beside the file. ``wsi_csv`` looks whether its
-bags are there; the others leave that to ``check_images``.
+bags are there; the others leave that to ``check_images``. ``reader.stream`` takes the same and gives a
+``Stream``, which holds a few records at a time.
 """
+
+READERS = Registry("record format", {**_FOR_TRAINERS, "sharegpt": f"{_HERE}.sharegpt:read_sharegpt"})
+"""``FORMATS`` and those the trainers read themselves: LLaMA-Factory knows ``sharegpt`` by that name."""
 
 MADE_UP = ("drawn",)
 """Formats that read no files: their path is a folder to draw into, which need not be there."""

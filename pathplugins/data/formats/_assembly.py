@@ -1,62 +1,164 @@
 """Assembly: drafts become records.
 
 A draft is a record whose id and images are still as the file writes them. Assembling selects, makes ids unique,
-resolves the images to absolute paths and checks each record by itself.
+resolves the images to absolute paths and checks each record by itself. It goes record by record, so that a source may
+be larger than the memory; the lists that trainers take come from the same stream.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.formats._ids import keep_listed
+from pathplugins.data.formats._ids import Listed
+from pathplugins.data.formats._json import read_samples
+from pathplugins.data.formats._rows import BadRowError, Draft, Row, Unwanted, drafts
+from pathplugins.data.formats._unique import IdBook, IdsRepeat
 from pathplugins.data.records import BadSample, Record, check_record
 
 logger = logging.getLogger(__name__)
 
 
-def assemble(
-    found: Iterable[Record | BadSample],
-    *,
-    path: Path,
-    folders: Sequence[Path],
-    ids: str | Path | None = None,
-    min_words: int = 0,
-) -> tuple[list[Record], list[BadSample]]:
-    """Records with unique ids and absolute image paths, and what is wrong with the other rows.
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """Records of a source with unique ids, and what is wrong with its other rows, in the order of the rows.
 
-    A repeated id gets ``#`` and its row (``#file:row`` where a folder was read); it does not depend on the selection.
-
-    Args:
-        found: Drafts and bad rows of the source.
-        path: The source, for messages.
-        folders: Absolute; where relative images are looked for, see ``Places``.
-        ids: Index file of the samples to keep (``_ids``); rows that are not in it are not judged.
-        min_words: Samples whose answer has fewer words are left out, and counted in the log.
+    Iterating may raise ``IdsRepeat``: what was made of the pass is wrong then, and iterating again is right. A
+    repeated id gets ``#`` and its row (``#file:row`` where a folder was read); it does not depend on the selection.
     """
-    records, bad = [], []
-    for item in found:
-        records.append(item) if isinstance(item, Record) else bad.append(item)
-    uses = Counter(record.id for record in records)
-    several = len({record.source for record in records}) > 1
-    if ids is not None:
-        records = keep_listed(records, Path(ids), source=path)
-    if min_words:
-        records = _long_enough(records, min_words, path)
-    places, good = Places(folders), []
-    for record in records:
-        repeated = uses[record.id] > 1 or "#" in record.id
-        row = f"{Path(record.source).name}:{record.row}" if several else f"{record.row}"
-        images = tuple(places.locate(image) for image in record.images)
-        final = replace(record, id=f"{record.id}#{row}" if repeated else record.id, images=images)
-        fault = check_record(final)
-        bad.append(fault) if fault else good.append(final)
-    return good, sorted(bad, key=lambda sample: (sample.source, sample.row or 0))
+
+    path: Path
+    """The source, for messages."""
+    drafts: Callable[[], Iterator[Draft]]
+    """Reads the source, each time from its start."""
+    folders: Sequence[Path] = ()
+    """Absolute; where relative images are looked for, see ``Places``. With none, images stay as they are written."""
+    look: bool = False
+    """An image that is in none of the folders makes its row bad here; else the check of the images finds out."""
+    suffix: str | None = None
+    """Replaces the last suffix of every image before it is looked for."""
+    ids: str | Path | None = None
+    """Index file of the samples to keep (``_ids``); rows that are not in it are not judged."""
+    min_words: int = 0
+    """Samples whose answer has fewer words are left out, and counted in the log."""
+    ids_are_final: bool = False
+    """Ids stay as they are; rows with a repeated one are bad."""
+    make: Callable[[Row], Record | None] | None = None
+    """If the source is JSON samples and nothing else matters: makes a draft of one, as ``drafts`` does."""
+    book: IdBook = field(default_factory=IdBook, init=False, repr=False, compare=False)
+    """The ids seen so far."""
+
+    def __iter__(self) -> Iterator[Record | BadSample]:
+        """One pass; see above."""
+        book, counted = self.book, self.book.complete
+        listed = None if self.ids is None else Listed(Path(self.ids), source=self.path)
+        words, finish = _Words(self.min_words, self.path) if self.min_words else None, self._finisher()
+        items = self.drafts()
+        for item in items:
+            if isinstance(item, BadSample):
+                yield item
+                continue
+            if not counted and not book.add(item.id, _source_of(item)):
+                for rest in items:
+                    if not isinstance(rest, BadSample):
+                        book.add(rest.id, _source_of(rest))
+                book.close()
+                raise IdsRepeat
+            if isinstance(item, Unwanted) or (listed is not None and item not in listed):
+                continue
+            if words is None or item in words:
+                yield finish(item)
+        if not counted and not book.close():
+            raise IdsRepeat
+        for selection in (listed, words):
+            if selection is not None:
+                selection.finish()
+
+    def lists(self) -> tuple[list[Record], list[BadSample]]:
+        """The records, and the bad rows in order of file and row; the source is read once."""
+        found = [*self.drafts()]
+        stream = replace(self, drafts=lambda: iter(found))
+        while True:
+            good: list[Record] = []
+            bad: list[BadSample] = []
+            try:
+                for item in stream:
+                    good.append(item) if isinstance(item, Record) else bad.append(item)
+            except IdsRepeat:
+                continue
+            return good, sorted(bad, key=lambda sample: (sample.source, sample.row or 0))
+
+    def _finisher(self) -> Callable[[Record], Record | BadSample]:
+        """What makes a record of a draft."""
+        locate = self._locator()
+        unique, repeats, final_ids = self.book.unique, self.book.repeats, self.ids_are_final
+
+        def finish(draft: Record) -> Record | BadSample:
+            name, images = draft.id, draft.images
+            if not final_ids:
+                name = unique(name, draft.source, draft.row)
+            elif repeats(name):
+                detail = f"the id {name!r} stands in more than one row; expected each once"
+                return BadSample(source=draft.source, row=draft.row, reason="repeated id", detail=detail)
+            if locate is not None and images:
+                try:
+                    images = tuple(map(locate, images))
+                except BadRowError as error:
+                    return BadSample(source=draft.source, row=draft.row, reason=error.reason, detail=str(error))
+            if name is not draft.id or images is not draft.images:
+                draft = replace(draft, id=name, images=images)
+            return check_record(draft) or draft
+
+        return finish
+
+    def _locator(self) -> Callable[[str], str] | None:
+        suffix = self.suffix
+        find: Callable[[str], str] | None = None
+        if self.folders:
+            find = functools.lru_cache(2**16)(self._look_for) if self.look else Places(self.folders).locate
+        if suffix is None:
+            return find
+
+        def with_suffix(image: str) -> str:
+            image = os.path.splitext(image)[0] + suffix  # noqa: PTH122 - keeps "./" and "//" as they are written
+            return find(image) if find else image
+
+        return with_suffix
+
+    def _look_for(self, image: str) -> str:
+        """The absolute path of a file that is there."""
+        places = list(dict.fromkeys(folder / image for folder in self.folders))
+        found = next((place for place in places if place.is_file()), None)
+        if found is None:
+            tried = " or ".join(dict.fromkeys(map(str, places)))
+            raise BadRowError("missing file", f"no bag at {tried}; set media_dir or h5_path")
+        return str(found)
+
+
+def json_stream(path: Path, make: Callable[[Row], Record | None], **options: Any) -> Stream:
+    """The stream of a source of JSON samples (``_json``); ``make`` makes a draft of one, whatever the others are."""
+    return Stream(path=path, drafts=lambda: drafts(read_samples(path), make), make=make, **options)
+
+
+def reader(open_stream: Callable[..., Stream]) -> Any:
+    """Make a reader of a function that opens a stream: called, it gives lists; ``.stream`` is the function itself."""
+
+    @functools.wraps(open_stream)
+    def read(*args: Any, **options: Any) -> tuple[list[Record], list[BadSample]]:
+        return open_stream(*args, **options).lists()
+
+    read.stream = open_stream  # type: ignore[attr-defined]
+    return read
+
+
+def _source_of(draft: Record | Unwanted) -> str | None:
+    return None if isinstance(draft, Unwanted) else draft.source
 
 
 def folders_for(path: Path, media_dir: str | Path | None) -> tuple[Path, ...]:
@@ -93,13 +195,27 @@ class Places:
         return name in self._listings[folder]
 
 
-def _long_enough(records: list[Record], min_words: int, path: Path) -> list[Record]:
-    kept = [record for record in records if len(record.conversations[-1].text.split()) >= min_words]
-    if records and not kept:
-        raise PathPluginsError(f"{path}: none of {len(records)} captions has {min_words} words; lower min_words")
-    if len(kept) < len(records):
-        dropped = len(records) - len(kept)
-        logger.warning(
-            "%s: %d of %d captions have fewer than %d words, left out", path, dropped, len(records), min_words
-        )
-    return kept
+class _Words:
+    """The samples whose answer is long enough."""
+
+    def __init__(self, at_least: int, path: Path) -> None:
+        self._at_least, self._path = at_least, path
+        self._total = self._kept = 0
+
+    def __contains__(self, record: Record) -> bool:
+        kept = len(record.conversations[-1].text.split()) >= self._at_least
+        self._total += 1
+        self._kept += kept
+        return kept
+
+    def finish(self) -> None:
+        """Log how many were left out; an error if all of them were."""
+        if self._total and not self._kept:
+            raise PathPluginsError(
+                f"{self._path}: none of {self._total} captions has {self._at_least} words; lower min_words"
+            )
+        if self._kept < self._total:
+            logger.warning(
+                "%s: %d of %d captions have fewer than %d words, left out",
+                *(self._path, self._total - self._kept, self._total, self._at_least),
+            )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
@@ -37,31 +36,43 @@ def read_ids(path: Path) -> list[str]:
     return ids
 
 
-def keep_listed(records: Iterable[Record], path: Path, *, source: Path) -> list[Record]:
-    """The records an index names, by their id or by an image's path, file name or stem as written in the source.
+class Listed:
+    """The samples an index names, by their id or by an image's path, file name or stem as written in the source."""
 
-    How many ids of the index are in no record is logged.
+    def __init__(self, path: Path, *, source: Path) -> None:
+        """Read the index ``path``; ``source`` is what the samples come from, for messages."""
+        self._path, self._source = path, source
+        self._ids = read_ids(path)
+        self._unused = {*self._ids}
+        self._wanted = frozenset(self._unused)
+        self._seen: list[str] = []
+        self._kept = 0
 
-    Raises:
-        PathPluginsError: the index names none of the records.
-    """
-    ids = read_ids(path)
-    wanted, used, kept, seen = {*ids}, set[str](), list[Record](), list[str]()
-    for record in records:
-        names = _names(record)
-        seen += [record.id] if len(seen) < 3 else []
-        if hits := names & wanted:
-            used |= hits
-            kept.append(record)
-    if not kept:
-        raise PathPluginsError(
-            f"{path}: none of its {len(ids)} ids ({', '.join(ids[:3])}, ...) is in {source} ({', '.join(seen)}, ...); "
-            "expected ids of samples, or file names of images"
-        )
-    if unknown := [entry for entry in ids if entry not in used]:
-        some = ", ".join(unknown[:3])
-        logger.warning("%s: %d of %d ids are not in %s (%s, ...)", path, len(unknown), len(ids), source, some)
-    return kept
+    def __contains__(self, record: Record) -> bool:
+        """Whether it is named."""
+        hits = _names(record) & self._wanted
+        if len(self._seen) < 3:
+            self._seen.append(record.id)
+        self._unused -= hits
+        self._kept += bool(hits)
+        return bool(hits)
+
+    def finish(self) -> None:
+        """Log how many ids of the index were in no sample.
+
+        Raises:
+            PathPluginsError: the index named none of the samples.
+        """
+        if not self._kept:
+            raise PathPluginsError(
+                f"{self._path}: none of its {len(self._ids)} ids ({', '.join(self._ids[:3])}, ...) is in "
+                f"{self._source} ({', '.join(self._seen)}, ...); expected ids of samples, or file names of images"
+            )
+        if unknown := [entry for entry in self._ids if entry in self._unused]:
+            logger.warning(
+                "%s: %d of %d ids are not in %s (%s, ...)",
+                *(self._path, len(unknown), len(self._ids), self._source, ", ".join(unknown[:3])),
+            )
 
 
 def _names(record: Record) -> set[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.formats._json_text import JsonText
 from pathplugins.data.formats._rows import Row, read_lines, shown
 from pathplugins.data.records import BadSample
 
@@ -19,7 +20,8 @@ _EXPECTED = "a JSON list of samples, an object id -> sample, or one sample a lin
 def read_samples(path: Path) -> Iterator[Row | BadSample]:
     """Rows of a file, or of all ``*.json`` and ``*.jsonl`` of a folder, in the order of their names.
 
-    JSON lines are numbered by line, the samples of a list or an object by position, from 1.
+    JSON lines are numbered by line, the samples of a list or an object by position, from 1. They are read as they are
+    asked for: no more than a few samples are in memory.
 
     Raises:
         PathPluginsError: no such file, none in the folder, empty, a Git-LFS pointer, or not JSON of these shapes.
@@ -43,42 +45,51 @@ def _files(path: Path) -> list[Path]:
 
 
 def _read_file(path: Path) -> Iterator[Row | BadSample]:
-    lines = read_lines(path, wanted=_EXPECTED)
     if path.suffix == ".jsonl":
-        yield from _read_json_lines(path, lines)
+        yield from _read_json_lines(path, read_lines(path, wanted=_EXPECTED))
         return
-    text = "".join(lines)
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        if text.lstrip()[:1] == "{" and error.msg == "Extra data":  # a second object: lines under another suffix
-            yield from _read_json_lines(path, text.split("\n"))
+    text = JsonText(path, wanted=_EXPECTED)
+    mark = text.peek()
+    if not mark:
+        raise PathPluginsError(f"{path} is empty; expected {_EXPECTED}")
+    if mark == "{":
+        short, value = text.short_value()
+        if short and text.peek():  # a second object: lines under another suffix
+            yield from _read_json_lines(path, read_lines(path, wanted=_EXPECTED))
             return
-        if not text.strip():
-            raise PathPluginsError(f"{path} is empty; expected {_EXPECTED}") from error
-        raise PathPluginsError(
-            f"{path}:{error.lineno} is not JSON ({error.msg}, column {error.colno}); expected {_EXPECTED}"
-        ) from error
-    except RecursionError as error:
-        raise PathPluginsError(f"{path} is nested too deeply to be samples; expected {_EXPECTED}") from error
-    for number, sample in enumerate(_samples(value, path), start=1):
-        yield _row(path, number, sample)
-
-
-def _samples(value: Any, path: Path) -> list[Any]:
-    if isinstance(value, dict):
-        many = value and all(isinstance(sample, dict) for sample in value.values())
-        value = [{"id": key, **sample} for key, sample in value.items()] if many else [value]
-    if not isinstance(value, list):
+        samples = _of_object(value if short else None, text)
+    elif mark == "[":
+        samples = text.items()
+    else:
+        value = text.value()
+        text.end()
         raise PathPluginsError(f"{path} holds {shown(value)}; expected {_EXPECTED}")
-    if not value or value == [{}]:
+    number, source = 0, str(path)
+    for sample in samples:
+        number += 1
+        yield _row(source, number, sample)
+    text.end()
+    if not number:
         raise PathPluginsError(f"{path} holds no samples; expected {_EXPECTED}")
-    return value
+
+
+def _of_object(value: dict[str, Any] | None, text: JsonText) -> Iterator[Any]:
+    """The samples of an object: those it names, or the object itself; None where it goes on beyond a chunk of text."""
+    if value is None and text.holds_objects():
+        for key, sample in text.members():
+            yield {"id": key, **sample} if isinstance(sample, dict) else sample
+        return
+    if value is None:
+        value = text.value()
+    if all(isinstance(sample, dict) for sample in value.values()):
+        yield from ({"id": key, **sample} for key, sample in value.items())
+    else:
+        yield value
 
 
 def _read_json_lines(path: Path, lines: Iterable[str]) -> Iterator[Row | BadSample]:
     """One sample a line; blank lines are left out. A file without a single line of JSON is an error."""
-    readable, first_fault = False, ""
+    readable, first_fault, source = False, "", str(path)
     pending: list[BadSample] = []  # held back until one line is readable
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -87,7 +98,7 @@ def _read_json_lines(path: Path, lines: Iterable[str]) -> Iterator[Row | BadSamp
             value = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
             first_fault = first_fault or f"{path}:{number} is not JSON ({error})"
-            bad = BadSample(source=str(path), row=number, reason="malformed row", detail=f"not JSON: {error}")
+            bad = BadSample(source=source, row=number, reason="malformed row", detail=f"not JSON: {error}")
             if readable:
                 yield bad
             else:
@@ -96,13 +107,13 @@ def _read_json_lines(path: Path, lines: Iterable[str]) -> Iterator[Row | BadSamp
         readable = True
         yield from pending
         pending.clear()
-        yield _row(path, number, value)
+        yield _row(source, number, value)
     if not readable:
         raise PathPluginsError(f"{first_fault or f'{path} is empty'}; expected one JSON object a line")
 
 
-def _row(path: Path, number: int, value: Any) -> Row | BadSample:
+def _row(source: str, number: int, value: Any) -> Row | BadSample:
     if isinstance(value, dict):
-        return Row(str(path), number, value)
+        return Row(source, number, value)
     detail = f"{shown(value)} is no JSON object; expected one object per sample"
-    return BadSample(source=str(path), row=number, reason="malformed row", detail=detail)
+    return BadSample(source=source, row=number, reason="malformed row", detail=detail)

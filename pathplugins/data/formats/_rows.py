@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.choices import lettered
@@ -30,10 +31,20 @@ class BadRowError(Exception):
         self.reason = reason
 
 
-def drafts(rows: Iterable[Row | BadSample], make: Callable[[Row], Record | None]) -> Iterator[Record | BadSample]:
-    """Make a record of every row; a row for which ``make`` gives None is not wanted, a ``BadRowError`` says why not."""
+class Unwanted(NamedTuple):
+    """A row that is left out; its id counts where ids are made unique."""
+
+    id: str
+
+
+Draft = Record | BadSample | Unwanted
+"""What a row becomes: a record whose id and images are still as the file writes them, or what is wrong with it."""
+
+
+def drafts(rows: Iterable[Row | BadSample], make: Callable[[Row], Record | None]) -> Iterator[Draft]:
+    """Make a draft of every row; a row for which ``make`` gives None is not wanted, a ``BadRowError`` says why not."""
     for row in rows:
-        if isinstance(row, BadSample):
+        if row.__class__ is BadSample:
             yield row
             continue
         try:
@@ -55,16 +66,32 @@ def read_lines(path: Path, *, wanted: str) -> Iterator[str]:
     Raises:
         PathPluginsError: there is no such file, it is a Git-LFS pointer, or not UTF-8 (names the line).
     """
+    return _read_text(path, wanted, iter)
+
+
+def read_chunks(path: Path, *, wanted: str, size: int) -> Iterator[str]:
+    """The same text, ``size`` bytes at a time."""
+
+    def decoded(stream: TextIO) -> Iterator[str]:
+        decoder = codecs.getincrementaldecoder("utf-8-sig")()  # without the search for line ends, which costs as much
+        while data := stream.buffer.read(size):
+            yield decoder.decode(data)
+        yield decoder.decode(b"", final=True)
+
+    return _read_text(path, wanted, decoded)
+
+
+def _read_text(path: Path, wanted: str, parts: Callable[[TextIO], Iterator[str]]) -> Iterator[str]:
     if not path.is_file():
         raise PathPluginsError(f"{path}: no such file; expected {wanted} there")
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            for number, line in enumerate(stream):
-                if not number and line.startswith("version https://git-lfs"):
+            for number, part in enumerate(parts(stream)):
+                if not number and part.startswith("version https://git-lfs"):
                     raise PathPluginsError(
                         f"{path} is a Git-LFS pointer, not {wanted} itself; fetch it with `git lfs pull`"
                     )
-                yield line
+                yield part
     except UnicodeDecodeError as error:
         line_number = _first_undecodable_line(path)
         raise PathPluginsError(f"{path}:{line_number} is not UTF-8 ({error.reason}); save the file as UTF-8") from error
@@ -73,6 +100,8 @@ def read_lines(path: Path, *, wanted: str) -> Iterator[str]:
 def text_of(cells: dict[str, Any], name: str) -> str:
     """A cell as stripped text, ``""`` if absent or null; numbers become text, anything else is a ``BadRowError``."""
     value = cells.get(name)
+    if value.__class__ is str and value.isascii():
+        return value.strip()
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -82,6 +111,8 @@ def text_of(cells: dict[str, Any], name: str) -> str:
 
 def checked_text(text: str, name: str) -> str:
     r"""The text itself; half of a surrogate pair (JSON ``"\ud83d"``) can be neither tokenized nor written."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError as error:

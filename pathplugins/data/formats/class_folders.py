@@ -8,16 +8,17 @@ from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
-from pathplugins.data.formats._assembly import assemble, folders_for
-from pathplugins.data.formats._rows import BadRowError, Row, drafts, read_lines
+from pathplugins.data.formats._assembly import Stream, folders_for, reader
+from pathplugins.data.formats._rows import BadRowError, Draft, Row, drafts, read_lines
 from pathplugins.data.prompts import CLASS_QUESTION
-from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
+from pathplugins.data.records import IMAGE_PLACEHOLDER, Record, Turn
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".h5")
 
 _WANTED = "a folder with a sub-folder per class, or a text file of `file label` lines"
 
 
+@reader
 def read_class_folders(
     path: str | Path,
     *,
@@ -25,7 +26,7 @@ def read_class_folders(
     labels: Mapping[str, str] | str | Path | None = None,
     question: str = CLASS_QUESTION,
     ids: str | Path | None = None,
-) -> tuple[list[Record], list[BadSample]]:
+) -> Stream:
     """Read images; each is asked which of the classes it shows, and the answer is the label of its class.
 
     Args:
@@ -39,26 +40,32 @@ def read_class_folders(
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
     """
     path = Path(path)
-    rows = [*(_folder_rows(path) if path.is_dir() else _list_rows(path))]
-    classes = dict.fromkeys(row.cells["class"] for row in rows if row.cells["class"])
-    named = _labels(classes, labels, path)
-    asked = question.replace("{labels}", ", ".join(sorted(set(named.values()))))
 
-    def draft(row: Row) -> Record:
-        image, name = row.cells["image"], row.cells["class"]
-        if not name or not image:
-            raise BadRowError("no label", f"file {image!r}, class {name!r}; expected both in a line")
-        inside = Path(image).relative_to(path.absolute()) if path.is_dir() else Path(image)
-        return Record(
-            id=inside.with_suffix("").as_posix(),
-            conversations=(Turn("user", f"{IMAGE_PLACEHOLDER}\n{asked}"), Turn("assistant", named[name])),
-            images=(image,),
-            meta={"class": name},
-            source=row.source,
-            row=row.number,
-        )
+    def rows() -> Iterator[Row]:
+        return _folder_rows(path) if path.is_dir() else _list_rows(path)
 
-    return assemble(drafts(rows, draft), path=path, folders=folders_for(path, media_dir), ids=ids)
+    def found() -> Iterator[Draft]:
+        classes = dict.fromkeys(row.cells["class"] for row in rows() if row.cells["class"])
+        named = _labels(classes, labels, path)
+        asked = question.replace("{labels}", ", ".join(sorted(set(named.values()))))
+
+        def draft(row: Row) -> Record:
+            image, name = row.cells["image"], row.cells["class"]
+            if not name or not image:
+                raise BadRowError("no label", f"file {image!r}, class {name!r}; expected both in a line")
+            inside = Path(image).relative_to(path.absolute()) if path.is_dir() else Path(image)
+            return Record(
+                id=inside.with_suffix("").as_posix(),
+                conversations=(Turn("user", f"{IMAGE_PLACEHOLDER}\n{asked}"), Turn("assistant", named[name])),
+                images=(image,),
+                meta={"class": name},
+                source=row.source,
+                row=row.number,
+            )
+
+        yield from drafts(rows(), draft)
+
+    return Stream(path=path, drafts=found, folders=folders_for(path, media_dir), ids=ids)
 
 
 def _folder_rows(path: Path) -> Iterator[Row]:

@@ -7,6 +7,7 @@ textures apart and nothing else.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from PIL import Image
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.checks import write_bytes_whole
-from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
+from pathplugins.data.formats._assembly import Stream, reader
+from pathplugins.data.formats._rows import Draft
+from pathplugins.data.records import IMAGE_PLACEHOLDER, Record, Turn
 
 KINDS: dict[str, tuple[tuple[int, int, int], tuple[int, int, int], int, int]] = {
     "normal tissue": ((236, 190, 214), (150, 110, 170), 40, 3),
@@ -32,9 +35,8 @@ def caption(kind: str) -> str:
     return f"The image shows {kind}."
 
 
-def read_drawn(
-    path: str | Path, *, media_dir: str | Path | None = None, images: int = 24, seed: int = 0
-) -> tuple[list[Record], list[BadSample]]:
+@reader
+def read_drawn(path: str | Path, *, media_dir: str | Path | None = None, images: int = 24, seed: int = 0) -> Stream:
     """Draw what is missing and give the records; ``media_dir`` is not looked at.
 
     Args:
@@ -47,7 +49,10 @@ def read_drawn(
     folder = Path(path).expanduser().absolute()
     if folder.exists() and not folder.is_dir():
         raise PathPluginsError(f"{path} is a file; the format `drawn` wants a folder to draw images into")
-    records = []
+    return Stream(path=folder, drafts=lambda: _drafts(folder, images, seed))
+
+
+def _drafts(folder: Path, images: int, seed: int) -> Iterator[Draft]:
     for number in range(images):
         kind = list(KINDS)[number % len(KINDS)]
         name = f"{kind.replace(' ', '_')}_{seed}_{number}"
@@ -61,10 +66,7 @@ def read_drawn(
             write_bytes_whole(file, picture.getvalue())
         turns = (Turn("user", f"{IMAGE_PLACEHOLDER}\n{QUESTION}"), Turn("assistant", caption(kind)))
         meta = {"kind": kind}
-        records.append(
-            Record(id=name, conversations=turns, images=(str(file),), meta=meta, source=str(folder), row=number + 1)
-        )
-    return records, []
+        yield Record(id=name, conversations=turns, images=(str(file),), meta=meta, source=str(folder), row=number + 1)
 
 
 def _draw(kind: str, random: np.random.Generator, size: tuple[int, int]) -> np.ndarray:

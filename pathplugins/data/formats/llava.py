@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pathplugins.data.formats._assembly import assemble, folders_for
-from pathplugins.data.formats._json import read_samples
-from pathplugins.data.formats._rows import BadRowError, Row, checked_text, drafts, shown, text_of
-from pathplugins.data.records import BadSample, Record, Turn
+from pathplugins.data.formats._assembly import Stream, folders_for, json_stream, reader
+from pathplugins.data.formats._rows import BadRowError, Row, checked_text, shown, text_of
+from pathplugins.data.records import Record, Turn
 
 Role = Literal["system", "user", "assistant"]
+
+_new_turn = tuple.__new__  # of a named tuple, at half the time its own constructor takes
 
 ROLES: dict[str, Role] = {
     "human": "user",
@@ -21,9 +22,8 @@ ROLES: dict[str, Role] = {
 }
 
 
-def read_llava(
-    path: str | Path, *, media_dir: str | Path | None = None, ids: str | Path | None = None
-) -> tuple[list[Record], list[BadSample]]:
+@reader
+def read_llava(path: str | Path, *, media_dir: str | Path | None = None, ids: str | Path | None = None) -> Stream:
     """Read conversations about one image, several or none; an image may be a feature bag (``.h5``).
 
     ``<image>`` is needed once per image and stays where it stands in the text; XTuner and LLaVA move it to the front.
@@ -35,8 +35,12 @@ def read_llava(
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
     """
     path = Path(path)
-    found = drafts(read_samples(path), llava_draft)
-    return assemble(found, path=path, folders=folders_for(path, media_dir), ids=ids)
+    return json_stream(
+        path,
+        llava_draft,
+        folders=folders_for(path, media_dir),
+        ids=ids,
+    )
 
 
 def llava_draft(row: Row) -> Record:
@@ -44,11 +48,10 @@ def llava_draft(row: Row) -> Record:
 
     Without an ``id`` it is called after its first image, without either after its file.
     """
-    images = _images(row.cells.get("image"))
-    fallback = Path(images[0] if images else row.source).stem
+    images = images_of(row.cells.get("image"), "image")
     return Record(
-        id=text_of(row.cells, "id") or fallback,
-        conversations=_turns(row.cells.get("conversations")),
+        id=text_of(row.cells, "id") or Path(images[0] if images else row.source).stem,
+        conversations=_from_first_question(turns_of(row.cells.get("conversations"))),
         images=images,
         meta={},
         source=row.source,
@@ -56,28 +59,53 @@ def llava_draft(row: Row) -> Record:
     )
 
 
-def _images(value: Any) -> tuple[str, ...]:
+def images_of(value: Any, name: str) -> tuple[str, ...]:
+    """The images of a cell: a path, a list of paths, or none at all."""
+    if value.__class__ is str and value.isascii() and (image := value.strip()):
+        return (image,)
     if value is None or value == "":
         return ()
     images = value if isinstance(value, list) else [value]
     if not all(isinstance(image, str) and image.strip() for image in images):
-        raise BadRowError("no image", f"image is {shown(value)}; expected a path, a list of paths, or none at all")
-    return tuple(checked_text(image, "image").strip() for image in images)
+        raise BadRowError("no image", f"{name} is {shown(value)}; expected a path, a list of paths, or none at all")
+    return tuple([checked_text(image, name).strip() for image in images])
 
 
-def _turns(value: Any) -> tuple[Turn, ...]:
+def turns_of(value: Any, speaker: str = "from", text: str = "value") -> list[Turn]:
+    """The turns of a list of messages, under the names that these keys have in them."""
     if not isinstance(value, list) or not value:
-        raise BadRowError("no conversation", f"conversations is {shown(value)}; expected a list of from and value")
-    turns = [_turn(message) for message in value]
+        raise BadRowError(
+            "no conversation", f"conversations is {shown(value)}; expected a list of {speaker} and {text}"
+        )
+    turns = []
+    for message in value:
+        try:
+            role, said = ROLES[message[speaker]], message[text]
+        except (KeyError, TypeError):  # TypeError: the message, or who speaks, is none of the kind
+            role, said = _speaker_and_text(message, speaker, text)
+        if said.__class__ is not str:
+            raise _malformed(message, speaker, text)
+        turns.append(_new_turn(Turn, (role, said if said.isascii() else checked_text(said, text))))
+    return turns
+
+
+def _speaker_and_text(message: Any, speaker: str, text: str) -> tuple[Role, Any]:
+    """Of a message that names its speaker in another case, or does not name one."""
+    who = message.get(speaker) if isinstance(message, dict) else None
+    if not isinstance(who, str) or who.casefold() not in ROLES:
+        raise _malformed(message, speaker, text)
+    return ROLES[who.casefold()], message.get(text)
+
+
+def _malformed(message: Any, speaker: str, text: str) -> BadRowError:
+    expected = f'expected {{"{speaker}": {" | ".join(ROLES)}, "{text}": text}}'
+    return BadRowError("malformed turn", f"a turn is {shown(message)}; {expected}")
+
+
+def _from_first_question(turns: list[Turn]) -> tuple[Turn, ...]:
+    if turns[0].role == "user":
+        return tuple(turns)
     start = 1 if turns[0].role == "system" else 0
     while turns[start:] and turns[start].role == "assistant":
         del turns[start]
     return tuple(turns)
-
-
-def _turn(message: Any) -> Turn:
-    speaker, text = (message.get("from"), message.get("value")) if isinstance(message, dict) else (None, None)
-    if not isinstance(speaker, str) or speaker.casefold() not in ROLES or not isinstance(text, str):
-        expected = f'expected {{"from": {" | ".join(ROLES)}, "value": text}}'
-        raise BadRowError("malformed turn", f"a turn is {shown(message)}; {expected}")
-    return Turn(ROLES[speaker.casefold()], checked_text(text, "value"))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathplugins.data.formats._assembly import assemble, folders_for
+from pathplugins.data.formats._assembly import Stream, folders_for, json_stream, reader
 from pathplugins.data.formats._captions import caption_draft
-from pathplugins.data.formats._json import read_samples
-from pathplugins.data.formats._rows import drafts
-from pathplugins.data.records import BadSample, Record
 
 
+@reader
 def read_pallava_captions(
     path: str | Path,
     *,
@@ -18,7 +16,7 @@ def read_pallava_captions(
     seed: int = 0,
     ids: str | Path | None = None,
     min_words: int = 0,
-) -> tuple[list[Record], list[BadSample]]:
+) -> Stream:
     """Read image captions, each as the answer to one of 21 requests: the published ``dataformat.py`` step, seeded.
 
     Args:
@@ -31,5 +29,10 @@ def read_pallava_captions(
     Source: features A5 to A7; the published code is unseeded, cuts ids at the first dot and skips images by itself.
     """
     path = Path(path)
-    found = drafts(read_samples(path), caption_draft(seed=seed))
-    return assemble(found, path=path, folders=folders_for(path, media_dir), ids=ids, min_words=min_words)
+    return json_stream(
+        path,
+        caption_draft(seed=seed),
+        folders=folders_for(path, media_dir),
+        ids=ids,
+        min_words=min_words,
+    )

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.formats._assembly import assemble, folders_for
+from pathplugins.data.formats._assembly import Stream, folders_for, reader
 from pathplugins.data.formats._json import SUFFIXES, read_samples
 from pathplugins.data.formats._parquet import image_to_file, read_parquet
 from pathplugins.data.formats._pickles import read_plain_pickle
-from pathplugins.data.formats._rows import BadRowError, Row, drafts, shown, text_of
+from pathplugins.data.formats._rows import BadRowError, Draft, Row, drafts, shown, text_of
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
 
 COLUMNS = ("image", "question", "answer")
@@ -20,6 +20,7 @@ _SUFFIXES = (".jpg", ".jpeg", ".png")
 _EXPECTED = "train_qa.pkl, val_qa.pkl, test_qa.pkl, or *.parquet of the hub"
 
 
+@reader
 def read_path_vqa(
     path: str | Path,
     *,
@@ -27,7 +28,7 @@ def read_path_vqa(
     split: str | None = None,
     ids: str | Path | None = None,
     extract_images: bool = False,
-) -> tuple[list[Record], list[BadSample]]:
+) -> Stream:
     """Read questions and answers as they are.
 
     Args:
@@ -42,22 +43,24 @@ def read_path_vqa(
     """
     path = Path(path)
     folders = folders_for(path, media_dir)
-    found: list[Record | BadSample] = []
-    for file in _files(path, split):
-        if file.suffix in SUFFIXES:
-            found += drafts(read_samples(file), _draft)
-        elif file.suffix != ".parquet":
-            found += drafts(_pickle_rows(file), _draft)
-        elif extract_images:
-            found += drafts(read_parquet(file, COLUMNS), _extracting(folders[0], _split_of(file)))
-        else:
-            raise PathPluginsError(
-                f"{file} holds its images in its rows; write them out once with `pathdata convert path-vqa {path} "
-                '--image-folder DIR --out FILE.jsonl`, and train from that file, "llava"'
-            )
+
+    def found() -> Iterator[Draft]:
+        for file in _files(path, split):
+            if file.suffix in SUFFIXES:
+                yield from drafts(read_samples(file), _draft)
+            elif file.suffix != ".parquet":
+                yield from drafts(_pickle_rows(file), _draft)
+            elif extract_images:
+                yield from drafts(read_parquet(file, COLUMNS), _extracting(folders[0], _split_of(file)))
+            else:
+                raise PathPluginsError(
+                    f"{file} holds its images in its rows; write them out once with `pathdata convert path-vqa {path} "
+                    '--image-folder DIR --out FILE.jsonl`, and train from that file, "llava"'
+                )
+
     bases = dict.fromkeys((*folders, *folders[-1].parents[:2]))
     places = [base / sub for base in bases for sub in ("", *SPLITS, *(f"images/{name}" for name in SPLITS))]
-    return assemble(found, path=path, folders=places, ids=ids)
+    return Stream(path=path, drafts=found, folders=places, ids=ids)
 
 
 def _files(path: Path, split: str | None) -> list[Path]:

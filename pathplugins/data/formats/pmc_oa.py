@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pathplugins.data.formats._assembly import Stream, reader
 from pathplugins.data.formats.pallava_captions import read_pallava_captions
-from pathplugins.data.records import BadSample, Record
 
 
+@reader
 def read_pmc_oa(
     path: str | Path,
     *,
@@ -15,9 +16,9 @@ def read_pmc_oa(
     seed: int = 0,
     ids: str | Path | None = None,
     min_words: int = 0,
-) -> tuple[list[Record], list[BadSample]]:
+) -> Stream:
     """Read figure captions; the columns and options are those of ``pallava_captions``.
 
     ``media_dir`` is the folder the images were unpacked into. Source: ``pmc_oa.jsonl`` and ``pmc_oa_beta.jsonl``.
     """
-    return read_pallava_captions(path, media_dir=media_dir, seed=seed, ids=ids, min_words=min_words)
+    return read_pallava_captions.stream(path, media_dir=media_dir, seed=seed, ids=ids, min_words=min_words)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.choices import match_choice
-from pathplugins.data.formats._assembly import assemble, folders_for
+from pathplugins.data.formats._assembly import Stream, folders_for, reader
 from pathplugins.data.formats._rows import BadRowError, Row, choice_texts, drafts, text_of
 from pathplugins.data.formats._tables import read_table, require_columns
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
@@ -17,9 +18,8 @@ COLUMNS = ("Figure_path", "Question", *(f"Choice {letter}" for letter in LETTERS
 ANSWERS = ("Answer_label", "Answer")
 
 
-def read_pmc_vqa(
-    path: str | Path, *, media_dir: str | Path | None = None, ids: str | Path | None = None
-) -> tuple[list[Record], list[BadSample]]:
+@reader
+def read_pmc_vqa(path: str | Path, *, media_dir: str | Path | None = None, ids: str | Path | None = None) -> Stream:
     """Read questions; the user text lists the choices as ``A) ...``, the answer is the right one of these lines.
 
     Args:
@@ -35,8 +35,10 @@ def read_pmc_vqa(
         if not {*ANSWERS} & {*names}:
             raise PathPluginsError(f"{path} has neither {' nor '.join(ANSWERS)}, only {', '.join(names)}; add one")
 
-    rows = read_table(path, wanted="a table of PMC-VQA", columns=(*COLUMNS, *ANSWERS), check_header=check_header)
-    return assemble(drafts(rows, _draft), path=path, folders=folders_for(path, media_dir), ids=ids)
+    def rows() -> Iterator[Row | BadSample]:
+        return read_table(path, wanted="a table of PMC-VQA", columns=(*COLUMNS, *ANSWERS), check_header=check_header)
+
+    return Stream(path=path, drafts=lambda: drafts(rows(), _draft), folders=folders_for(path, media_dir), ids=ids)
 
 
 def _draft(row: Row) -> Record:

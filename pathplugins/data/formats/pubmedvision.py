@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pathplugins.data.formats._assembly import assemble, folders_for
+from pathplugins.data.formats._assembly import Stream, folders_for, reader
 from pathplugins.data.formats._json import read_samples
-from pathplugins.data.formats._rows import Row, drafts, none_kept, same, text_of
+from pathplugins.data.formats._rows import Draft, Row, drafts, none_kept, same, text_of
 from pathplugins.data.formats.llava import llava_draft
-from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
+from pathplugins.data.records import IMAGE_PLACEHOLDER, Record, Turn
 
 
+@reader
 def read_pubmedvision(
     path: str | Path,
     *,
     media_dir: str | Path | None = None,
     modality: str | None = None,
     ids: str | Path | None = None,
-) -> tuple[list[Record], list[BadSample]]:
+) -> Stream:
     """Read ``PubMedVision_Alignment_VQA.json`` or the instruction file; one ``<image>`` per image is put in front.
 
     Args:
@@ -30,21 +32,24 @@ def read_pubmedvision(
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
     """
     path = Path(path)
-    seen: Counter[str] = Counter()
 
-    def make(row: Row) -> Record | None:
-        found = text_of(row.cells, "modality")
-        seen[found] += 1
-        if modality is not None and not same(found, modality):
-            return None
-        record = llava_draft(row)
-        meta = {key: text for key in ("modality", "body_part") if (text := text_of(row.cells, key))}
-        return replace(record, conversations=_with_placeholders(record), meta=meta)
+    def found() -> Iterator[Draft]:
+        seen: Counter[str] = Counter()
 
-    found = [*drafts(read_samples(path), make)]
-    if modality is not None and seen and not any(same(value, modality) for value in seen):
-        raise none_kept(path, "modality", modality, seen, "ask for another modality")
-    return assemble(found, path=path, folders=folders_for(path, media_dir), ids=ids)
+        def make(row: Row) -> Record | None:
+            found = text_of(row.cells, "modality")
+            seen[found] += 1
+            if modality is not None and not same(found, modality):
+                return None
+            record = llava_draft(row)
+            meta = {key: text for key in ("modality", "body_part") if (text := text_of(row.cells, key))}
+            return replace(record, conversations=_with_placeholders(record), meta=meta)
+
+        yield from drafts(read_samples(path), make)
+        if modality is not None and seen and not any(same(value, modality) for value in seen):
+            raise none_kept(path, "modality", modality, seen, "ask for another modality")
+
+    return Stream(path=path, drafts=found, folders=folders_for(path, media_dir), ids=ids)
 
 
 def _with_placeholders(record: Record) -> tuple[Turn, ...]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
-from pathplugins.data.formats._assembly import assemble, folders_for
+from pathplugins.data.formats._assembly import Stream, folders_for, reader
 from pathplugins.data.formats._captions import caption_draft
-from pathplugins.data.formats._rows import Row, drafts, none_kept, same
+from pathplugins.data.formats._rows import Draft, Row, drafts, none_kept, same
 from pathplugins.data.formats._tables import read_table, require_columns
-from pathplugins.data.records import BadSample, Record
+from pathplugins.data.records import Record
 
 COLUMNS = ("caption", "image_path")
 
 
+@reader
 def read_quilt_1m(
     path: str | Path,
     *,
@@ -23,7 +25,7 @@ def read_quilt_1m(
     seed: int = 0,
     ids: str | Path | None = None,
     min_words: int = 0,
-) -> tuple[list[Record], list[BadSample]]:
+) -> Stream:
     """Read captions; an image with several captions is several samples.
 
     Args:
@@ -39,26 +41,29 @@ def read_quilt_1m(
     path = Path(path)
     filters = {name: value for name, value in (("subset", subset), ("split", split)) if value is not None}
     make = caption_draft(image="image_path", meta=("subset", "split", "magnification"), seed=seed)
-    left_out: dict[str, Counter[str]] = {name: Counter() for name in filters}
-    kept = 0
 
-    def wanted(row: Row) -> Record | None:
-        nonlocal kept
-        for name, value in filters.items():
-            if not same(row.cells[name], value):
-                left_out[name][row.cells[name]] += 1
-                return None
-        kept += 1
-        return make(row)
+    def found() -> Iterator[Draft]:
+        left_out: dict[str, Counter[str]] = {name: Counter() for name in filters}
+        kept = 0
 
-    rows = read_table(
-        path,
-        wanted="the lookup table of Quilt-1M",
-        columns=(*COLUMNS, "subset", "split"),
-        check_header=require_columns(path, (*COLUMNS, *filters)),
-    )
-    found = [*drafts(rows, wanted)]
-    if not kept and any(left_out.values()):
-        name = next(name for name in reversed(filters) if left_out[name])
-        raise none_kept(path, name, filters[name], left_out[name], f"ask for another {name}")
-    return assemble(found, path=path, folders=folders_for(path, media_dir), ids=ids, min_words=min_words)
+        def wanted(row: Row) -> Record | None:
+            nonlocal kept
+            for name, value in filters.items():
+                if not same(row.cells[name], value):
+                    left_out[name][row.cells[name]] += 1
+                    return None
+            kept += 1
+            return make(row)
+
+        rows = read_table(
+            path,
+            wanted="the lookup table of Quilt-1M",
+            columns=(*COLUMNS, "subset", "split"),
+            check_header=require_columns(path, (*COLUMNS, *filters)),
+        )
+        yield from drafts(rows, wanted)
+        if not kept and any(left_out.values()):
+            name = next(name for name in reversed(filters) if left_out[name])
+            raise none_kept(path, name, filters[name], left_out[name], f"ask for another {name}")
+
+    return Stream(path=path, drafts=found, folders=folders_for(path, media_dir), ids=ids, min_words=min_words)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.choices import match_choice, parse_choices
-from pathplugins.data.formats._assembly import folders_for
-from pathplugins.data.formats._rows import BadRowError, Row, choice_texts, none_kept, same
+from pathplugins.data.formats._assembly import Stream, folders_for, reader
+from pathplugins.data.formats._rows import BadRowError, Draft, Row, Unwanted, choice_texts, none_kept, same
 from pathplugins.data.formats._tables import read_table
 from pathplugins.data.prompts import REPORT_REQUEST, caption_question, with_source_style
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
@@ -28,6 +28,7 @@ _OPTIONAL = ("choices", "data_source", "split")
 _PATHTEXT = {"filepath": "h5_path", "title": "caption", "subset": "dataset"}
 
 
+@reader
 def read_wsi_csv(
     path: str | Path,
     *,
@@ -35,7 +36,7 @@ def read_wsi_csv(
     split: str | None = "train",
     data_source: str | None = None,
     media_dir: str | Path | None = None,
-) -> tuple[list[Record], list[BadSample]]:
+) -> Stream:
     """Read a slide table: the records of its good rows, and what is wrong with the others.
 
     Args:
@@ -49,41 +50,83 @@ def read_wsi_csv(
     path = Path(path)
     if mode not in ("report", "vqa"):
         raise PathPluginsError(f"mode is {mode!r}, expected 'report' or 'vqa'")
-    rows, bad = _read_rows(path, mode)
-    all_rows, columns = rows, rows[0].cells if rows else {}
-    if split is not None and "split" in columns:
-        rows = _only(rows, "split", split, path, 'set "split" of this dataset in dataset_info.json to one of them')
-    if data_source is not None and columns:
-        if "data_source" not in columns:
-            raise PathPluginsError(
-                f"{path} has no data_source column to keep {data_source!r} by, only {', '.join(columns)}; "
-                "add the column or remove filter_by_data_source"
-            )
-        rows = _only(rows, "data_source", data_source, path, "set filter_by_data_source to one of them")
-    uses = Counter(row.cells["slide_id"] for row in all_rows)
-    locate = functools.cache(functools.partial(_locate, folders=folders_for(path, media_dir)))
-    records = []
-    for row in rows:
+    return Stream(
+        path=path,
+        drafts=lambda: _drafts(path, mode, split, data_source),
+        folders=folders_for(path, media_dir),
+        look=True,
+    )
+
+
+def _drafts(path: Path, mode: Mode, split: str | None, data_source: str | None) -> Iterator[Draft]:
+    source = str(path)
+    filters: list[_Filter] | None = None
+    for row in _read_rows(path, mode):
+        if isinstance(row, BadSample):
+            yield row
+            continue
+        if filters is None:
+            filters = _filters(path, row.cells, split, data_source)
+        slide_id = row.cells["slide_id"]
+        if not all(wanted.keeps(row) for wanted in filters):
+            yield Unwanted(slide_id)
+            continue
         try:
-            records.append(_record(row, str(path), mode, locate, repeated=uses[row.cells["slide_id"]] > 1))
+            record = _record(row, source, mode)
         except BadRowError as error:
-            bad.append(BadSample(source=str(path), row=row.number, reason=error.reason, detail=str(error)))
-    return records, sorted(bad, key=lambda sample: sample.row or 0)
+            yield Unwanted(slide_id)
+            yield BadSample(source=source, row=row.number, reason=error.reason, detail=str(error))
+            continue
+        yield record
+    for wanted in filters or ():
+        wanted.finish(path)
 
 
-def _read_rows(path: Path, mode: Mode) -> tuple[list[Row], list[BadSample]]:
-    rows, bad = [], []
+def _read_rows(path: Path, mode: Mode) -> Iterator[Row | BadSample]:
     for row in read_table(
         path,
         wanted="a slide table (.csv or .tsv)",
         columns=(*_STANDARD, *_OPTIONAL, *_PATHTEXT),
         check_header=functools.partial(_check_header, path=path, mode=mode),
     ):
-        if isinstance(row, BadSample):
-            bad.append(row)
+        yield row if isinstance(row, BadSample) else row._replace(cells=_standard_cells(row.cells))
+
+
+class _Filter:
+    """Rows with one value in a column."""
+
+    def __init__(self, column: str, wanted: str, advice: str) -> None:
+        self._column, self._wanted, self._advice = column, wanted, advice
+        self._kept, self._others = False, Counter[str]()
+
+    def keeps(self, row: Row) -> bool:
+        """Whether the row has it."""
+        kept = same(row.cells[self._column], self._wanted)
+        if kept:
+            self._kept = True
         else:
-            rows.append(row._replace(cells=_standard_cells(row.cells)))
-    return rows, bad
+            self._others[row.cells[self._column]] += 1
+        return kept
+
+    def finish(self, path: Path) -> None:
+        """An error if no row had it."""
+        if not self._kept and self._others:
+            raise none_kept(path, self._column, self._wanted, self._others, self._advice)
+
+
+def _filters(path: Path, columns: dict[str, str], split: str | None, data_source: str | None) -> list[_Filter]:
+    filters = []
+    if split is not None and "split" in columns:
+        advice = 'set "split" of this dataset in dataset_info.json to one of them'
+        filters.append(_Filter("split", split, advice))
+    if data_source is not None:
+        if "data_source" not in columns:
+            raise PathPluginsError(
+                f"{path} has no data_source column to keep {data_source!r} by, only {', '.join(columns)}; "
+                "add the column or remove filter_by_data_source"
+            )
+        filters.append(_Filter("data_source", data_source, "set filter_by_data_source to one of them"))
+    return filters
 
 
 def _check_header(names: list[str], *, path: Path, mode: Mode) -> None:
@@ -116,23 +159,7 @@ def _standard_cells(cells: dict[str, str]) -> dict[str, str]:
     return {**defaults, **renamed, "dataset": renamed.get("dataset") or "PathText"}
 
 
-def _only(rows: list[Row], column: str, wanted: str, path: Path, advice: str) -> list[Row]:
-    kept = [row for row in rows if same(row.cells[column], wanted)]
-    if not kept:
-        raise none_kept(path, column, wanted, Counter(row.cells[column] for row in rows), advice)
-    return kept
-
-
-def _locate(h5_path: str, *, folders: tuple[Path, ...]) -> tuple[str | None, list[str]]:
-    """The bag's absolute path or None, and the places looked at; an absolute ``h5_path`` ignores the folders."""
-    places = list(dict.fromkeys(folder / h5_path for folder in folders))
-    found = next((place for place in places if place.is_file()), None)
-    return (str(found) if found else None), [str(place) for place in places]
-
-
-def _record(
-    row: Row, source: str, mode: Mode, locate: Callable[[str], tuple[str | None, list[str]]], *, repeated: bool
-) -> Record:
+def _record(row: Row, source: str, mode: Mode) -> Record:
     cells = row.cells
     for column in ("slide_id", "h5_path"):
         if not cells[column]:
@@ -140,13 +167,10 @@ def _record(
     question, answer = _report_texts(cells) if mode == "report" else _vqa_texts(cells)
     if IMAGE_PLACEHOLDER in question + answer:
         raise BadRowError("misplaced placeholder", f"the text contains {IMAGE_PLACEHOLDER}, which is added by itself")
-    image, places = locate(cells["h5_path"])
-    if image is None:
-        raise BadRowError("missing file", f"no bag at {' or '.join(dict.fromkeys(places))}; set media_dir or h5_path")
     return Record(
-        id=f"{cells['slide_id']}#{row.number}" if repeated or "#" in cells["slide_id"] else cells["slide_id"],
+        id=cells["slide_id"],
         conversations=(Turn("user", f"{IMAGE_PLACEHOLDER}\n{question}"), Turn("assistant", answer)),
-        images=(image,),
+        images=(cells["h5_path"],),
         meta={name: cells[name] for name in ("slide_id", "dataset", "data_source", "split") if cells.get(name)},
         source=source,
         row=row.number,

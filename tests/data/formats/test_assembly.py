@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.formats._assembly import Places, assemble, folders_for
+from pathplugins.data.formats._assembly import Places, Stream, folders_for
 from pathplugins.data.records import BadSample, Record, Turn
 
 
 def draft(name: str, row: int, *, image: str = "i.jpg", answer: str = "two words", source: str = "s.json") -> Record:
     turns = (Turn("user", "<image>\nQ"), Turn("assistant", answer))
     return Record(id=name, conversations=turns, images=(image,), meta={}, source=source, row=row)
+
+
+def assemble(
+    found: list[Record | BadSample], *, folders: list[Path], **options: Any
+) -> tuple[list[Record], list[BadSample]]:
+    return Stream(drafts=lambda: iter(found), folders=folders, **options).lists()
 
 
 def test_ids_are_unique_and_do_not_depend_on_the_selection(tmp_path: Path) -> None:

@@ -7,24 +7,30 @@ from pathlib import Path
 
 import pytest
 
-from pathplugins.data.formats import FORMATS
+from pathplugins.data.formats import FORMATS, READERS
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = sorted(FORMATS)
+NAMES = sorted(READERS)
 
 
 def test_there_are_formats() -> None:
     assert len(NAMES) >= 8
     modules = {path.stem for path in (ROOT / "pathplugins/data/formats").glob("[!_]*.py")}
     assert {*NAMES} >= modules  # one file, one format
+    assert {*FORMATS} < {*NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_readers_share_a_signature(name: str) -> None:
-    first, *options = inspect.signature(FORMATS.get(name)).parameters.values()
+    first, *options = inspect.signature(READERS.get(name)).parameters.values()
     assert first.name == "path"
     assert "media_dir" in {option.name for option in options}
     assert all(option.kind is option.KEYWORD_ONLY and option.default is not option.empty for option in options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_readers_stream(name: str) -> None:
+    assert inspect.signature(READERS.get(name).stream) == inspect.signature(READERS.get(name))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.formats._ids import keep_listed, read_ids
+from pathplugins.data.formats._ids import Listed, read_ids
 from pathplugins.data.records import Record
 
 
@@ -17,6 +17,13 @@ def record(name: str, *images: str) -> Record:
 
 
 RECORDS = [record("1", "x/a.b.jpg"), record("2", "y/c.png", "d.png"), record("3", "e.jpg"), record("4")]
+
+
+def keep_listed(path: Path, *, source: Path) -> list[Record]:
+    listed = Listed(path, source=source)
+    kept = [record for record in RECORDS if record in listed]
+    listed.finish()
+    return kept
 
 
 @pytest.mark.parametrize(
@@ -57,16 +64,16 @@ def test_a1_unusable_indexes(tmp_path: Path, name: str, text: str, message: str)
 )
 def test_a1_ids_names_and_stems_match(tmp_path: Path, entry: str, kept: list[str]) -> None:
     (tmp_path / "i.txt").write_text(entry)
-    assert [r.id for r in keep_listed(RECORDS, tmp_path / "i.txt", source=tmp_path)] == kept
+    assert [r.id for r in keep_listed(tmp_path / "i.txt", source=tmp_path)] == kept
 
 
 def test_a1_unknown_ids_are_counted_and_none_is_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "i.txt"
     path.write_text("e\nnobody\na\n3\n")
     with caplog.at_level(logging.WARNING):
-        assert [r.id for r in keep_listed(RECORDS, path, source=tmp_path)] == ["3"]
+        assert [r.id for r in keep_listed(path, source=tmp_path)] == ["3"]
     assert "2 of 4 ids are not in" in caplog.text
     assert "nobody, a" in caplog.text
     path.write_text("nobody\n")
     with pytest.raises(PathPluginsError, match=r"none of its 1 ids \(nobody, \.\.\.\) is in .* \(1, 2, 3, \.\.\.\)"):
-        keep_listed(RECORDS, path, source=tmp_path)
+        keep_listed(path, source=tmp_path)

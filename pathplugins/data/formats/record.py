@@ -1,0 +1,52 @@
+"""Records as they are: JSON lines that hold all of a record, for steps in between and for looking at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pathplugins.data.formats._assembly import Stream, folders_for, json_stream, reader
+from pathplugins.data.formats._rows import BadRowError, Row, checked_text, shown, text_of
+from pathplugins.data.formats.llava import images_of, turns_of
+from pathplugins.data.records import Record
+
+
+@reader
+def read_record(path: str | Path, *, media_dir: str | Path | None = None, ids: str | Path | None = None) -> Stream:
+    """Read what ``pathdata convert --to record`` writes; ids stay as they are, a repeated one is a bad row.
+
+    Args:
+        path: Lines of ``{"id", "conversations": [{"role", "text"}], "images", "meta", "source", "row"}``. The
+            last two say where the record once came from; in reports stand this file and its lines.
+        media_dir: Where relative images are looked for first; then beside the file.
+        ids: Index file of the samples to keep: one id a line, a JSON list or a table.
+    """
+    path = Path(path)
+    return json_stream(
+        path,
+        _draft,
+        folders=folders_for(path, media_dir),
+        ids=ids,
+        ids_are_final=True,
+    )
+
+
+def _draft(row: Row) -> Record:
+    cells = row.cells
+    name = text_of(cells, "id")
+    if not name:
+        raise BadRowError("no id", "id is empty; expected the id of a record")
+    return Record(
+        id=name,
+        conversations=tuple(turns_of(cells.get("conversations"), "role", "text")),
+        images=images_of(cells.get("images"), "images"),
+        meta=_meta(cells.get("meta") or {}),
+        source=row.source,
+        row=row.number,
+    )
+
+
+def _meta(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise BadRowError("unreadable meta", f"meta is {shown(value)}; expected an object of texts")
+    return {checked_text(key, "meta"): checked_text(text, "meta") for key, text in value.items()}

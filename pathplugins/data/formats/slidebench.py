@@ -1,0 +1,61 @@
+"""SlideBench: a table of multiple-choice questions about slides, ``ID,Slide,Tumor,...,Question,A,B,C,D,Answer``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pathplugins.data.choices import match_choice
+from pathplugins.data.formats._assembly import Stream, folders_for, reader
+from pathplugins.data.formats._rows import BadRowError, Row, choice_texts, drafts, text_of
+from pathplugins.data.formats._tables import read_table, require_columns
+from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
+
+LETTERS = "ABCD"
+COLUMNS = ("ID", "Slide", "Tumor", "Question", *LETTERS, "Answer")
+META = {"Slide": "slide_id", "Tumor": "tumor", "Broad Category": "broad_category", "Narrow Category": "narrow_category"}
+
+
+@reader
+def read_slidebench(path: str | Path, *, media_dir: str | Path | None = None, ids: str | Path | None = None) -> Stream:
+    """Read questions; the user text lists the choices as ``A) ...``, the answer is the right one of these lines.
+
+    Args:
+        path: The table. Its ``Output`` column, which evaluating adds, is left out.
+        media_dir: Where ``{Tumor}/{Slide}.csv`` are looked for first; then beside the table.
+        ids: Index file of the samples to keep: one id a line, a JSON list or a table.
+    """
+    path = Path(path)
+
+    def rows() -> Iterator[Row | BadSample]:
+        return read_table(
+            path, wanted="a table of SlideBench", columns=COLUMNS, check_header=require_columns(path, COLUMNS)
+        )
+
+    return Stream(path=path, drafts=lambda: drafts(rows(), _draft), folders=folders_for(path, media_dir), ids=ids)
+
+
+def _draft(row: Row) -> Record:
+    slide, tumor, question, answer = (text_of(row.cells, name) for name in ("Slide", "Tumor", "Question", "Answer"))
+    if not slide or not tumor or not question:
+        raise BadRowError("no question", "Slide, Tumor or Question is empty; expected all of them")
+    if IMAGE_PLACEHOLDER in question:
+        raise BadRowError("misplaced placeholder", f"the text contains {IMAGE_PLACEHOLDER}, which is added by itself")
+    choices = [text_of(row.cells, letter) for letter in LETTERS]
+    while choices and not choices[-1]:
+        choices.pop()
+    if len(choices) < 2 or not all(choices):
+        raise BadRowError("unreadable choices", f"choices are {choices}; expected two or more, none empty")
+    letters = LETTERS[: len(choices)]
+    index = letters.index(answer) if answer in [*letters] else match_choice(answer, choices)
+    if index is None:
+        raise BadRowError("answer not among choices", f"the answer {answer!r} is none of {choices}, or several")
+    user, assistant = choice_texts(question, choices, index)
+    return Record(
+        id=text_of(row.cells, "ID") or slide,
+        conversations=(Turn("user", f"{IMAGE_PLACEHOLDER}\n{user}"), Turn("assistant", assistant)),
+        images=(f"{tumor}/{slide}.csv",),
+        meta={key: text for name, key in META.items() if (text := text_of(row.cells, name))},
+        source=row.source,
+        row=row.number,
+    )

@@ -1,0 +1,36 @@
+"""SlideChat's training file: LLaVA conversations whose image is a list with the CSV file of a slide's features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pathplugins.data.formats._assembly import Stream, folders_for, json_stream, reader
+from pathplugins.data.formats._rows import BadRowError, Row, shown
+from pathplugins.data.formats.llava import llava_draft
+from pathplugins.data.records import Record
+
+
+@reader
+def read_slidechat(path: str | Path, *, media_dir: str | Path | None = None, ids: str | Path | None = None) -> Stream:
+    """Read conversations about one slide each; ``<image>`` stays where it stands.
+
+    Args:
+        path: ``{"id", "image": ["....csv"], "conversations"}``, as a JSON list or JSON lines.
+        media_dir: Where relative features are looked for first; then beside the file. SlideChat itself takes the paths
+            as they are written.
+        ids: Index file of the samples to keep: one id a line, a JSON list or a table.
+    """
+    path = Path(path)
+    return json_stream(
+        path,
+        _draft,
+        folders=folders_for(path, media_dir),
+        ids=ids,
+    )
+
+
+def _draft(row: Row) -> Record:
+    record = llava_draft(row)
+    if len(record.images) != 1:
+        raise BadRowError("no image", f"image is {shown(row.cells.get('image'))}; expected a list of one path")
+    return record
