@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pathplugins.data_tools.demo_slide import KINDS, write_demo_slide
 
-WORDS = ("--patch-size", "64", "--overlap", "58", "--batch-size", "32", "--workers", "2", "--device", "cpu")
+WORDS = ("--patch-size", "64", "--overlap", "56", "--batch-size", "32", "--workers", "2", "--device", "cpu")
 ENCODER = ("--encoder", "test_vit", "--random-weights", "0")
 
 
@@ -28,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--slides", type=int, default=12)
-    parser.add_argument("--longest", type=float, default=8.0, help="seconds of work before a kill, at most")
+    parser.add_argument("--longest", type=float, default=12.0, help="seconds of work before a kill, at most")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     draw = random.Random(args.seed)

@@ -47,11 +47,14 @@ def read_coords(coords: h5py.Dataset, info: BagInfo) -> np.ndarray:
     """Every stored position as (x, y) ``[N, 2]``: int64 level-0 pixels, or float64 where the bag stores microns."""
     stored = coords[:]  # [N, 2]
     xy = stored[:, ::-1] if info.convention in ("pathplugins", "unpuzzle") else stored
-    _refuse(xy, ~np.isfinite(xy), info, "NaN or infinite", "finite numbers")
+    whole = xy.dtype.kind in "iu"
+    if not whole:
+        _refuse(xy, ~np.isfinite(xy), info, "NaN or infinite", "finite numbers")
     _refuse(xy, xy < 0, info, "negative", "positions inside the slide, which start at 0")
     if info.units == "um":
         return xy.astype(np.float64)
-    _refuse(xy, xy != np.rint(xy), info, "not whole", "whole pixels")
+    if not whole:
+        _refuse(xy, xy != np.rint(xy), info, "not whole", "whole pixels")
     if info.level0_width and info.level0_height:
         size = np.array([info.level0_width, info.level0_height])
         wanted = f"positions inside the slide of {size[0]} x {size[1]} (width x height): are x and y swapped?"

@@ -10,6 +10,9 @@ convention      datasets                    order, unit    recognised by
 ``stamp``       ``feats``, ``coords``       x, y, microns  ``feats``; unit only if it is recorded
 ==============  ==========================  =============  ====================================
 
+Bags of this package also hold ``features_checksums``, one number for each feature row; those of its first versions do
+not.
+
 Only data inside the file itself is read: links, external storage and virtual datasets are refused, because each of
 them can bring in another file, or silently zeros when that file is gone.
 """
@@ -31,8 +34,11 @@ Convention = Literal["pathplugins", "unpuzzle", "trident", "clam", "stamp"]
 
 _GEOMETRY_TOLERANCE = 0.05  # tiling tools round patch_size_level0 to whole pixels; axis or level mix-ups are 2x
 
-
 _KEYS_SHOWN = 10
+_METADATA_BYTES = 128 * 1024  # HDF5 keeps 2 MiB, and more; of a list of chunks those take 12 MiB in memory, for nothing
+
+CHECKSUMS = "features_checksums"
+"""Dataset of our own bags."""
 
 _ATTRIBUTES = (
     *("slide_id", "encoder", "patch_size", "patch_size_level0", "mpp", "level0_mpp", "level0_width", "level0_height"),
@@ -83,6 +89,7 @@ class BagData(NamedTuple):
     info: BagInfo
     features: h5py.Dataset  # [N, D]
     coords: h5py.Dataset  # [N, 2], stored order
+    checksums: h5py.Dataset | None  # [N], ``row_checksums`` of the features, which bags of this package have
 
 
 def open_bag(path: str | os.PathLike[str]) -> h5py.File:
@@ -104,21 +111,24 @@ def open_bag(path: str | os.PathLike[str]) -> h5py.File:
             reason="not an HDF5 file",
         )
     # best-effort: many cluster file systems and read-only mounts have no locks
-    return h5py.File(path, "r", locking="best-effort")
+    file = h5py.File(path, "r", locking="best-effort")
+    cache = file.id.get_mdc_config()
+    cache.set_initial_size, cache.initial_size, cache.min_size, cache.max_size = True, *[_METADATA_BYTES] * 3
+    file.id.set_mdc_config(cache)
+    return file
 
 
 def read_layout(file: h5py.File, path: str) -> BagData:
     """Recognise an open bag from its keys, shapes and attributes; reads no feature row."""
     convention, features_key, coords_key = _convention(file, path)
-    features, coords = _dataset(file, features_key, path), _dataset(file, coords_key, path)
-    _check_shapes(features, coords, path)
+    features, coords = own_dataset(file, features_key, path), own_dataset(file, coords_key, path)
+    check_shapes(features, coords, path)
     if convention == "clam" and (len(coords.attrs) or "encoder" in features.attrs):
         convention = "trident"
     attributes = {
         name: _scalar(holder.attrs[name])
         for holder in (file, features, coords)
-        for name in _ATTRIBUTES
-        if name in holder.attrs
+        for name in {*holder.attrs} & {*_ATTRIBUTES}
     }
     info = BagInfo(
         path=path,
@@ -129,7 +139,8 @@ def read_layout(file: h5py.File, path: str) -> BagData:
         **_described(attributes, path),
     )
     _check_geometry(info)
-    return BagData(info, features, coords)
+    own = convention == "pathplugins" and CHECKSUMS in file
+    return BagData(info, features, coords, _checksums(file, info) if own else None)
 
 
 def _convention(file: h5py.File, path: str) -> tuple[Convention, str, str]:
@@ -148,7 +159,8 @@ def _convention(file: h5py.File, path: str) -> tuple[Convention, str, str]:
     )
 
 
-def _dataset(file: h5py.File, key: str, path: str) -> h5py.Dataset:
+def own_dataset(file: h5py.Group, key: str, path: str) -> h5py.Dataset:
+    """A dataset whose values lie in this file; links and values elsewhere are refused."""
     refusal = f"{path}: `{key}` %s, which is not followed: copy the data itself into the file (e.g. with h5repack)"
     link = file.get(key, getlink=True)
     if not isinstance(link, h5py.HardLink):
@@ -161,7 +173,8 @@ def _dataset(file: h5py.File, key: str, path: str) -> h5py.Dataset:
     return dataset
 
 
-def _check_shapes(features: h5py.Dataset, coords: h5py.Dataset, path: str) -> None:
+def check_shapes(features: h5py.Dataset, coords: h5py.Dataset, path: str) -> None:
+    """``[N, D]`` floats with one position each, written to their end."""
     for dataset in (features, coords):
         if dataset.shape is None or 0 in dataset.shape:
             raise BadBag(
@@ -195,6 +208,17 @@ def _check_shapes(features: h5py.Dataset, coords: h5py.Dataset, path: str) -> No
                 "stopped half-way; extract it again",
                 reason="half-written bag",
             )
+
+
+def _checksums(file: h5py.File, info: BagInfo) -> h5py.Dataset:
+    checksums = own_dataset(file, CHECKSUMS, info.path)
+    if checksums.shape != (info.rows,) or checksums.dtype != np.uint64:
+        raise BadBag(
+            f"{info.path}: `{CHECKSUMS}` is {checksums.dtype} {checksums.shape}, expected uint64 ({info.rows},), one "
+            "checksum per feature row; extract the bag again",
+            reason="wrong shape",
+        )
+    return checksums
 
 
 def _described(attributes: dict[str, Any], path: str) -> dict[str, Any]:

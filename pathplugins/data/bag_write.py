@@ -1,8 +1,10 @@
 """Writing feature bags: streamed, self-describing, complete or absent.
 
-Features lie in chunks of about 16 KiB (5 rows of 1,536 float16), so k random rows cost about k rows, and each chunk
-carries a checksum, so a damaged one is an error and not a number. Chunks of one row would save nothing on disks that
-read 4 KiB at a time and make reading everything three times slower (146 against 54 ms for 30,000 such rows).
+Features lie row after row in a few large chunks without filters, so that a row is a known piece of the file: k random
+rows cost k short reads (see ``bag_rows``), other readers get the speed of contiguous data, and a bag that was not
+written to its end still shows. ``features_checksums`` holds a number for each row, so a damaged one is an error and not
+other features, and checking it costs no more than that row. Small chunks with a checksum each, as our first bags had
+them, are looked up one by one and read whole: 112 ms for 2,048 of 50,000 rows of 1,536 float16, against 6 this way.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ import numpy as np
 
 from pathplugins import __version__
 from pathplugins.core.errors import BagError, PathPluginsError
-from pathplugins.data.bag_layout import geometry_contradiction
+from pathplugins.data.bag_layout import CHECKSUMS, geometry_contradiction
+from pathplugins.data.bag_rows import row_checksums
 
-_CHUNK_BYTES = 16 * 1024
+_CHUNK_BYTES = 16 * 1024 * 1024  # more than HDF5 caches, so that it reads and writes within a chunk
+_COORDS_CHUNK_ROWS = 64 * 1024  # 1 MiB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +88,9 @@ def write_bag(
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with h5py.File(temporary, "x") as file:
-            _write_features(file, path, batches, n=len(coords_yx), dtype=np.dtype(dtype))
-            file.create_dataset(
-                "coords_yx", data=coords_yx, chunks=(min(len(coords_yx), _CHUNK_BYTES // 16), 2), fletcher32=True
-            )
+            _write_features(file, path, batches, n=len(coords_yx), dtype=np.dtype(dtype).newbyteorder("<"))
+            chunk = (min(len(coords_yx), _COORDS_CHUNK_ROWS), 2)
+            file.create_dataset("coords_yx", data=coords_yx, chunks=chunk, fletcher32=True)
             file.attrs.update(attributes.to_root())
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())  # else the name may outlive a power cut and the content not
@@ -97,7 +100,7 @@ def write_bag(
 
 
 def _write_features(file: h5py.File, path: Path, batches: Iterable[np.ndarray], *, n: int, dtype: np.dtype) -> None:
-    features, done = None, 0
+    features, done, checksums = None, 0, np.zeros(n, np.uint64)
     for batch in batches:
         with np.errstate(over="ignore"):  # what does not fit the dtype becomes infinite and is refused below
             values = np.asarray(batch).astype(dtype)  # [b, D]
@@ -115,12 +118,14 @@ def _write_features(file: h5py.File, path: Path, batches: Iterable[np.ndarray], 
             )
         if features is None:
             d = values.shape[1]
-            chunk = (min(n, max(1, _CHUNK_BYTES // (d * dtype.itemsize))), d)
-            features = file.create_dataset("features", (n, d), dtype, chunks=chunk, fletcher32=True)
+            chunks = -(-n * d * dtype.itemsize // _CHUNK_BYTES)
+            features = file.create_dataset("features", (n, d), dtype, chunks=(-(-n // chunks), d))
         features[done : done + len(values)] = values
+        checksums[done : done + len(values)] = row_checksums(np.ascontiguousarray(values))
         done += len(values)
     if done != n:
         raise BagError(f"{path}: {done} feature rows for {n} coordinates, expected as many; nothing was written")
+    file[CHECKSUMS] = checksums  # a damaged one is noticed by not being that of its row
 
 
 def _checked_coords(path: Path, coords_yx: np.ndarray, attributes: BagAttributes) -> np.ndarray:

@@ -11,8 +11,10 @@ import pytest
 
 from pathplugins import __version__
 from pathplugins.core.errors import BagError, PathPluginsError
+from pathplugins.data.bag_rows import row_checksums
 from pathplugins.data.bags import BagAttributes, check_bag, inspect_bag, read_bag, sample_rows, write_bag
 
+PINNED = [6658323463964011520, 7100697998699166976]
 KNOWN = {
     "slide_id": "TCGA-A1.9",
     "encoder": "gigapath",
@@ -74,11 +76,76 @@ def test_w5_damage_is_an_error_not_numbers(tmp_path: Path) -> None:
     path = tmp_path / "slide.h5"
     write_bag(path, [np.ones((23, 1536))], yx(23), attributes())
     with h5py.File(path) as file:
-        place = file["features"].id.get_chunk_info(2).byte_offset
+        place = file["features"].id.get_chunk_info(0).byte_offset + 11 * 1536 * 2
     data = bytearray(path.read_bytes())
     data[place + 100] ^= 4
     path.write_bytes(data)
     assert inspect_bag(path).rows == 23
+    message = r"slide\.h5 cannot be read \(3 tries\): row 11 of `features` does not match its checksum"
+    for rows in ([11], [3, 11, 0], None):
+        with pytest.raises(BagError, match=message):
+            read_bag(path, None if rows is None else np.array(rows))
+    with pytest.raises(BagError, match=message):
+        check_bag(path)
+    assert read_bag(path, np.array([10, 12])).features.sum() == 2 * 1536
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("d", [1536, 13, 7])
+def test_a_large_bag_is_a_few_even_chunks_of_known_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, d: int, dtype: str
+) -> None:
+    monkeypatch.setattr("pathplugins.data.bag_write._CHUNK_BYTES", 40 * d * np.dtype(dtype).itemsize)
+    values = np.random.default_rng(2).standard_normal((101, d)).astype(dtype)
+    write_bag(tmp_path / "slide.h5", np.array_split(values, 7), yx(101), attributes(), dtype=dtype)
+    with h5py.File(tmp_path / "slide.h5") as file:
+        assert file["features"].chunks == (34, d)  # not 40, which would leave most of the third empty
+        assert file["features_checksums"][:].tolist() == row_checksums(values).tolist()
+    np.testing.assert_array_equal(read_bag(tmp_path / "slide.h5").features, values)
+    check_bag(tmp_path / "slide.h5")
+
+
+def test_checksums_see_what_damage_does() -> None:
+    """A flipped bit, swapped words, a page of zeros; and never a change of the numbers from one release to the next."""
+    row = np.random.default_rng(3).standard_normal((1, 1536)).astype(np.float16)
+    damaged = []
+    data = row.view(np.uint8)[0]
+    for bit in range(8 * data.size):
+        flipped = data.copy()
+        flipped[bit // 8] ^= 1 << bit % 8
+        damaged.append(flipped.view(np.float16))
+    swapped, zeros, both = row[0].copy(), row[0].copy(), data.copy()
+    swapped[[4, 40]] = row[0, [40, 4]]
+    zeros[512:] = 0
+    both[[3, 11]] ^= 0x80  # a bit in each of two words
+    damaged += [swapped, zeros, both.view(np.float16)]
+    assert (row_checksums(np.stack(damaged)) != row_checksums(row)).all()
+    assert row_checksums(np.arange(6, dtype="<f2").reshape(2, 3)).tolist() == PINNED
+
+
+@pytest.mark.parametrize("checksums", [np.zeros(22, np.uint64), np.zeros(23, np.uint32)])
+def test_checksums_of_another_shape(tmp_path: Path, checksums: np.ndarray) -> None:
+    path = tmp_path / "slide.h5"
+    write_bag(path, [np.ones((23, 3))], yx(23), attributes())
+    with h5py.File(path, "r+") as file:
+        del file["features_checksums"]
+        file["features_checksums"] = checksums
+    with pytest.raises(BagError, match=r"`features_checksums` is uint.*expected uint64 \(23,\)"):
+        inspect_bag(path)
+
+
+def test_bags_without_checksums_are_read(tmp_path: Path) -> None:
+    """Those of our first versions, and repacked ones: small chunks with a checksum each."""
+    path, values = tmp_path / "slide.h5", np.random.default_rng(3).standard_normal((23, 1536)).astype(np.float16)
+    write_bag(path, [values], yx(23), attributes())
+    with h5py.File(path, "r+") as file:
+        del file["features_checksums"], file["features"]
+        file.create_dataset("features", data=values, chunks=(5, 1536), fletcher32=True)
+        place = file["features"].id.get_chunk_info(2).byte_offset
+    np.testing.assert_array_equal(read_bag(path, np.array([22, 3, 11])).features, values[[22, 3, 11]])
+    data = bytearray(path.read_bytes())
+    data[place + 100] ^= 4
+    path.write_bytes(data)
     with pytest.raises(BagError, match=r"slide\.h5 cannot be read"):
         read_bag(path, np.array([11]))
 

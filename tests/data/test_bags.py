@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pathplugins.core.errors import BagError
-from pathplugins.data.bags import _runs, check_bag, inspect_bag, read_bag, sample_rows, stable_seed
+from pathplugins.data.bags import check_bag, inspect_bag, read_bag, sample_rows, stable_seed
 
 WriteH5 = Callable[..., Path]
 PINNED = "5286683752240036818 [6249, 6841, 8972, 9446]"
@@ -39,40 +39,6 @@ def test_read_keeps_values_and_gives_native_byte_order(write_h5: WriteH5, featur
     assert bag.features.dtype == np.dtype(dtype).newbyteorder("=")
     assert bag.features.dtype.isnative
     np.testing.assert_array_equal(bag.features, features)
-
-
-LAYOUTS = [{}, {"chunks": (1, 13)}, {"chunks": (5, 4)}, {"chunks": (997, 13), "compression": "gzip"}]
-
-
-@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
-def test_any_rows_of_any_storage_layout(tmp_path: Path, layout: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows near and far, across chunks, blocks and gaps, in any order and repeated, are the rows asked for."""
-    monkeypatch.setattr("pathplugins.data.bags._BLOCK_BYTES", 13 * 4 * 101)
-    monkeypatch.setattr("pathplugins.data.bags._GAP_BYTES", 13 * 4 * 3)
-    n, rng = 1009, np.random.default_rng(3)
-    values = rng.standard_normal((n, 13)).astype(np.float32)
-    path = tmp_path / "slide.h5"
-    with h5py.File(path, "w") as file:
-        file.create_dataset("features", data=values, **layout)
-        file["coords_yx"] = yx(n)
-    choices = [sample_rows(n, k, seed=k) for k in (1, 2, 37, 500, 1008, 1009)]
-    choices += [rng.permutation(n), np.array([n - 1, 0, 0, 5, n - 1]), np.array([3], dtype=np.uint8)]
-    for rows in choices:
-        bag = read_bag(path, rows)
-        np.testing.assert_array_equal(bag.features, values[rows])
-        np.testing.assert_array_equal(bag.coords_xy, yx(n)[rows][:, ::-1])
-    np.testing.assert_array_equal(read_bag(path).features, values)
-
-
-def test_no_chunk_is_read_twice() -> None:
-    """A chunk costs the same whether one or all of its rows are wanted, so one read must take them all."""
-    for chunk_rows in (1, 4, 97, 640):
-        rows = sample_rows(10_007, 300, seed=chunk_rows)
-        runs = list(_runs(rows, block_rows=1280 - 1280 % chunk_rows, chunk_rows=chunk_rows, row_bytes=8192))
-        np.testing.assert_array_equal(np.concatenate([rows[run] for run in runs]), rows)
-        chunks = [chunk for run in runs for chunk in np.unique(rows[run] // chunk_rows)]
-        assert len(chunks) == len(set(chunks))
-        assert len(runs) > 5  # and not everything in one
 
 
 @pytest.mark.parametrize("rows", [[-1], [23], [0.5], [], [[1]], [True]], ids=str)
@@ -195,7 +161,7 @@ def test_check_names_width_and_encoder(write_h5: WriteH5, features: np.ndarray) 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_check_finds_non_finite_features(write_h5: WriteH5, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pathplugins.data.bags._BLOCK_BYTES", 3 * 13 * 2)
+    monkeypatch.setattr("pathplugins.data.bag_rows._BLOCK_BYTES", 3 * 13 * 2)
     values = np.ones((23, 13), np.float16)
     values[[8, 20], 12] = value
     path = write_h5(features=values, coords_yx=yx(23))
@@ -239,6 +205,29 @@ def test_w7_sample_rows() -> None:
     assert hits.min() > 500  # 600 expected of each row
     with pytest.raises(ValueError, match="asked for 0 rows"):
         sample_rows(5, 0, seed=1)
+
+
+def test_blocks_of_neighbours() -> None:
+    for n, k, block in [(1001, 20, 4), (1001, 1000, 7), (23, 22, 64), (50, 3, 8), (1001, 64, 64), (9, 8, 2)]:
+        for seed in range(20):
+            rows = sample_rows(n, k, seed, block=block)
+            assert (rows.dtype, len(rows)) == (np.int64, k)
+            assert rows[0] >= 0
+            assert rows[-1] < n
+            runs = 1 + np.count_nonzero(np.diff(rows) > 1)
+            assert (np.diff(rows) > 0).all()
+            assert runs <= k // block + 3  # the short block of the ring, its seam, and what is left of k
+            np.testing.assert_array_equal(rows, sample_rows(n, k, seed, block=block))
+    assert sample_rows(7, None, 0, block=4).tolist() == sample_rows(7, 9, 0, block=4).tolist() == list(range(7))
+    with pytest.raises(ValueError, match="blocks of 0 rows"):
+        sample_rows(7, 3, 0, block=0)
+
+
+@pytest.mark.parametrize(("n", "k", "block"), [(10, 3, 4), (11, 7, 3), (13, 5, 5)])
+def test_blocks_favour_no_row(n: int, k: int, block: int) -> None:
+    hits = np.bincount(np.concatenate([sample_rows(n, k, seed, block=block) for seed in range(4000)]), minlength=n)
+    expected = 4000 * k / n
+    assert np.abs(hits - expected).max() < 4.5 * np.sqrt(expected)
 
 
 def test_w7_seeds_and_rows_are_the_same_everywhere() -> None:

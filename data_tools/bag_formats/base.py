@@ -1,0 +1,120 @@
+"""What readers hand over: one slide's features, block by block, and what its container says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pathplugins.core.errors import PathPluginsError
+
+_SAME = 0.05  # 10 / magnification is a round number of the mpp; an axis or level mix-up is 2x
+
+OPTIONS = {
+    "encoder": "--encoder NAME",
+    "patch_size": "--patch-size PIXELS",
+    "patch_size_level0": "--patch-size-level0 PIXELS",
+    "mpp": "--mpp UM",
+    "level0_mpp": "--level0-mpp UM",
+    "level0_width": "--slide-size WxH",
+    "level0_height": "--slide-size WxH",
+}
+"""Field of ``Geometry`` -> the option that gives it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where one slide's features are."""
+
+    path: Path
+    kind: str
+    """A key of ``READERS``."""
+    slide_id: str
+    group: str | None = None
+    """Inside the file, where that holds many slides."""
+
+    def __str__(self) -> str:
+        return f"{self.path}" + (f"[{self.group}]" if self.group else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """What places and describes patches, as ``BagInfo`` has it; None where nothing is recorded."""
+
+    encoder: str | None = None
+    patch_size: int | None = None
+    patch_size_level0: float | None = None
+    mpp: float | None = None
+    level0_mpp: float | None = None
+    level0_width: int | None = None
+    level0_height: int | None = None
+
+    def filled(self, other: Geometry, *, where: str, said_by: str) -> Geometry:
+        """This, with what it lacks from ``other``; two that contradict each other are an error."""
+        values = asdict(self)
+        for name, value in asdict(other).items():
+            known = values[name]
+            if known is None:
+                values[name] = value
+            elif value is not None and not _same(known, value):
+                raise PathPluginsError(
+                    f"{where}: {name} is {known} there but {value} in {said_by}; correct the one that is wrong"
+                )
+        return Geometry(**values)
+
+    def completed(self) -> Geometry:
+        """With what follows from the rest: a patch is one square of tissue, described twice."""
+        values = asdict(self)
+        size, side_px0, mpp, level0_mpp = (
+            values[name] for name in ("patch_size", "patch_size_level0", "mpp", "level0_mpp")
+        )
+        if size and side_px0 and level0_mpp and not mpp:
+            values["mpp"] = level0_mpp * side_px0 / size
+        elif size and side_px0 and mpp and not level0_mpp:
+            values["level0_mpp"] = mpp * size / side_px0
+        elif size and mpp and level0_mpp and not side_px0:
+            values["patch_size_level0"] = round(size * mpp / level0_mpp)
+        elif side_px0 and mpp and level0_mpp and not size:
+            values["patch_size"] = round(side_px0 * level0_mpp / mpp)
+        return Geometry(**values)
+
+    def require(self, names: tuple[str, ...], *, where: str) -> None:
+        """All of ``names`` must be known."""
+        missing = [name for name in names if getattr(self, name) is None]
+        if missing:
+            options = ", ".join(dict.fromkeys(OPTIONS[name] for name in missing))
+            raise PathPluginsError(
+                f"{where}: records no {', '.join(missing)}; pass {options}, or --coords DIR with the patch files "
+                "(coords H5) of these slides"
+            )
+
+    @classmethod
+    def of(cls, values: Any) -> Geometry:
+        """The fields of the same names of a ``BagInfo``."""
+        return cls(**{field.name: getattr(values, field.name) for field in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """One slide's features, open."""
+
+    rows: int
+    width: int
+    dtype: str
+    blocks: Iterator[np.ndarray]
+    """``[b, D]`` each, in the order of the positions."""
+    geometry: Geometry
+    """As recorded."""
+    coords_xy: np.ndarray | None
+    """``[N, 2]`` (x, y) of top-left corners in ``unit``; None where the container has none."""
+    unit: Literal["px0", "um"] = "px0"
+    notes: tuple[str, ...] = ()
+
+
+def _same(known: Any, value: Any) -> bool:
+    if isinstance(known, str) or isinstance(value, str):
+        return known == value
+    return abs(known - value) <= _SAME * abs(known)

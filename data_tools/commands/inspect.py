@@ -1,0 +1,66 @@
+"""``pathdata inspect``: what feature and patch files are, whose convention, and whether they are sane."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pathplugins.core.errors import PathPluginsError
+
+from ..progress import FAILED
+
+
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """What it takes."""
+    sub.add_argument("files", nargs="+", type=Path, metavar="FILE", help="bags, features, patch files, or folders")
+    sub.add_argument("--coords-mpp", type=float, metavar="MPP", help="as in the configuration of a trainer")
+    sub.add_argument("--width", type=int, metavar="D", help="features must be this wide")
+    sub.add_argument("--json", action="store_true", help="print a list of reports as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; returns the exit code."""
+    from ..bag_formats.findings import Report, reports_of
+
+    reports: list[Report] = []
+    for path in _files(args.files):
+        for report in reports_of(path, coords_mpp=args.coords_mpp, width=args.width):
+            reports.append(report)
+            if not args.json:
+                sys.stdout.write(_text(report))
+    if args.json:
+        sys.stdout.write(json.dumps([asdict(report) for report in reports], indent=1) + "\n")
+    wrong = sum(bool(report.wrong) for report in reports)
+    if wrong:
+        sys.stderr.write(f"something is wrong with {wrong} of {len(reports)}\n")
+    return FAILED if wrong else 0
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    from ..bag_formats.kinds import SUFFIXES
+
+    files: list[Path] = []
+    for path in paths:
+        inside = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and not p.name.startswith("."))
+        if path.is_dir() and not inside:
+            raise PathPluginsError(f"{path}: no {', '.join(SUFFIXES)} file in it")
+        files += inside if path.is_dir() else [path]
+    return files
+
+
+def _text(report: Any) -> str:
+    lines = [f"{report.path}: {report.what}"]
+    lines += [f"  {name.replace('_', ' ')}: {_shown(value)}" for name, value in report.facts.items()]
+    lines += [f"  note: {note}" for note in report.notes]
+    lines += [f"  WRONG: {finding}" for finding in report.wrong] or ["  nothing wrong found"]
+    return "\n".join(lines) + "\n"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return " x ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
