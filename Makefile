@@ -1,12 +1,12 @@
 # One environment per trainer and version, made from constraints/, under .venv/. Nothing outside the checkout is touched.
 SHELL        := bash
+comma        := ,
 VERSION      ?= 0.9.5
 XTUNER       ?= 0.2.0
 VERSIONS     := $(patsubst constraints/llamafactory-%.txt,%,$(sort $(wildcard constraints/llamafactory-*.txt)))
 XTUNERS      := $(patsubst constraints/xtuner-%.txt,%,$(sort $(wildcard constraints/xtuner-*.txt)))
 LLAMAFACTORY  = .venv/llamafactory-$(VERSION)
 XT            = .venv/xtuner-$(XTUNER)
-EXTRAS       := wsi,test
 # Activated, as a user would: both trainers start `torchrun` and `python` from PATH. What DeepSpeed compiles stays there
 # too: checkouts that share a place for it compile it over each other, while it runs.
 in            = PATH="$(CURDIR)/$(1)/bin:$$PATH" TORCH_EXTENSIONS_DIR="$(CURDIR)/$(1)/torch_extensions"
@@ -19,7 +19,9 @@ find_python    = $(shell for p in $(foreach v,$(1),$(v) $(wildcard $(HOME)/.pyen
                    "$$p" -c "" 2>/dev/null && command -v "$$p" && break; done)
 python_for     = $(or $(PYTHON),$(call find_python,$(call pythons,$(1))),\
                    $(error $(1) needs one of: $(call pythons,$(1)); name yours with PYTHON=/path/to/python))
-# What a trainer leaves to its users: --deepspeed, the metrics of prediction.
+# Ours, the data tools' with the trainer whose tests run them. Then what a trainer leaves to its users: --deepspeed, the
+# metrics of prediction.
+extras         = wsi,test$(if $(filter llamafactory-%,$(1)),$(comma)ray)
 needs          = torch torchvision deepspeed $(if $(filter llamafactory-%,$(1)),jieba nltk rouge-chinese)
 
 .DEFAULT_GOAL := help
@@ -81,5 +83,5 @@ clean:  ## remove environments and everything that was built
 	  [ -x "$$python" ] || "$(call python_for,$*)" -m venv "$(@D)"; \
 	  install=("$$python" -m pip install); \
 	fi; \
-	"$${install[@]}" -c $< $(subst -,==,$*) $(call needs,$*) -e ".[$(EXTRAS)]"
+	"$${install[@]}" -c $< $(subst -,==,$*) $(call needs,$*) -e ".[$(call extras,$*)]"
 	touch $@
