@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     return FAILED if counts["failed"] else 0
 
 
-def _line(converted: object) -> str:
+def _line(converted: Any) -> str:
     if converted.status == "failed":
         return "failed"
     already = " (there already)" if converted.status == "skipped" else ""

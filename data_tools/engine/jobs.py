@@ -36,7 +36,7 @@ class SlideJob:
 
     slide_id: str
     slide: Path
-    """The slide file; for `Recipe.tiled` ones the coordinate file."""
+    """The slide file; the coordinate file where ``tiling`` is None."""
     tiling: TilingSpec | None = None
     """How it is cut, its own settings included; None if that was done before."""
 

@@ -48,11 +48,11 @@ def run_jobs(jobs: Sequence[SlideJob], recipe: Recipe, pool: Pool, board: Board)
     A failure stops nothing, unless every further slide would fail the same way (a full disk).
     """
     state = StateFolder(recipe.work, recipe.command)
-    state.begin(job.slide_id for job in jobs)
-    remove_leftovers(recipe, jobs)
     summary, start = Summary(), time.monotonic()
     waiting, held, running = deque(jobs), deque[SlideJob](), 0
     with pool, board:
+        state.begin(job.slide_id for job in jobs)  # once the encoder is there: else nothing was begun
+        remove_leftovers(recipe, jobs)
         while waiting or held or running:
             while pool.free and waiting:
                 pool.submit(waiting.popleft())

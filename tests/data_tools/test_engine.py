@@ -238,6 +238,7 @@ def test_nothing_starts_without_weights(pathdata: Pathdata, slides: Path, tmp_pa
     code, said = pathdata("run", slides, "--out", tmp_path, "--encoder", "test_vit", "--workers", 2, "--device", "cpu")
     assert code == 2
     assert "no weights given" in said
+    assert not (tmp_path / "state").exists()
     code, said = pathdata("run", slides, "--out", tmp_path, *SMALL, "--workers", 0)
     assert code == 2
     assert "--workers must be at least 1, got 0" in said
