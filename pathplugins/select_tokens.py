@@ -194,7 +194,8 @@ def select(
     processor.image_processor.patches_per_wsi = patches
     text = PLACEHOLDER if prompt is None else conversation(processor.tokenizer, prompt)
     inputs = processor(text, [bag])
-    rows = sample_rows(inspect_bag(bag).rows, patches, int(inputs["patch_seeds"][0]))  # those the processor has read
+    seed, block = int(inputs["patch_seeds"][0]), processor.image_processor.patches_block
+    rows = sample_rows(inspect_bag(bag).rows, patches, seed, block=block)  # those the processor has read
     with torch.inference_mode():
         selection = model.select_image_tokens(**inputs.to(model.device))
     kept = np.zeros(len(rows), bool)

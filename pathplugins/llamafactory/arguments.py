@@ -92,6 +92,9 @@ class PathPluginsArguments:
         metadata={"help": "Vision tokens per bag or image at most, CLS not counted; 0: the slide's CLS token alone."},
     )
     patches_per_wsi: Optional[int] = field(default=None, metadata={"help": "Rows read from a bag at most (2048)."})
+    patches_block: Optional[int] = field(
+        default=None, metadata={"help": "Rows drawn next to each other (1); 64 suits storage that is slow to seek."}
+    )
     projector_dropout: Optional[float] = field(default=None, metadata={"help": "Dropout of gamma_mlp."})
     gamma_init: Optional[float] = field(
         default=None, metadata={"help": "First scale of gamma_mlp; the middle of its bounds."}
@@ -137,7 +140,7 @@ class PathPluginsArguments:
 
 _SELECTOR = ("vision_feature_select_mode", "image_seq_length")
 _CONFIG = (*_SELECTOR, "selector_config", "use_prefix_lm_mask")
-_BAGS = ("patches_per_wsi", "coords_mpp", "compat_coords_yx")
+_BAGS = ("patches_per_wsi", "patches_block", "coords_mpp", "compat_coords_yx")
 _IMAGES = ("image_aspect_ratio", "fast_resize")
 _PROJECTOR = {
     "projector_dropout": "dropout",

@@ -70,9 +70,13 @@ def test_parts_of_a_finished_model_are_not_named_again(arguments: Any, typed: di
     assert (Path(made) / "vision_tower.safetensors").is_file()
     with pytest.raises(PathPluginsError, match=r"vision_tower: .* has these parts already"):
         arguments(model_name_or_path=made, vision_tower=typed["vision_tower"])
-    view = arguments(model_name_or_path=made, patches_per_wsi=9, use_prefix_lm_mask=True).model_name_or_path
+    view = arguments(
+        model_name_or_path=made, patches_per_wsi=9, patches_block=3, use_prefix_lm_mask=True
+    ).model_name_or_path
     assert view != made
-    assert '"patches_per_wsi": 9' in (Path(view) / "preprocessor_config.json").read_text()
+    reading = (Path(view) / "preprocessor_config.json").read_text()
+    assert '"patches_per_wsi": 9' in reading
+    assert '"patches_block": 3' in reading
     assert '"use_prefix_lm_mask": true' in (Path(view) / "config.json").read_text()
 
 

@@ -133,6 +133,7 @@ def _image_processor(
     return CustomLlavaImageProcessor(
         feature_dim=tower_config["in_chans"],
         patches_per_wsi=spec.patches_per_wsi,
+        patches_block=spec.patches_block,
         vision_feature_select_mode=_selector(spec, tower),
         image_seq_length=spec.image_seq_length,
         coords_mpp=spec.coords_mpp,

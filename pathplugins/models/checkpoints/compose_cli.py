@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tokens.add_argument("--select-config", type=_json, default={}, metavar="JSON", help="options of the selector")
     tokens.add_argument("--image-seq-length", type=int, default=1536, metavar="N", help="per bag, CLS not counted")
     tokens.add_argument("--patches-per-wsi", type=int, default=2048, metavar="N", help="rows read from a bag, at most")
+    tokens.add_argument("--patches-block", type=int, default=1, metavar="B", help="rows drawn next to each other")
     tokens.add_argument("--coords-mpp", type=float, metavar="X", help="um per pixel of bags that do not record it")
     tokens.add_argument("--image-aspect-ratio", default="anyres", choices=("anyres", "pad"), help="image -> tiles")
     tokens.add_argument("--fast-resize", action="store_true", help="tiles faster, pixels a little different")
@@ -77,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         selector_config=args.select_config,
         image_seq_length=args.image_seq_length,
         patches_per_wsi=args.patches_per_wsi,
+        patches_block=args.patches_block,
         use_prefix_lm_mask=args.prefix_lm,
         image_aspect_ratio=args.image_aspect_ratio,
         fast_resize=args.fast_resize,

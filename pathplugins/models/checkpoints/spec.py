@@ -53,6 +53,8 @@ class ComposeSpec:
     """Token budget of the selector, per slide or image, CLS not counted."""
     patches_per_wsi: int | None = 2048
     """Rows read from a bag, at most."""
+    patches_block: int = 1
+    """Rows drawn next to each other, for slow storage; 1 draws each by itself."""
     use_prefix_lm_mask: bool = False
     """Prompt and vision tokens attend in both directions."""
     coords_mpp: float | None = None
@@ -102,7 +104,7 @@ _NAMED: dict[str, tuple[Registry, str]] = {
     "mm_projector_type": (CONNECTORS, "connector"),
     "vision_feature_select_mode": (SELECTORS, "token selector"),
 }
-_AT_LEAST = {"image_seq_length": (0, " (the slide token alone)"), "patches_per_wsi": (1, "")}
+_AT_LEAST = {"image_seq_length": (0, " (the slide token alone)"), "patches_per_wsi": (1, ""), "patches_block": (1, "")}
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -30,6 +30,8 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
     Args:
         feature_dim: D, width of the patch features the tower takes.
         patches_per_wsi: rows read from a bag, at most; all of them when None.
+        patches_block: rows drawn next to each other (strips of the slide), which slow storage reads many times faster;
+            1 draws each by itself.
         vision_feature_select_mode: name of the token selector of the model.
         image_seq_length: token budget of the selector; must be the model's.
         coords_mpp: microns per pixel of the coordinates of bags that do not say.
@@ -43,6 +45,7 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         self,
         feature_dim: int = 1536,
         patches_per_wsi: int | None = 2048,
+        patches_block: int = 1,
         vision_feature_select_mode: str = "random_sample",
         image_seq_length: int = 1536,
         coords_mpp: float | None = None,
@@ -53,6 +56,7 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         super().__init__(**kwargs)
         self.feature_dim = feature_dim
         self.patches_per_wsi = patches_per_wsi
+        self.patches_block = patches_block
         self.vision_feature_select_mode = vision_feature_select_mode
         self.image_seq_length = image_seq_length
         self.coords_mpp = coords_mpp
@@ -97,7 +101,7 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
                     f"{image}: features are {info.width} wide, the vision tower takes {self.feature_dim}; extract them "
                     "with the encoder the tower was trained on"
                 )
-            rows = sample_rows(info.rows, self.patches_per_wsi, seed)
+            rows = sample_rows(info.rows, self.patches_per_wsi, seed, block=self.patches_block)
             bag = read_bag(image, rows, coords_mpp=self.coords_mpp)
             features.append(torch.from_numpy(bag.features))  # [N, D]
             xy = bag.coords_xy[:, ::-1] if self.compat_coords_yx else bag.coords_xy

@@ -52,7 +52,7 @@ def test_a_directory_says_everything_about_itself(make_spec: MakeSpec, tmp_path:
     }
     assert config["image_seq_length"] == processor["image_seq_length"] == spec.image_seq_length
     assert config["vision_feature_select_mode"] == processor["vision_feature_select_mode"] == "random_sample"
-    for key in ("patches_per_wsi", "coords_mpp", "compat_coords_yx", "seed"):
+    for key in ("patches_per_wsi", "patches_block", "coords_mpp", "compat_coords_yx", "seed"):
         assert processor[key] == getattr(spec, key)
     assert processor["feature_dim"] == 10
     assert config["use_prefix_lm_mask"] is True

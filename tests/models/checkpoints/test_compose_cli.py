@@ -35,6 +35,7 @@ def test_every_option_reaches_the_directory(
         "--select": "none",
         "--image-seq-length": "5",
         "--patches-per-wsi": "30",
+        "--patches-block": "4",
         "--coords-mpp": "0.25",
         "--projector-dropout": "0.2",
         "--gamma-min": "1.2",
@@ -49,6 +50,7 @@ def test_every_option_reaches_the_directory(
     assert config["projector_config"] == projector
     assert (config["vision_feature_select_mode"], config["image_seq_length"]) == ("none", 5)
     assert config["use_prefix_lm_mask"] is True
+    assert reading["patches_block"] == 4
     assert (reading["patches_per_wsi"], reading["coords_mpp"], reading["seed"]) == (30, 0.25, 7)
     told = capsys.readouterr().out
     assert f"llm-model.safetensors  -> {(make_llm() / 'model.safetensors').resolve()}" in told

@@ -30,6 +30,7 @@ from pathplugins.models.checkpoints.spec import ComposeSpec, resolve_connector
         ({"selector_config": {"k_per_token": 3}}, "its options are of no selector; name vision_feature_select_mode"),
         ({"image_seq_length": -1}, r"image_seq_length must be at least 0 \(the slide token alone\), got -1"),
         ({"patches_per_wsi": 0}, "patches_per_wsi must be at least 1, got 0"),
+        ({"patches_block": 0}, "patches_block must be at least 1, got 0"),
         ({"coords_mpp": 0.0}, "coords_mpp must be microns per pixel such as 0.5, got 0.0"),
         ({"random_vision_seed": None}, "vision_tower: name the weights of the vision tower"),
         ({"vision_tower": __file__}, "vision_tower: name the weights .* or ask for an untrained one"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,16 @@ def test_tokens_of_a_bag_come_from_its_shape(
     path = write_h5(f"count{rows}", rows)
     image_processor = reader(**options)
     assert image_processor.num_image_tokens(path) == image_processor.tokens_of(rows) == tokens
+
+
+def test_rows_may_be_drawn_in_strips(write_h5: WriteH5) -> None:
+    path = write_h5("strips", 47)
+    whole = reader(patches_per_wsi=None)([path])["patch_features"].tolist()
+    alone, strips = (reader(patches_block=block)([path])["patch_features"].tolist() for block in (1, 5))
+    rows = [[whole.index(row) for row in drawn] for drawn in (alone, strips)]
+    neighbours = [sum(b - a == 1 for a, b in itertools.pairwise(drawn)) for drawn in rows]
+    assert [len(set(drawn)) for drawn in rows] == [20, 20]
+    assert neighbours[1] >= 14 > neighbours[0]  # at most six runs, one of them cut by the end of the bag
 
 
 def test_a_bag_written_anew_is_counted_anew(write_h5: WriteH5) -> None:
