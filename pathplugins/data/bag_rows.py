@@ -214,7 +214,10 @@ class RowReader:
         damaged = row_checksums(out)[places] != wanted
         if damaged.any():
             row = int(rows[damaged.argmax()])
-            raise OSError(f"row {row} of `{self._features.name[1:]}` does not match its checksum, it is damaged")
+            raise OSError(
+                f"row {row} of `{self._features.name[1:]}` does not match its checksum, it is damaged (or was edited: "
+                f"then delete `{self._checksums.name[1:]}`)"
+            )
 
 
 def row_checksums(rows: np.ndarray) -> np.ndarray:
