@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bag_coords import read_coords
-from pathplugins.data.bag_layout import BagInfo, open_bag, own_dataset
+from pathplugins.data.bag_layout import BagInfo, described, open_bag, own_dataset
 
 from .base import Geometry
 
@@ -65,7 +65,8 @@ def read_patch_file(path: Path) -> PatchFile:
                 f"{path}: `coords` is {coords.dtype} {coords.shape}, expected integers (N, 2), at least one patch"
             )
         attributes = {name: _plain(value) for name, value in coords.attrs.items()}
-        geometry = _clam(attributes) if "patch_level" in attributes else _trident(attributes)
+        tool = _tool(attributes)
+        geometry = _clam(attributes) if tool == "clam" else _recorded(attributes, path)
         info = BagInfo(
             path=str(path),
             rows=len(coords),
@@ -76,7 +77,7 @@ def read_patch_file(path: Path) -> PatchFile:
             level0_height=geometry.level0_height,
         )
         xy = read_coords(coords, info)
-    return PatchFile(tool=_tool(attributes), coords_xy=xy, geometry=geometry)
+    return PatchFile(tool=tool, coords_xy=xy, geometry=geometry)
 
 
 def _tool(attributes: Mapping[str, Any]) -> Tool:
@@ -102,25 +103,10 @@ def _clam(attributes: Mapping[str, Any]) -> Geometry:
     )
 
 
-def _trident(attributes: Mapping[str, Any]) -> Geometry:
-    def number(name: str) -> float | None:
-        value = attributes.get(name)
-        return None if value is None or str(value) == "None" else float(value)  # TRIDENT writes None as "None"
-
-    def whole(name: str) -> int | None:
-        return None if number(name) is None else round(number(name))
-
-    def mpp(name: str, magnification: str) -> float | None:
-        return number(name) or (10 / number(magnification) if number(magnification) else None)
-
-    return Geometry(
-        patch_size=whole("patch_size"),
-        patch_size_level0=number("patch_size_level0"),
-        mpp=mpp("mpp", "target_magnification"),
-        level0_mpp=mpp("level0_mpp", "level0_magnification"),
-        level0_width=whole("level0_width"),
-        level0_height=whole("level0_height"),
-    )
+def _recorded(attributes: dict[str, Any], path: Path) -> Geometry:
+    """What our files and TRIDENT's say outright; ours have CLAM's attributes beside it."""
+    values = described(attributes, str(path))
+    return Geometry(**{field.name: values[field.name] for field in fields(Geometry)})
 
 
 def _plain(value: Any) -> Any:

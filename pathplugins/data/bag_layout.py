@@ -136,7 +136,7 @@ def read_layout(file: h5py.File, path: str) -> BagData:
         width=features.shape[1],
         dtype=str(features.dtype.newbyteorder("=")),
         convention=convention,
-        **_described(attributes, path),
+        **described(attributes, path),
     )
     _check_geometry(info)
     own = convention == "pathplugins" and CHECKSUMS in file
@@ -221,8 +221,8 @@ def _checksums(file: h5py.File, info: BagInfo) -> h5py.Dataset:
     return checksums
 
 
-def _described(attributes: dict[str, Any], path: str) -> dict[str, Any]:
-    """The attribute part of ``BagInfo``, whichever tool's names were used."""
+def described(attributes: dict[str, Any], path: str) -> dict[str, Any]:
+    """The attribute part of ``BagInfo`` from those of a bag or patch file, whichever tool's names were used."""
 
     def number(*names: str) -> float | None:
         return next((value for name in names if (value := _number(attributes, name, path)) is not None), None)

@@ -108,6 +108,23 @@ def test_what_it_is(tmp_path: Path, look: Inspect, name: str, content: dict, wha
     assert positions is None or positions in report["facts"]["positions"]
 
 
+def test_our_own_positions_say_all_they_record(slides_folder: Path, tmp_path: Path, look: Inspect) -> None:
+    """Also where patches are a level's own pixels, and CLAM's attributes stand beside ours."""
+    pytest.importorskip("openslide")
+    from pathplugins.data_tools.grid import TilingSpec
+    from pathplugins.data_tools.patching import patch_slide
+
+    patch_slide(slides_folder / "a.svs", tmp_path, TilingSpec(patch_size=160))
+    path = tmp_path / "coords" / "a.h5"
+    with h5py.File(path) as file:
+        assert file["coords"].attrs["patch_level"] == 0
+    _, (report,) = look(path)
+    assert report["what"].endswith("by pathplugins")
+    facts = {name: report["facts"][name] for name in ("patch_size", "mpp", "patch_size_level0", "level0_mpp")}
+    assert facts == {"patch_size": 160, "mpp": 0.5, "patch_size_level0": 160, "level0_mpp": 0.5}
+    assert report["facts"]["level0_size"] == [1411, 1003]
+
+
 def test_containers_that_are_not_h5(tmp_path: Path, look: Inspect) -> None:
     torch = pytest.importorskip("torch")
     torch.save(torch.from_numpy(values()), tmp_path / "a.pt")
