@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import replacing
 from pathplugins.data.formats import READERS
 from pathplugins.data.formats._assembly import Stream
 from pathplugins.data.formats._json_pieces import Piece
@@ -22,7 +23,6 @@ from pathplugins.data.records import BadSample, Record
 
 from .convert_pieces import NotApartError, convert_pieces, pieces_of
 from .convert_report import BadRows
-from .outputs import replacing
 from .progress import bars
 from .writers import WRITERS
 from .writers._target import NotHeldError, Sink, Target

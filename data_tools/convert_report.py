@@ -8,9 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from pathplugins.core.files import replacing
 from pathplugins.data.records import SHOWN, BadSample, bad_sample_line, report_text
-
-from .outputs import replacing
 
 TOO_LARGE = "too many pixels"  #: the reason ``check_image`` gives; such a row stops nothing
 

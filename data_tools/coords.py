@@ -15,8 +15,7 @@ import h5py
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
-
-from .outputs import replacing
+from pathplugins.core.files import replacing
 
 
 @dataclass(frozen=True, kw_only=True)

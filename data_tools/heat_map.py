@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import replacing
 
 from .geojson import Colour, write_patches
-from .outputs import replacing
 from .pictures import INK, LONGEST_SIDE_PX, MARGIN_PX, boxes_px, draw_scale_bar, fade_outside, font
 from .slides import Slide, SlideError
 

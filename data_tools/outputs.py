@@ -1,12 +1,8 @@
-"""Output files: complete or absent, never half-written."""
+"""Output files: what became of them, and whether one that is there is the one asked for."""
 
 from __future__ import annotations
 
 import json
-import os
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,18 +20,6 @@ class Outcome:
     patches: int
     notes: tuple[str, ...] = ()
     """What the user should know about this slide although it worked."""
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A sibling path to write to, renamed to ``path`` when the block ends well and removed when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def check_same_settings(path: Path, *, found: str, wanted: str) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from pathplugins.core.files import replacing
+
 from .coords import PatchSet
-from .outputs import replacing
 from .pictures import INK, LONGEST_SIDE_PX, MARGIN_PX, boxes_px, draw_scale_bar, fade_outside, font
 from .slides import Slide
 

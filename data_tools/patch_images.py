@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import tarfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +17,11 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
+from pathplugins.core.files import replacing, temporary_beside
+
 from .coords import PatchSet
 from .grid import PatchFormat
-from .outputs import check_same_settings, replacing
+from .outputs import check_same_settings
 from .slides import Slide
 
 JPEG_QUALITY = 90
@@ -121,7 +121,7 @@ def _paths(out: Path, slide_id: str, kind: PatchFormat) -> tuple[Path, Path]:
 @contextmanager
 def _replacing_folder(path: Path) -> Iterator[Path]:
     """A sibling folder to fill, renamed to ``path`` when the block ends well and removed when it does not."""
-    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp") for _ in range(2))
+    temporary, old = temporary_beside(path), temporary_beside(path)
     temporary.mkdir(parents=True)
     try:
         yield temporary

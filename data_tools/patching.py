@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from pathplugins.core.files import replacing
+
 from .coords import PatchSet, read_coords, write_coords
 from .geojson import write_tissue
 from .grid import Tiling, TilingSpec, patch_grid, plan, tissue_fraction
-from .outputs import Outcome, check_same_settings, replacing
+from .outputs import Outcome, check_same_settings
 from .overlay import draw_overlay
 from .own_mask import load_mask
 from .patch_images import leftover_note, patch_images_done, write_patch_images

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import replacing
 
 from .grid import TilingSpec
-from .outputs import replacing
 from .tissue import TissueSpec
 
 NAME = "process_list.csv"

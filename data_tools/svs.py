@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from .outputs import replacing
+from pathplugins.core.files import replacing
 
 TILE_PX = 256
 JPEG_QUALITY = 90

@@ -9,8 +9,9 @@ from tempfile import TemporaryFile
 import h5py
 import numpy as np
 
+from pathplugins.core.files import replacing
+
 from ..optional import need
-from ..outputs import replacing
 from .rows_of_one import write_rows
 
 

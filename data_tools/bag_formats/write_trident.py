@@ -9,7 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ..outputs import replacing
+from pathplugins.core.files import replacing
+
 from ..resolution import MICRONS_PER_PIXEL_AT_1X
 from .base import Geometry
 from .rows_of_one import write_rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections import deque
@@ -10,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pathplugins.core.files import meant_by
 
 from ..progress import Board
 from .jobs import Recipe, SlideJob
@@ -19,9 +20,6 @@ from .state import Result, StateFolder
 
 _HELD_PAUSE_S = 1.0
 _POLL_S = 1.0
-_TEMPORARY = re.compile(
-    r"^\.(?P<output>.+)\.\d+-[0-9a-f]{8}\.tmp$"
-)  #: as `outputs.replacing` and `write_bag` name them
 
 
 @dataclass(kw_only=True)
@@ -86,10 +84,8 @@ def remove_leftovers(recipe: Recipe, jobs: Sequence[SlideJob]) -> None:
     folders = {recipe.work, *recipe.work.glob("*/"), *recipe.work.glob("state/*/"), recipe.bags}
     for folder in sorted(folder for folder in folders if folder.is_dir()):
         for path in folder.glob(".*.tmp"):
-            match = _TEMPORARY.match(path.name)
-            slide_id = (
-                next((s for s in (match["output"], Path(match["output"]).stem) if s in slides), None) if match else None
-            )
+            name = meant_by(path) or ""
+            slide_id = next((s for s in (name, Path(name).stem) if s in slides), None)
             if slide_id is None:
                 continue
             try:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import replacing
 
-from ..outputs import replacing
 from .locks import Holder, holder_of
 
 

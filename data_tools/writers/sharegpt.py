@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import replacing
 from pathplugins.data.records import Record
 
-from ..outputs import replacing
 from ._target import Target, by_suffix, messages
 
 INFO = "dataset_info.json"

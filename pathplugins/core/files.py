@@ -1,10 +1,39 @@
-"""JSON files, written whole or not at all."""
+"""Files, written whole or not at all: beside their place, then renamed."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+-[0-9a-f]{8}\.tmp")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A sibling path to write to, renamed to ``path`` when the block ends well and removed when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def temporary_beside(path: Path) -> Path:
+    """A hidden sibling of ``path`` that no other process or thread writes to."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+
+
+def meant_by(temporary: Path) -> str | None:
+    """The name of the file that a ``temporary_beside`` was to become; None if it is no such file."""
+    match = _TEMPORARY.fullmatch(temporary.name)
+    return match["name"] if match else None
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -13,7 +42,6 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write beside, then rename."""
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    beside.replace(path)
+    """Write an object for people to read."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -10,7 +10,6 @@ them, are looked up one by one and read whole: 112 ms for 2,048 of 50,000 rows o
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 
 from pathplugins import __version__
 from pathplugins.core.errors import BagError, PathPluginsError
+from pathplugins.core.files import replacing
 from pathplugins.data.bag_layout import CHECKSUMS, geometry_contradiction
 from pathplugins.data.bag_rows import row_checksums
 
@@ -84,9 +84,7 @@ def write_bag(
     coords_yx = _checked_coords(path, coords_yx, attributes)
     if np.dtype(dtype).kind != "f":
         raise BagError(f"{path}: asked for features as {dtype}, expected float16 or float32")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
+    with replacing(path) as temporary:
         with h5py.File(temporary, "x") as file:
             _write_features(file, path, batches, n=len(coords_yx), dtype=np.dtype(dtype).newbyteorder("<"))
             chunk = (min(len(coords_yx), _COORDS_CHUNK_ROWS), 2)
@@ -94,9 +92,6 @@ def write_bag(
             file.attrs.update(attributes.to_root())
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())  # else the name may outlive a power cut and the content not
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write_features(file: h5py.File, path: Path, batches: Iterable[np.ndarray], *, n: int, dtype: np.dtype) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import secrets
 import threading
 from pathlib import Path
+
+from pathplugins.core.files import replacing
 
 Stamp = tuple[int, int]
 """Size in bytes and modification time in nanoseconds: another stamp is another file."""
@@ -69,13 +69,8 @@ def write_text_whole(path: Path, text: str) -> None:
 
 def write_bytes_whole(path: Path, content: bytes) -> None:
     """The same for bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _place(file: str) -> str:
