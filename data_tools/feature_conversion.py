@@ -7,7 +7,6 @@ Only blocks of rows are in memory; of ``.pt`` files older than torch 1.6, all ro
 
 from __future__ import annotations
 
-import errno
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import h5py
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
@@ -24,12 +22,11 @@ from pathplugins.data.bags import BagAttributes, write_bag
 from .bag_formats import Geometry, Opened, Source, kind_of, open_source, sources_in, write_clam, write_trident
 from .bag_formats.kinds import SUFFIXES, TORCH_SUFFIXES
 from .bag_formats.patch_files import find_patch_files, read_patch_file
-from .outputs import check_same_settings
+from .outputs import check_same_settings, disk_is_full, recorded_settings
 
 SETTINGS = "conversion"  #: root attribute of what is written: source and settings, as JSON
 
 _ALL = ("encoder", "patch_size", "patch_size_level0", "mpp", "level0_mpp", "level0_width", "level0_height")
-_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 _LEFT_OUT = {
     "patches": "positions without features",
     "slide-embedding": "one vector for the whole slide",
@@ -116,7 +113,7 @@ def convert_features(sources: list[Source], root: Path, out: Path, wanted: Wante
         try:
             yield _convert(source, root, out, wanted, patch_files.get(source.slide_id), usual)
         except (PathPluginsError, OSError, RuntimeError, KeyError) as error:  # h5py raises the last three
-            if isinstance(error, OSError) and error.errno in _FULL_DISK:
+            if disk_is_full(error):
                 raise PathPluginsError(f"{out}: no space left; nothing is half-written, make room and go on") from error
             yield Converted(source=str(source), slide_id=source.slide_id, status="failed", reason=str(error))
 
@@ -146,7 +143,7 @@ def _convert(
             notes=tuple(notes),
         )
         if outputs[0].exists() and not wanted.overwrite:
-            check_same_settings(outputs[0], found=_found_settings(outputs[0]), wanted=settings)
+            check_same_settings(outputs[0], found=recorded_settings(outputs[0], SETTINGS), wanted=settings)
             if all(path.exists() for path in outputs):
                 return replace(done, status="skipped")
         _write(source, replace(opened, blocks=_sound(source, opened)), geometry, coords_xy, outputs, wanted, settings)
@@ -256,16 +253,6 @@ def _settings(source: Source, root: Path, wanted: Wanted, patch_file: Path | Non
             inside = path.relative_to(base) if path.is_relative_to(base) else path
             settings[name] = [str(inside), status.st_size, status.st_mtime_ns]
     return json.dumps(settings, sort_keys=True)
-
-
-def _found_settings(path: Path) -> str:
-    try:
-        with h5py.File(path, "r") as file:
-            return str(file.attrs.get(SETTINGS, "{}"))
-    except OSError as error:
-        raise PathPluginsError(
-            f"{path}: is there and cannot be read ({error}); delete it or pass --overwrite"
-        ) from error
 
 
 def _candidate(path: Path, folder: Path) -> bool:

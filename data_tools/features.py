@@ -11,7 +11,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
@@ -19,7 +18,7 @@ from pathplugins.data.bags import BagAttributes, write_bag
 
 from .coords import PatchSet, read_coords
 from .encoding import PatchEncoder
-from .outputs import Outcome, check_same_settings
+from .outputs import Outcome, check_same_settings, recorded_settings
 from .slides import Slide, SlideError
 
 SETTINGS = "features_settings"  #: root attribute of the bag
@@ -71,7 +70,7 @@ def encode_slide(
     bag = out / f"{patches.name}.h5"
     settings = _settings(patches, encoder, options)
     if bag.exists() and not overwrite:
-        check_same_settings(bag, found=_found_settings(bag), wanted=settings)
+        check_same_settings(bag, found=recorded_settings(bag, SETTINGS), wanted=settings)
         return Outcome(slide_id=patches.name, status="skipped", patches=len(patches.coords_xy))
     with Slide(_locate(patches, coords_path, options.slides_folder)) as slide:
         if slide.size_px0 != (patches.level0_width, patches.level0_height):
@@ -151,12 +150,6 @@ def _settings(patches: PatchSet, encoder: PatchEncoder, options: FeatureOptions)
     positions = hashlib.sha256(patches.coords_xy.astype("<i8").tobytes()).hexdigest()[:12]
     settings = {**encoder.describe(), "dtype": options.dtype, "tiling": patches.fingerprint, "positions": positions}
     return json.dumps(settings, sort_keys=True)
-
-
-def _found_settings(bag: Path) -> str:
-    """The settings recorded in a bag; none for a bag of another tool."""
-    with h5py.File(bag, "r") as file:
-        return str(file.attrs.get(SETTINGS, "{}"))
 
 
 def _locate(patches: PatchSet, coords_path: Path, folder: Path | None) -> Path:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pathplugins.core.errors import PathPluginsError
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL_WORDS = ("No space left on device", "Disk quota exceeded")  # HDF5 says it in its text alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +24,28 @@ class Outcome:
     patches: int
     notes: tuple[str, ...] = ()
     """What the user should know about this slide although it worked."""
+
+
+def recorded_settings(path: Path, attribute: str) -> str:
+    """The settings in a root attribute of an H5 output, as JSON; none for a file of another tool.
+
+    Raises:
+        PathPluginsError: it cannot be read.
+    """
+    import h5py  # not for those who only ask for a status
+
+    try:
+        with h5py.File(path, "r") as file:
+            return str(file.attrs.get(attribute, "{}"))
+    except OSError as error:
+        raise PathPluginsError(
+            f"{path}: is there and cannot be read ({error}); delete it or pass --overwrite"
+        ) from error
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an output could not be written for want of space."""
+    return getattr(error, "errno", None) in _DISK_FULL or any(words in str(error) for words in _DISK_FULL_WORDS)
 
 
 def check_same_settings(path: Path, *, found: str, wanted: str) -> None:

@@ -14,6 +14,7 @@ from pathplugins.core.errors import PathPluginsError
 
 from ..bag_formats import READERS, WRITERS, Geometry
 from ..progress import FAILED, say
+from . import size_option
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--patch-size-level0", type=float, metavar="Q", help="side of a patch in level-0 pixels")
     sub.add_argument("--mpp", type=float, help="microns per pixel of the patches")
     sub.add_argument("--level0-mpp", type=float, metavar="MPP", help="microns per pixel of the slides")
-    sub.add_argument("--slide-size", type=_size, metavar="WxH", help="of the slides, level-0 pixels")
+    sub.add_argument("--slide-size", type=size_option, metavar="WxH", help="of the slides, level-0 pixels")
     sub.add_argument(
         "--dtype",
         choices=("float16", "float32"),
@@ -93,11 +94,3 @@ def _geometry(args: argparse.Namespace) -> Geometry:
         if value is not None and not 0 < value < float("inf"):
             raise PathPluginsError(f"--{name.replace('_', '-')} must be above 0, got {value}")
     return Geometry(encoder=args.encoder, **numbers)
-
-
-def _size(text: str) -> tuple[int, int]:
-    """``46000x32914`` as (w, h)."""
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"wanted WIDTHxHEIGHT such as 46000x32914, got {text!r}")
-    return int(width), int(height)

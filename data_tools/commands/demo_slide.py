@@ -9,6 +9,7 @@ from pathplugins.core.errors import PathPluginsError
 
 from ..demo_slide import KINDS, write_demo_slide
 from ..progress import say
+from . import size_option
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -16,7 +17,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     kinds = ", ".join(f"{i} {kind.name.partition(':')[0]}" for i, kind in enumerate(KINDS))
     sub.add_argument("path", type=Path, metavar="OUT.svs")
     sub.add_argument(
-        "--size", type=_size, default=(3072, 2304), metavar="WxH", help="level-0 pixels (default 3072x2304)"
+        "--size", type=size_option, default=(3072, 2304), metavar="WxH", help="level-0 pixels (default 3072x2304)"
     )
     sub.add_argument("--seed", type=int, default=0, help="of the random tissue (default %(default)s)")
     sub.add_argument(
@@ -35,11 +36,3 @@ def run(args: argparse.Namespace) -> int:
     write_demo_slide(args.path, args.size, seed=args.seed, kind=args.kind)
     say(f"{args.path}: {args.size[0]} x {args.size[1]} pixels, 0.5 um/px")
     return 0
-
-
-def _size(text: str) -> tuple[int, int]:
-    """``3072x2304`` as (w, h)."""
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"wanted WIDTHxHEIGHT such as 3072x2304, got {text!r}")
-    return int(width), int(height)

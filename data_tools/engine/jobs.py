@@ -5,7 +5,6 @@ A job ends in a ``Result``; what goes wrong with one slide is part of it and sto
 
 from __future__ import annotations
 
-import errno
 import time
 import traceback
 from collections.abc import Callable
@@ -18,16 +17,13 @@ from ..encoding import EncoderChoice, PatchEncoder, load_encoder
 from ..features import FeatureOptions, encode_slide
 from ..grid import TilingSpec
 from ..optional import need
-from ..outputs import Outcome
+from ..outputs import Outcome, disk_is_full
 from ..patching import patch_slide
 from .locks import Held, holding
 from .state import Result, StateFolder
 
 Tell = Callable[[str, int, int], None]
 """Called with a slide id, how many of its patches are encoded, and how many it has."""
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_DISK_FULL_WORDS = ("No space left on device", "Disk quota exceeded")  # HDF5 says it in its text alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,12 +124,11 @@ def died(job: SlideJob, exitcode: int | None) -> Result:
 
 def _failed(job: SlideJob, error: Exception, start: float) -> Result:
     ours = isinstance(error, PathPluginsError | MissingDependencyError)
-    fatal = getattr(error, "errno", None) in _DISK_FULL or any(words in str(error) for words in _DISK_FULL_WORDS)
     return Result(
         slide_id=job.slide_id,
         status="failed",
         reason=str(error) if ours else f"{type(error).__name__}: {error}",
         trace=traceback.format_exc(),
         seconds=round(time.monotonic() - start, 3),
-        fatal=fatal,
+        fatal=disk_is_full(error),
     )

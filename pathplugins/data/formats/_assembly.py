@@ -141,9 +141,16 @@ class Stream:
         return str(found)
 
 
-def json_stream(path: Path, make: Callable[[Row], Record | None], **options: Any) -> Stream:
-    """The stream of a source of JSON samples (``_json``); ``make`` makes a draft of one, whatever the others are."""
-    return Stream(path=path, drafts=lambda: drafts(read_samples(path), make), make=make, **options)
+def json_stream(
+    path: str | Path, make: Callable[[Row], Record | None], *, media_dir: str | Path | None, **options: Any
+) -> Stream:
+    """The stream of a source of JSON samples (``_json``); ``make`` makes a draft of one, whatever the others are.
+
+    ``media_dir`` as for `folders_for`, ``options`` are fields of `Stream`.
+    """
+    source = Path(path)
+    folders = folders_for(source, media_dir)
+    return Stream(path=source, drafts=lambda: drafts(read_samples(source), make), make=make, folders=folders, **options)
 
 
 def reader(open_stream: Callable[..., Stream]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pathplugins.data.formats._rows import BadRowError, Row, text_of
+from pathplugins.data.formats._rows import BadRowError, Row, refuse_placeholder, text_of
 from pathplugins.data.prompts import patch_caption_request, stable_number
 from pathplugins.data.records import IMAGE_PLACEHOLDER, Record, Turn
 
@@ -31,10 +31,7 @@ def caption_draft(
         if not name:
             raise BadRowError("no image", f"{image} is empty or absent; expected the path of an image")
         sample = text_of(row.cells, "id") or Path(name).stem
-        if IMAGE_PLACEHOLDER in answer:
-            raise BadRowError(
-                "misplaced placeholder", f"{caption} contains {IMAGE_PLACEHOLDER}, which is added by itself"
-            )
+        refuse_placeholder(answer, caption)
         lines = [IMAGE_PLACEHOLDER, patch_caption_request(sample, seed)]
         if stable_number("placeholder", str(seed), sample) % 2:
             lines.reverse()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TextIO
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.choices import lettered
-from pathplugins.data.records import BadSample, Record
+from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record
 
 
 class Row(NamedTuple):
@@ -118,6 +118,12 @@ def checked_text(text: str, name: str) -> str:
     except UnicodeEncodeError as error:
         raise BadRowError("unreadable text", f"{name} has half a character at position {error.start}") from error
     return text
+
+
+def refuse_placeholder(text: str, name: str = "the text") -> None:
+    """Formats that put ``<image>`` into the text themselves want none there."""
+    if IMAGE_PLACEHOLDER in text:
+        raise BadRowError("misplaced placeholder", f"{name} contains {IMAGE_PLACEHOLDER}, which is added by itself")
 
 
 def choice_texts(question: str, choices: list[str], answer: int) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathplugins.data.formats._assembly import Stream, folders_for, json_stream, reader
+from pathplugins.data.formats._assembly import Stream, json_stream, reader
 from pathplugins.data.formats._captions import caption_draft
 
 
@@ -28,11 +28,4 @@ def read_pallava_captions(
 
     Source: features A5 to A7; the published code is unseeded, cuts ids at the first dot and skips images by itself.
     """
-    path = Path(path)
-    return json_stream(
-        path,
-        caption_draft(seed=seed),
-        folders=folders_for(path, media_dir),
-        ids=ids,
-        min_words=min_words,
-    )
+    return json_stream(path, caption_draft(seed=seed), media_dir=media_dir, ids=ids, min_words=min_words)

@@ -10,7 +10,7 @@ from pathplugins.data.formats._assembly import Stream, folders_for, reader
 from pathplugins.data.formats._json import SUFFIXES, read_samples
 from pathplugins.data.formats._parquet import image_to_file, read_parquet
 from pathplugins.data.formats._pickles import read_plain_pickle
-from pathplugins.data.formats._rows import BadRowError, Draft, Row, drafts, shown, text_of
+from pathplugins.data.formats._rows import BadRowError, Draft, Row, drafts, refuse_placeholder, shown, text_of
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
 
 COLUMNS = ("image", "question", "answer")
@@ -106,8 +106,7 @@ def _draft(row: Row) -> Record:
         raise BadRowError("no image", "image is empty; expected a file name")
     if not question:
         raise BadRowError("no question", "question is empty; expected text")
-    if IMAGE_PLACEHOLDER in question + answer:
-        raise BadRowError("misplaced placeholder", f"the text contains {IMAGE_PLACEHOLDER}, which is added by itself")
+    refuse_placeholder(question + answer)
     known = image.lower().endswith(_SUFFIXES)
     return Record(
         id=text_of(row.cells, "id") or (Path(image).stem if known else image),

@@ -9,7 +9,7 @@ from pathlib import Path
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.choices import match_choice
 from pathplugins.data.formats._assembly import Stream, folders_for, reader
-from pathplugins.data.formats._rows import BadRowError, Row, choice_texts, drafts, text_of
+from pathplugins.data.formats._rows import BadRowError, Row, choice_texts, drafts, refuse_placeholder, text_of
 from pathplugins.data.formats._tables import read_table, require_columns
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
 
@@ -52,8 +52,7 @@ def _draft(row: Row) -> Record:
         raise BadRowError("unreadable choices", f"choices are {choices}; expected two or more, none empty")
     answer = _answer(row, choices)
     user, assistant = choice_texts(question, choices, answer)
-    if IMAGE_PLACEHOLDER in user:
-        raise BadRowError("misplaced placeholder", f"the text contains {IMAGE_PLACEHOLDER}, which is added by itself")
+    refuse_placeholder(user)
     return Record(
         id=Path(image).stem,
         conversations=(Turn("user", f"{IMAGE_PLACEHOLDER}\n{user}"), Turn("assistant", assistant)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathplugins.data.formats._assembly import Stream, folders_for, json_stream, reader
+from pathplugins.data.formats._assembly import Stream, json_stream, reader
 from pathplugins.data.formats._rows import BadRowError, Row, checked_text, shown, text_of
 from pathplugins.data.formats.llava import images_of, turns_of
 from pathplugins.data.records import Record, Turn
@@ -26,13 +26,7 @@ def read_sharegpt(path: str | Path, *, media_dir: str | Path | None = None, ids:
         media_dir: Where relative images are looked for first; then beside the file.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
     """
-    path = Path(path)
-    return json_stream(
-        path,
-        _draft,
-        folders=folders_for(path, media_dir),
-        ids=ids,
-    )
+    return json_stream(path, _draft, media_dir=media_dir, ids=ids)
 
 
 def _draft(row: Row) -> Record:

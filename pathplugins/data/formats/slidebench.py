@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pathplugins.data.choices import match_choice
 from pathplugins.data.formats._assembly import Stream, folders_for, reader
-from pathplugins.data.formats._rows import BadRowError, Row, choice_texts, drafts, text_of
+from pathplugins.data.formats._rows import BadRowError, Row, choice_texts, drafts, refuse_placeholder, text_of
 from pathplugins.data.formats._tables import read_table, require_columns
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
 
@@ -39,8 +39,7 @@ def _draft(row: Row) -> Record:
     slide, tumor, question, answer = (text_of(row.cells, name) for name in ("Slide", "Tumor", "Question", "Answer"))
     if not slide or not tumor or not question:
         raise BadRowError("no question", "Slide, Tumor or Question is empty; expected all of them")
-    if IMAGE_PLACEHOLDER in question:
-        raise BadRowError("misplaced placeholder", f"the text contains {IMAGE_PLACEHOLDER}, which is added by itself")
+    refuse_placeholder(question)
     choices = [text_of(row.cells, letter) for letter in LETTERS]
     while choices and not choices[-1]:
         choices.pop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathplugins.data.formats._assembly import Stream, folders_for, json_stream, reader
+from pathplugins.data.formats._assembly import Stream, json_stream, reader
 from pathplugins.data.formats._rows import BadRowError, Row, shown
 from pathplugins.data.formats.llava import llava_draft
 from pathplugins.data.records import Record
@@ -20,13 +20,7 @@ def read_slidechat(path: str | Path, *, media_dir: str | Path | None = None, ids
             as they are written.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
     """
-    path = Path(path)
-    return json_stream(
-        path,
-        _draft,
-        folders=folders_for(path, media_dir),
-        ids=ids,
-    )
+    return json_stream(path, _draft, media_dir=media_dir, ids=ids)
 
 
 def _draft(row: Row) -> Record:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pathplugins.data.formats._assembly import Stream, folders_for, json_stream, reader
-from pathplugins.data.formats._rows import BadRowError, Row, checked_text, shown, text_of
+from pathplugins.data.formats._assembly import Stream, json_stream, reader
+from pathplugins.data.formats._rows import BadRowError, Row, checked_text, refuse_placeholder, shown, text_of
 from pathplugins.data.formats.llava import images_of, llava_draft
 from pathplugins.data.records import IMAGE_PLACEHOLDER, Record, Turn
 
@@ -23,13 +23,7 @@ def read_wsi_bench(path: str | Path, *, media_dir: str | Path | None = None, ids
         media_dir: Where ``{project}/{slide}.pt`` are looked for first; then beside the file.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
     """
-    path = Path(path)
-    return json_stream(
-        path,
-        _draft,
-        folders=folders_for(path, media_dir),
-        ids=ids,
-    )
+    return json_stream(path, _draft, media_dir=media_dir, ids=ids)
 
 
 def _draft(row: Row) -> Record:
@@ -41,8 +35,7 @@ def _draft(row: Row) -> Record:
     if len(images) != 1:
         raise BadRowError("no image", f"image is {shown(row.cells.get('image'))}; expected one path")
     question, answer = (_text(row, name) for name in ("question", ANSWER))
-    if IMAGE_PLACEHOLDER in question + answer:
-        raise BadRowError("misplaced placeholder", f"the text contains {IMAGE_PLACEHOLDER}, which is added by itself")
+    refuse_placeholder(question + answer)
     return Record(
         id=text_of(row.cells, "question_id") or Path(images[0]).stem,
         conversations=(Turn("user", f"{IMAGE_PLACEHOLDER}\n{question}"), Turn("assistant", answer)),

@@ -16,7 +16,16 @@ from typing import Literal
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.choices import match_choice, parse_choices
 from pathplugins.data.formats._assembly import Stream, folders_for, reader
-from pathplugins.data.formats._rows import BadRowError, Draft, Row, Unwanted, choice_texts, none_kept, same
+from pathplugins.data.formats._rows import (
+    BadRowError,
+    Draft,
+    Row,
+    Unwanted,
+    choice_texts,
+    none_kept,
+    refuse_placeholder,
+    same,
+)
 from pathplugins.data.formats._tables import read_table
 from pathplugins.data.prompts import REPORT_REQUEST, caption_question, with_source_style
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
@@ -165,8 +174,7 @@ def _record(row: Row, source: str, mode: Mode) -> Record:
         if not cells[column]:
             raise BadRowError(f"no {column}", f"{column} is empty; expected a value in every row")
     question, answer = _report_texts(cells) if mode == "report" else _vqa_texts(cells)
-    if IMAGE_PLACEHOLDER in question + answer:
-        raise BadRowError("misplaced placeholder", f"the text contains {IMAGE_PLACEHOLDER}, which is added by itself")
+    refuse_placeholder(question + answer)
     return Record(
         id=cells["slide_id"],
         conversations=(Turn("user", f"{IMAGE_PLACEHOLDER}\n{question}"), Turn("assistant", answer)),
