@@ -61,13 +61,13 @@ def encoder_choice(args: argparse.Namespace) -> EncoderChoice:
     )
 
 
-def feature_options(args: argparse.Namespace) -> FeatureOptions:
+def feature_options(args: argparse.Namespace, slides_folder: Path | None = None) -> FeatureOptions:
     """What was asked for."""
     return FeatureOptions(
         batch_size=args.batch_size,
         dtype=args.dtype,
         readers=args.readers,
-        slides_folder=getattr(args, "slides_folder", None),
+        slides_folder=slides_folder,
     )
 
 
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         work=args.folder,
         bags=args.out or args.folder / "bags",
         encoder=encoder_choice(args),
-        features=feature_options(args),
+        features=feature_options(args, args.slides_folder),
         overwrite=args.overwrite,
     )
     return launch(args, [SlideJob(slide_id=path.stem, slide=path) for path in files], recipe)
