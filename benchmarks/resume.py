@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 from pathplugins.data_tools.demo_slide import KINDS, write_demo_slide
+from pathplugins.data_tools.engine.locks import holder_of
 
 WORDS = ("--patch-size", "64", "--overlap", "56", "--batch-size", "32", "--workers", "2", "--device", "cpu")
 ENCODER = ("--encoder", "test_vit", "--random-weights", "0")
@@ -59,7 +60,7 @@ def start_run(slides: Path, out: Path) -> subprocess.Popen[bytes]:
 def kill_once(slides: Path, out: Path, after: float) -> str:
     """Start, wait until a slide is in work, then so many seconds, and kill; says what was going on."""
     process = start_run(slides, out)
-    while process.poll() is None and not list((out / "locks").glob("*.lock")):
+    while process.poll() is None and not is_working(out):
         time.sleep(0.01)
     end = time.monotonic() + after
     while process.poll() is None and time.monotonic() < end:
@@ -68,7 +69,14 @@ def kill_once(slides: Path, out: Path, after: float) -> str:
         return "had ended"
     process.kill()
     process.wait()
+    while is_working(out):  # its workers follow it at once
+        time.sleep(0.01)
     return "at work"
+
+
+def is_working(out: Path) -> bool:
+    """Whether a process holds a slide; the file of a lock outlives a kill, the lock does not."""
+    return any(holder_of(path) for path in (out / "locks").glob("*.lock"))
 
 
 def bags(folder: Path) -> dict[str, bytes]:
