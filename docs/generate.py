@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = {"pathplugins": "pathplugins.cli", "pathdata": "pathplugins.data_tools.cli"}
+MODULES = {"pathplugins": "pathplugins.cli", "pathdata": "pathplugins.data_tools"}
 BLOCK = re.compile(r"(<!-- begin: (?P<command>.+?) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -27,6 +27,8 @@ def output_of(command: str) -> str:
         raise ValueError(f"marker `begin: {command}` names {program!r}; it must start with one of {', '.join(MODULES)}")
     argv = [sys.executable, "-m", MODULES[program], *words]
     text = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, text=True).stdout.rstrip("\n")
+    if not text:
+        raise ValueError(f"marker `begin: {command}`: the command printed nothing")
     return f"{text}\n" if "--markdown" in words else f"```text\n{text}\n```\n"
 
 

@@ -28,6 +28,11 @@ def test_only_our_own_commands_are_run() -> None:
         generate.renewed("<!-- begin: rm -r x -->\n<!-- end -->\n")
 
 
+def test_a_command_that_prints_nothing_is_no_block(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="printed nothing"):  # the progress of a command is not what it prints
+        generate.output_of(f"pathdata demo-slide {tmp_path / 'x.svs'} --size 512x512")
+
+
 def test_pages_are_up_to_date(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["generate.py", "--check"])
     assert generate.main() == 0, capsys.readouterr().out
