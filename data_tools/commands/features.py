@@ -8,9 +8,9 @@ from pathlib import Path
 from pathplugins.core.errors import PathPluginsError
 
 from ..encoding import EncoderChoice
-from ..engine.jobs import Recipe, SlideJob
 from ..engine.launch import add_engine_options, launch
 from ..features import FeatureOptions
+from ..slides_to_bags import BagJob, BagRecipe
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         raise PathPluginsError(
             f"{args.folder}: no coords/*.h5 in it; run pathdata patch SLIDE... --out {args.folder} first"
         )
-    recipe = Recipe(
+    recipe = BagRecipe(
         command="features",
         work=args.folder,
         bags=args.out or args.folder / "bags",
@@ -86,4 +86,4 @@ def run(args: argparse.Namespace) -> int:
         features=feature_options(args, args.slides_folder),
         overwrite=args.overwrite,
     )
-    return launch(args, [SlideJob(slide_id=path.stem, slide=path) for path in files], recipe)
+    return launch(args, [BagJob(slide_id=path.stem, slide=path) for path in files], recipe)

@@ -9,7 +9,6 @@ from typing import get_args
 
 from pathplugins.core.errors import PathPluginsError
 
-from ..engine.jobs import Recipe, SlideJob
 from ..engine.launch import add_engine_options, launch
 from ..grid import PatchFormat, TilingSpec
 from ..own_mask import find_masks
@@ -18,6 +17,7 @@ from ..process_list import NAME, SlideRow, read_process_list, update_process_lis
 from ..progress import say
 from ..resolution import MICRONS_PER_PIXEL_AT_1X, read_mpp_table
 from ..slides import find_slides
+from ..slides_to_bags import BagJob, BagRecipe
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -104,9 +104,9 @@ def planned(args: argparse.Namespace) -> list[tuple[Path, TilingSpec]]:
     return list(chosen.items())
 
 
-def slide_jobs(args: argparse.Namespace) -> list[SlideJob]:
+def slide_jobs(args: argparse.Namespace) -> list[BagJob]:
     """The slides to do, as the engine takes them."""
-    return [SlideJob(slide_id=slide.stem, slide=slide, tiling=tiling) for slide, tiling in planned(args)]
+    return [BagJob(slide_id=slide.stem, slide=slide, tiling=tiling) for slide, tiling in planned(args)]
 
 
 def _listed(args: argparse.Namespace, specs: dict[Path, TilingSpec], spec: TilingSpec) -> dict[Path, TilingSpec]:
@@ -135,5 +135,5 @@ def _some(names: list[str]) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    recipe = Recipe(command="patch", work=args.out, bags=args.out / "bags", overwrite=args.overwrite)
+    recipe = BagRecipe(command="patch", work=args.out, bags=args.out / "bags", overwrite=args.overwrite)
     return launch(args, slide_jobs(args), recipe)

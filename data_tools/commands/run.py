@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ..engine.jobs import Recipe
 from ..engine.launch import add_engine_options, launch
+from ..slides_to_bags import BagRecipe
 from .features import add_encoding_options, encoder_choice, feature_options
 from .patch import add_tiling_options, slide_jobs
 
@@ -19,7 +19,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    recipe = Recipe(
+    recipe = BagRecipe(
         command="run",
         work=args.out,
         bags=args.out / "bags",

@@ -8,17 +8,13 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 
-from ..encoding import EncoderChoice, PatchEncoder, load_encoder
-from ..features import FeatureOptions, encode_slide
-from ..grid import TilingSpec
 from ..optional import need
 from ..outputs import Outcome, disk_is_full
-from ..patching import patch_slide
 from .locks import Held, holding
 from .state import Result, StateFolder
 
@@ -28,13 +24,15 @@ Tell = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class SlideJob:
-    """One slide."""
+    """One slide; a recipe that needs to know more has a job of its own."""
 
     slide_id: str
     slide: Path
-    """The slide file; the coordinate file where ``tiling`` is None."""
-    tiling: TilingSpec | None = None
-    """How it is cut, its own settings included; None if that was done before."""
+    """The slide, or the file that stands for it in this step."""
+
+
+Steps = Callable[[SlideJob, Tell], Outcome]
+"""What is done to one slide; whatever it raises is the failure of that slide."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,30 +40,39 @@ class Recipe:
     """What is done to every slide; plain values, so that they can be sent to another process."""
 
     command: str
+    """Names the state of the work folder."""
     work: Path
-    """The work folder: ``coords/``, ``overlays/``, ``state/`` and the like."""
-    bags: Path
-    """Folder of the bags."""
-    encoder: EncoderChoice | None = None
-    """None makes no features."""
-    features: FeatureOptions | None = None
-    """With an encoder."""
+    """The work folder: ``state/``, ``locks/``, ``errors/`` and the outputs."""
     overwrite: bool = False
     threads: int | None = None
     """Of torch on the CPU; None is torch's own choice. It may decide the last bit of a feature."""
 
+    @property
+    def device(self) -> str | None:
+        """Torch's name of where a model runs (``auto``, ``cpu``, ``cuda:1`` ...); None for a recipe without one."""
+        return None
+
+    def open(self, device: str | None) -> Steps:
+        """Load what all slides need, once in each process; ``device`` is this process's, if it was given one."""
+        raise NotImplementedError
+
+    def output(self, slide_id: str) -> Path:
+        """The file whose presence says that a slide is done."""
+        raise NotImplementedError
+
+    def with_readers(self, readers: int) -> Recipe:
+        """The same with at least so many reader threads, where there are such."""
+        return self
+
 
 class SlideWorker:
-    """Does slides in this process; the encoder is loaded once."""
+    """Does slides in this process; what they all need is loaded once."""
 
     def __init__(self, recipe: Recipe, *, device: str | None = None) -> None:
-        self.recipe = recipe
         self._state = StateFolder(recipe.work, recipe.command)
-        self._encoder: PatchEncoder | None = None
-        if recipe.encoder is not None:
-            if recipe.threads is not None:
-                need("torch").set_num_threads(recipe.threads)
-            self._encoder = load_encoder(replace(recipe.encoder, device=device or recipe.encoder.device))
+        if recipe.device is not None and recipe.threads is not None:
+            need("torch").set_num_threads(recipe.threads)
+        self._steps = recipe.open(device)
 
     def do(self, job: SlideJob, tell: Tell) -> Result:
         """Do one slide, unless another process is at it."""
@@ -92,27 +99,6 @@ class SlideWorker:
             notes=outcome.notes,
             seconds=round(time.monotonic() - start, 3),
         )
-
-    def _steps(self, job: SlideJob, tell: Tell) -> Outcome:
-        recipe, coords = self.recipe, job.slide
-        outcomes = []
-        if job.tiling is not None:
-            coords = recipe.work / "coords" / f"{job.slide_id}.h5"
-            outcomes.append(patch_slide(job.slide, recipe.work, job.tiling, overwrite=recipe.overwrite))
-        if self._encoder is not None:
-            outcomes.append(
-                encode_slide(
-                    coords,
-                    recipe.bags,
-                    self._encoder,
-                    recipe.features,
-                    overwrite=recipe.overwrite,
-                    on_batch=lambda encoded, patches: tell(job.slide_id, encoded, patches),
-                )
-            )
-        done = [outcome for outcome in outcomes if outcome.status == "done"]
-        notes = tuple(note for outcome in outcomes for note in outcome.notes)
-        return replace(outcomes[-1], status="done" if done else "skipped", notes=notes)
 
 
 def died(job: SlideJob, exitcode: int | None) -> Result:

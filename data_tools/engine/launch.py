@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 
@@ -66,9 +65,9 @@ def _pool(args: argparse.Namespace, recipe: Recipe, *, slides: int) -> tuple[Poo
     gpus = _gpus(recipe)
     if gpus:
         workers = min(args.workers or gpus, gpus)
-        recipe = _with_readers(recipe, math.ceil((args.workers or gpus) / workers))
+        recipe = recipe.with_readers(math.ceil((args.workers or gpus) / workers))
         return ProcessPool(recipe, workers, [f"cuda:{index}" for index in range(workers)]), recipe
-    workers = min(args.workers or (cores if recipe.encoder is None else 1), max(1, slides))
+    workers = min(args.workers or (cores if recipe.device is None else 1), max(1, slides))
     if workers == 1:
         return HerePool(recipe), recipe
     recipe = replace(recipe, threads=max(1, cores // workers))
@@ -87,12 +86,12 @@ def _ray_pool(args: argparse.Namespace, recipe: Recipe) -> tuple[Pool, Recipe]:
         ) from error
     cluster = ray.cluster_resources()
     cpus, gpus = cluster.get("CPU", 1.0), cluster.get("GPU", 0.0)
-    on_gpus = gpus and recipe.encoder is not None and recipe.encoder.device != "cpu"
+    on_gpus = gpus and recipe.device not in (None, "cpu")
     nodes = sum(node["Alive"] for node in ray.nodes())
-    workers = args.workers or int(gpus if on_gpus else cpus if recipe.encoder is None else nodes)
+    workers = args.workers or int(gpus if on_gpus else cpus if recipe.device is None else nodes)
     if on_gpus:
         workers, readers = min(workers, int(gpus)), math.ceil(workers / gpus)
-        return RayPool(_with_readers(recipe, readers), workers, cpus=cpus // workers, gpus=1), recipe
+        return RayPool(recipe.with_readers(readers), workers, cpus=cpus // workers, gpus=1), recipe
     if workers > cpus:
         raise PathPluginsError(f"--workers {workers} are more than the {cpus:g} CPUs of the Ray cluster")
     recipe = replace(recipe, threads=max(1, int(cpus // workers)))
@@ -101,22 +100,16 @@ def _ray_pool(args: argparse.Namespace, recipe: Recipe) -> tuple[Pool, Recipe]:
 
 def _gpus(recipe: Recipe) -> int:
     """GPUs to spread over; 0 where none is wanted, none is there, or one was named."""
-    if recipe.encoder is None or recipe.encoder.device not in ("auto", "cuda"):
+    if recipe.device not in ("auto", "cuda"):
         return 0
     return need("torch").cuda.device_count()
-
-
-def _with_readers(recipe: Recipe, readers: int) -> Recipe:
-    options = recipe.features
-    return replace(recipe, features=replace(options, readers=max(readers, options.readers))) if options else recipe
 
 
 def _dry_run(jobs: Sequence[SlideJob], recipe: Recipe, *, as_json: bool) -> int:
     """What there is and what there is to do, from the names of the outputs alone."""
     state, plan = StateFolder(recipe.work, recipe.command), {}
     for job in jobs:
-        out = recipe.bags if recipe.encoder is not None else recipe.work / "coords"
-        there = Path(out, f"{job.slide_id}.h5").exists()
+        there = recipe.output(job.slide_id).exists()
         reason = state.failure(job.slide_id)
         plan[job.slide_id] = (
             "to redo"

@@ -81,7 +81,8 @@ def run_jobs(jobs: Sequence[SlideJob], recipe: Recipe, pool: Pool, board: Board)
 def remove_leftovers(recipe: Recipe, jobs: Sequence[SlideJob]) -> None:
     """Remove what killed processes left half-written, of slides that nobody is working on."""
     state, slides = StateFolder(recipe.work, recipe.command), {job.slide_id for job in jobs}
-    folders = {recipe.work, *recipe.work.glob("*/"), *recipe.work.glob("state/*/"), recipe.bags}
+    folders = {recipe.work, *recipe.work.glob("*/"), *recipe.work.glob("state/*/")}
+    folders |= {recipe.output(job.slide_id).parent for job in jobs}
     for folder in sorted(folder for folder in folders if folder.is_dir()):
         for path in folder.glob(".*.tmp"):
             name = meant_by(path) or ""

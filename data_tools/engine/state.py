@@ -144,7 +144,8 @@ class StateFolder:
 def commands_of(folder: Path) -> list[str]:
     """The commands that were started in a work folder, in the order in which they build on each other."""
     found = {path.stem for path in (folder / "state").glob("*.json")}
-    return [name for name in ("patch", "features", "run") if name in found]
+    order = [name for name in ("patch", "features", "run") if name in found]
+    return order + sorted(found.difference(order))
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
