@@ -21,14 +21,14 @@ python_for     = $(or $(PYTHON),$(call find_python,$(call pythons,$(1))),\
                    $(error $(1) needs one of: $(call pythons,$(1)); name yours with PYTHON=/path/to/python))
 # Ours, the data tools' with the trainer whose tests run them. Then what a trainer leaves to its users: --deepspeed, the
 # metrics of prediction.
-extras         = wsi,test$(if $(filter llamafactory-%,$(1)),$(comma)ray)
+extras         = wsi,test$(if $(filter llamafactory-%,$(1)),$(comma)pathgen$(comma)ray)
 needs          = torch torchvision deepspeed $(if $(filter llamafactory-%,$(1)),jieba nltk rouge-chinese)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo demo-pallava test test-llamafactory test-xtuner test-matrix lint docs clean
+.PHONY: help env demo demo-pallava demo-pathgen test test-llamafactory test-xtuner test-data-tools test-matrix lint docs clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 25
 	@echo "  LLaMA-Factory VERSION=$(VERSION) of: $(VERSIONS)    XTUNER=$(XTUNER) of: $(XTUNERS)"
 	@echo "  SLIDE=slide.svs for the demo    PYTHON=python to build with"
 
@@ -40,14 +40,24 @@ demo: $(LLAMAFACTORY)/.installed  ## WSI-LLaVA in small, in LLaMA-Factory, on CP
 demo-pallava: $(XT)/.installed  ## PA-LLaVA in small, in XTuner, on CPU, on images it draws
 	$(call in,$(XT)) pathplugins demo pallava
 
+demo-pathgen: $(LLAMAFACTORY)/.installed  ## PathGen-LLaVA in small: captions and slides to pairs to two phases, on CPU
+	$(call in,$(LLAMAFACTORY)) pathplugins demo pathgen
+
+# The longest first, so that neither core waits for the other at the end.
 test: lint env  ## style and all tests
-	$(MAKE) --no-print-directory -j2 test-llamafactory test-xtuner
+	$(MAKE) --no-print-directory -k -j2 test-llamafactory test-xtuner test-data-tools test-shared-xtuner test-shared-llamafactory
 
-test-llamafactory: env  ## all that LLaMA-Factory's environment can run
-	OMP_NUM_THREADS=1 $(call in,$(LLAMAFACTORY)) python -m pytest tests tests/llamafactory
+test-llamafactory: env  ## what starts LLaMA-Factory, and the commands
+	OMP_NUM_THREADS=1 $(call in,$(LLAMAFACTORY)) python -m pytest tests/llamafactory tests/test_*.py
 
-test-xtuner: env  ## all that needs XTuner, and what must run beside either trainer
-	OMP_NUM_THREADS=1 $(call in,$(XT)) python -m pytest tests/xtuner tests/models tests/data tests/core tests/test_doctor.py tests/test_readme.py
+test-xtuner: env  ## what starts XTuner
+	OMP_NUM_THREADS=1 $(call in,$(XT)) python -m pytest tests/xtuner tests/test_doctor.py tests/test_readme.py
+
+test-data-tools: env  ## slides, patches, features, captions, formats
+	OMP_NUM_THREADS=1 $(call in,$(LLAMAFACTORY)) python -m pytest tests/data_tools
+
+test-shared-%: env  # models, data and core must run beside either trainer
+	OMP_NUM_THREADS=1 $(call in,$(if $(filter xtuner,$*),$(XT),$(LLAMAFACTORY))) python -m pytest tests/models tests/data tests/core
 
 test-matrix:  ## the tests that start a trainer, in every supported version
 	set -e; for version in $(VERSIONS); do $(MAKE) host-tests IN=.venv/llamafactory-$$version; done
@@ -65,7 +75,7 @@ docs: $(LLAMAFACTORY)/.installed  ## write the generated parts of README.md and 
 	$(LLAMAFACTORY)/bin/python docs/generate.py
 
 clean:  ## remove environments and everything that was built
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache demo demo-pallava
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache demo demo-pallava demo-pathgen
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv is many times faster than pip and reads the same constraints; without it pip does the work.
