@@ -26,6 +26,7 @@ EXTRAS = {
         *("openslide-python>=1.4", "openslide-bin>=4.0", "tifffile>=2024.2", "imagecodecs>=2024.1"),
         *("timm>=1.0", "matplotlib>=3.7"),
     ],
+    "pathgen": ["open_clip_torch>=2.24", "pyyaml>=6.0", "requests>=2.31", "scikit-learn>=1.3"],
     "ray": ["ray>=2.9"],
     "test": ["hypothesis>=6.100", "pytest>=8.0", "ruff>=0.9", "pyyaml>=6.0", "setuptools>=70.1"],
 }
@@ -92,6 +93,7 @@ setup(
         *(f"pathplugins.data_tools.{name}" for name in find_packages("data_tools")),
     ],
     package_dir={"pathplugins.data_tools": "data_tools"},
+    package_data={"pathplugins.data_tools": ["prompts/*"]},
     entry_points={
         "console_scripts": ["pathplugins = pathplugins.cli:main", "pathdata = pathplugins.data_tools.cli:main"],
         # torch calls this on import, also where .pth files are not read (PYTHONPATH, pip install --target).

@@ -17,6 +17,8 @@ COMMANDS = {
     "status": "what is done in a work folder, what failed and why, what is left",
     "inspect": "say what a bag or coordinate file is, whose convention, and whether it is sane",
     "convert": "turn one data format into another: conversations, or the features of other tools into bags",
+    "pathgen": "PathGen-1.6M: slides, image-caption pairs, representative patches, captions",
+    "zero-shot": "classify images with a CLIP and words alone",
     "encoders": "list the patch encoders that have a preset",
     "demo-slide": "write a made-up slide to try things with",
 }
@@ -34,11 +36,15 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return args.run(args)
     except (PathPluginsError, MissingDependencyError) as error:
-        say(f"pathdata {args.command}: error: {error}")
+        say(f"{_called(args)}: error: {error}")
         return MISUSED
     except KeyboardInterrupt:
-        say(f"pathdata {args.command}: stopped; nothing is half-written, run the same command to go on")
+        say(f"{_called(args)}: stopped; nothing is half-written, run the same command to go on")
         return INTERRUPTED
+
+
+def _called(args: argparse.Namespace) -> str:
+    return " ".join(filter(None, ("pathdata", args.command, getattr(args, "step", None))))
 
 
 def _parser(argv: list[str]) -> argparse.ArgumentParser:

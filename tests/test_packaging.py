@@ -82,11 +82,14 @@ def python_files(top: str) -> set[str]:
     return {path.relative_to(ROOT / top).as_posix() for path in (ROOT / top).rglob("*.py")}
 
 
-def test_wheel_holds_every_module_the_hook_and_the_configs(wheel: Path) -> None:
+def test_wheel_holds_every_module_the_hook_the_configs_and_the_prompts(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     ours = {f"pathplugins/{name}" for name in python_files("pathplugins") - {"data_tools.py"}}
     ours |= {f"pathplugins/data_tools/{name}" for name in python_files("data_tools")}
     ours |= {f"pathplugins/{name}/probe/deeper/probe.py" for name in CONFIGS} | {"pathplugins.pth"}
+    prompts = {f"pathplugins/data_tools/prompts/{path.name}" for path in (ROOT / "data_tools" / "prompts").iterdir()}
+    assert len(prompts) >= 4
+    ours |= prompts
     assert len(ours) >= 40
     assert ours - names == set()
     assert "pathplugins/data_tools.py" not in names
@@ -121,7 +124,7 @@ def test_requirements_are_few_open_upward_and_met_by_this_trainer_environment(wh
     for requirement in required:
         assert requirement.name not in ("torch", "transformers", "llamafactory", "xtuner")
         assert metadata.version(requirement.name) in requirement.specifier, requirement
-    assert set(head.get_all("Provides-Extra")) == {"llamafactory", "xtuner", "wsi", "ray", "test"}
+    assert set(head.get_all("Provides-Extra")) == {"llamafactory", "xtuner", "wsi", "pathgen", "ray", "test"}
 
 
 def test_entry_points(wheel: Path) -> None:

@@ -24,11 +24,12 @@ IN_XTUNER = [command for command in COMMANDS if command in XTUNER]
 SHOWN_BY = {
     "make demo": ".ci/run",
     "make demo-pallava": ".ci/run",
+    "make demo-pathgen": ".ci/run",
     "make test": ".ci/run",
     'pip install ".[wsi]"': "tests/test_packaging.py",
 }
 """Commands that another file runs, which must hold the given words."""
-WORDS = {".ci/run": ("make test", "make demo", "make demo-pallava"), "tests/test_packaging.py": ("pip", "install")}
+WORDS = {".ci/run": ("make test", "make demo", "make demo-pallava", "make demo-pathgen"), "tests/test_packaging.py": ("pip", "install")}
 
 # What a laptop has instead of the published weights, and two steps instead of ten epochs.
 INSTEAD = {"--encoder gigapath --weights pytorch_model.bin": "--encoder convnext_atto --random-weights 0"}
