@@ -8,15 +8,21 @@ call `register`.
 from __future__ import annotations
 
 import functools
+import importlib
+import sys
 from types import ModuleType
+
+CONFIGURATION = "pathplugins.models.custom_llava.configuration_custom_llava"
 
 
 def apply(name: str, module: ModuleType) -> None:
     """The post-import hook of ``transformers.models.auto.configuration_auto``."""
-    from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
-
     del name
-    module.AutoConfig.register(CustomLlavaConfig.model_type, CustomLlavaConfig, exist_ok=True)
+    half_imported = sys.modules.get(CONFIGURATION)
+    if half_imported is not None and not hasattr(half_imported, "CustomLlavaConfig"):
+        return  # it is what imports Transformers at this moment, and registers itself at its end
+    config = importlib.import_module(CONFIGURATION).CustomLlavaConfig
+    module.AutoConfig.register(config.model_type, config, exist_ok=True)
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from typing import Any
 from transformers import AutoConfig, PretrainedConfig
 
 from pathplugins.models.custom_llava.auto import register
+from pathplugins.models.custom_llava.rope import correct_rope, legacy_rope
 
 
 class CustomLlavaConfig(PretrainedConfig):
@@ -47,10 +48,11 @@ class CustomLlavaConfig(PretrainedConfig):
         if text_config is None:
             text_config = {"model_type": "llama"}
         if isinstance(text_config, dict):
-            options = dict(text_config)
+            options = legacy_rope(dict(text_config))
             # Transformers 4.48 saves that it has chosen a kernel, but not which: it would fall back to the slow one.
             options.pop("_attn_implementation_autoset", None)
             text_config = AutoConfig.for_model(options.pop("model_type"), **options)
+        correct_rope(text_config)
         self.text_config = text_config
         self.vision_config = dict(vision_config or {})
         self.projector_config = dict(projector_config or {})
@@ -63,3 +65,6 @@ class CustomLlavaConfig(PretrainedConfig):
         # Which of the two levels Transformers obeys changed three times between 4.48 and 5: both must say the same.
         kwargs["tie_word_embeddings"] = text_config.tie_word_embeddings
         super().__init__(**kwargs)
+
+
+AutoConfig.register(CustomLlavaConfig.model_type, CustomLlavaConfig, exist_ok=True)  # see `auto.apply`

@@ -1,0 +1,32 @@
+"""Rotary embedding of a language model's configuration, so that every Transformers version reads the same numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import PretrainedConfig
+
+
+def legacy_rope(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with ``rope_theta`` and ``rope_scaling``, which all versions read.
+
+    Transformers 5 saves ``rope_parameters`` alone. Version 4 does not know that name and computes with a base of 10,000
+    instead, without a word: Llama 3, whose base is 500,000, then answers nonsense to anything long.
+    """
+    parameters = settings.get("rope_parameters")
+    if not isinstance(parameters, dict) or "rope_theta" not in parameters:
+        return settings
+    kept = {name: value for name, value in settings.items() if name != "rope_parameters"}
+    scaling = {name: value for name, value in parameters.items() if name != "rope_theta"}
+    plain = scaling.get("rope_type", "default") == "default"
+    return {**kept, "rope_theta": parameters["rope_theta"], "rope_scaling": None if plain else scaling}
+
+
+def correct_rope(config: PretrainedConfig) -> None:
+    """The same for a configuration that version 4 has read out of a file of version 5."""
+    both = {name: vars(config).get(name) for name in ("rope_theta", "rope_parameters")}
+    if None in both.values():
+        return  # each version's own files
+    for name, value in legacy_rope({"rope_parameters": both["rope_parameters"]}).items():
+        setattr(config, name, value)
+    del config.rope_parameters

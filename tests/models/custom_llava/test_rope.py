@@ -1,0 +1,62 @@
+"""The base of the rotary embedding survives the way from one Transformers version to another."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from transformers import LlamaConfig
+
+from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
+from pathplugins.models.custom_llava.rope import legacy_rope
+
+THETA = 500_000.0
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+NEW: list[dict[str, Any]] = [{"rope_theta": THETA, "rope_type": "default"}, {"rope_theta": THETA, **LLAMA3}]
+
+
+def rope_of(config: Any) -> tuple[float, str, float | None]:
+    """Base, kind and factor, wherever this version keeps them."""
+    scaling = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    theta = scaling.get("rope_theta") or config.rope_theta
+    return theta, scaling.get("rope_type", "default"), scaling.get("factor")
+
+
+@pytest.mark.parametrize("parameters", NEW, ids=lambda parameters: parameters["rope_type"])
+def test_files_of_transformers_5_keep_their_base(parameters: dict[str, Any]) -> None:
+    config = CustomLlavaConfig(text_config={"model_type": "llama", "rope_parameters": parameters})
+    wanted = (THETA, parameters["rope_type"], parameters.get("factor"))
+    assert rope_of(config.text_config) == wanted
+    again = CustomLlavaConfig.from_dict(config.to_dict())
+    assert rope_of(again.text_config) == wanted
+
+
+def test_a_configuration_that_was_read_before_is_corrected() -> None:
+    read = LlamaConfig(rope_parameters=dict(NEW[0]))  # as AutoConfig does with such a file, in either version
+    assert rope_of(CustomLlavaConfig(text_config=read).text_config) == (THETA, "default", None)
+
+
+def test_files_of_transformers_4_are_read_as_they_are() -> None:
+    settings = {"model_type": "llama", "rope_theta": THETA, "rope_scaling": LLAMA3}
+    assert legacy_rope(settings) is settings
+    assert rope_of(CustomLlavaConfig(text_config=settings).text_config) == (THETA, "llama3", 8.0)
+    assert rope_of(CustomLlavaConfig(text_config={"model_type": "llama"}).text_config)[0] == 10_000.0
+
+
+def test_the_configuration_may_be_the_first_thing_imported() -> None:
+    """It imports Transformers, whose import wants to register it."""
+    code = (
+        f"from {CustomLlavaConfig.__module__} import CustomLlavaConfig\n"
+        "from transformers import AutoConfig; print(type(AutoConfig.for_model('custom_llava')).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["CustomLlavaConfig"]
+    assert "could not register" not in done.stderr
