@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import itertools
 import os
@@ -58,7 +59,8 @@ class Request:
     """A name of ``WRITERS``; None writes the JSON lines of ``xtuner``."""
     image_folder: Path | None = None
     """Where relative images are looked for first; then beside ``source``. Those in it are written relative to it. With
-    None, images stay as they are written, and nobody looks at them."""
+    None, images stay as they are written, and nobody looks at them; those that belong to ``source`` (``Stream.beside``)
+    are looked at, and written relative to the folder of ``out``."""
     image_suffix: str | None = None
     """Replaces the last suffix of every image, before it is looked for."""
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -83,7 +85,7 @@ def convert(request: Request) -> Conversion:
     target: Target = WRITERS.get(request.to or "xtuner")
     register = target.beside(request.out, request.overwrite) if target.beside else None
     stream = _open(request)
-    pieces = pieces_of(stream) if request.image_folder is None and not target.numbered else []
+    pieces = pieces_of(stream) if not _looks(request, stream) and not target.numbered else []
     while True:
         try:
             done = _pass(request, stream, target, pieces)
@@ -105,7 +107,7 @@ def _open(request: Request) -> Stream:
     if folder is not None and not folder.is_dir() and "extract_images" not in options:
         raise PathPluginsError(f"--image-folder {folder}: no such folder; expected the one with the images")
     stream: Stream = reader.stream(request.source, media_dir=folder, **options)
-    if folder is None:
+    if folder is None and not stream.beside:
         stream = dataclasses.replace(stream, folders=(), look=False)
     return dataclasses.replace(stream, suffix=request.image_suffix)
 
@@ -147,13 +149,13 @@ def _pass(request: Request, stream: Stream, target: Target, pieces: list[Piece])
 def _rows(request: Request, stream: Stream, target: Target, bad_rows: BadRows) -> Iterator[Any]:
     """The rows of the good records; the others are noted."""
     make = target.rows(request.out)
-    inside = f"{request.image_folder.absolute()}{os.sep}" if request.image_folder else ""
+    relative = _relative(request) if _looks(request, stream) else None
     for record, faults in _looked_at(request, stream):
         if faults:
             bad_rows.add(faults)
             continue
-        if inside and any(image.startswith(inside) for image in record.images):
-            record = dataclasses.replace(record, images=tuple(image.removeprefix(inside) for image in record.images))
+        if relative is not None and record.images:
+            record = dataclasses.replace(record, images=tuple(map(relative, record.images)))
         try:
             yield make(record)
         except NotHeldError as error:
@@ -161,9 +163,32 @@ def _rows(request: Request, stream: Stream, target: Target, bad_rows: BadRows) -
             bad_rows.add([BadSample(source=record.source, row=record.row, reason="does not fit", detail=detail)])
 
 
+def _looks(request: Request, stream: Stream) -> bool:
+    """Whether images are looked at."""
+    return request.image_folder is not None or stream.beside
+
+
+def _relative(request: Request) -> Callable[[str], str]:
+    """How an image is written: relative to the folder of images, or to the one of the output."""
+    if request.image_folder is not None:
+        inside = f"{request.image_folder.absolute()}{os.sep}"
+        return lambda image: image.removeprefix(inside)
+    out = os.path.realpath(request.out.parent)  # ".." of a link is not where the link is
+
+    @functools.lru_cache(2**16)
+    def of_folder(folder: str) -> str:
+        return os.path.relpath(os.path.realpath(folder), out)
+
+    def of_image(image: str) -> str:
+        folder, name = os.path.split(image)
+        return os.path.normpath(f"{of_folder(folder)}/{name}")
+
+    return of_image
+
+
 def _looked_at(request: Request, stream: Stream) -> Iterator[tuple[Any, list[BadSample]]]:
     """Each record with what is wrong with it."""
-    if request.image_folder is not None:
+    if _looks(request, stream):
         from .convert_images import look_at_images
 
         yield from look_at_images(stream, max_pixels=request.max_pixels, feature_files=request.to is not None)

@@ -16,7 +16,7 @@ from pathplugins.data.images import MAX_PIXELS
 from ..progress import FAILED, say
 from ..writers import WRITERS
 
-READER_OPTIONS = ("seed", "ids", "min_words", "split", "subset", "modality", "mode", "labels")
+READER_OPTIONS = ("seed", "ids", "min_words", "naming", "split", "subset", "modality", "mode", "labels")
 """Handed to the reader of the format; each format has some of them."""
 FEATURES = "features"
 """In the place of a format: the command for feature files, which has options of its own."""
@@ -40,15 +40,25 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="where the images are, each is looked at; path-vqa writes them there. Needed without --to; with --to and "
-        "without a folder, images stay as they are written and nobody looks at them",
+        "without a folder, images stay as they are written and nobody looks at them, but those that belong to IN (of "
+        "pathgen) are looked at and written relative to --out",
     )
     sub.add_argument("--image-suffix", metavar=".EXT", help="replaces the last suffix of every image, e.g. .csv by .h5")
-    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="gets them; FILE.bad.jsonl those left out")
+    sub.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="gets them; FILE.bad.jsonl those left out. A folder, or a name without a suffix, gets FORMAT.json",
+    )
     sub.add_argument("--seed", type=int, help="draws the requests of captions (default 0)")
     sub.add_argument(
         "--ids", type=Path, metavar="FILE", help="keep only these: one id or file name a line, JSON, or CSV"
     )
     sub.add_argument("--min-words", type=int, help="leave shorter captions out (default 0; PA-LLaVA: 20)")
+    sub.add_argument(
+        "--naming", choices=("slide", "flat"), help="of the pictures of the published JSON (pathgen; default slide)"
+    )
     sub.add_argument("--split", help="keep this split (quilt-1m, path-vqa, wsi-csv)")
     sub.add_argument("--subset", help="keep this subset (quilt-1m)")
     sub.add_argument("--modality", help="keep this modality (pubmedvision), e.g. 'Microscopy Images'")
@@ -76,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from ..convert import Request, convert
 
+    args.out = _file(args)
     _check(args)
     done = convert(
         Request(
@@ -103,6 +114,14 @@ def run(args: argparse.Namespace) -> int:
     samples = f"{done.written} samples (a dry run, nothing was written)" if args.dry_run else f"{done.written} samples"
     say(f"{args.out}: {samples}; left out: {done.bad} bad, {done.too_large} above {args.max_pixels} pixels")
     return 0
+
+
+def _file(args: argparse.Namespace) -> Path:
+    """The file to write, named after the format where --out is a folder."""
+    if args.out.is_file() or (args.out.suffix and not args.out.is_dir()):
+        return args.out
+    target = WRITERS.get((args.to or "xtuner").replace("-", "_"))
+    return args.out / f"{args.format.replace('-', '_')}{target.suffix}"
 
 
 def _check(args: argparse.Namespace) -> None:

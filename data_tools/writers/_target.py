@@ -48,6 +48,8 @@ class Target:
     """For an output file: the function that makes a row of a record, or raises ``NotHeldError``."""
     sink: Callable[[Path], Sink]
     """For an output file: what makes its bytes."""
+    suffix: str = ".json"
+    """Of the file, where only a folder is named."""
     numbered: bool = False
     """A row says which row of its source it was."""
     beside: Callable[[Path, bool], Callable[[], None]] | None = None

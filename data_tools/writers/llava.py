@@ -22,4 +22,4 @@ def _rows(out: Path) -> Any:
 
 
 LLAVA = Target(rows=_rows, sink=by_suffix)
-XTUNER = Target(rows=_rows, sink=lambda out: SPACED_LINES)
+XTUNER = Target(rows=_rows, sink=lambda out: SPACED_LINES, suffix=".jsonl")

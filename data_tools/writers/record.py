@@ -21,4 +21,4 @@ def record_row(record: Record) -> dict[str, Any]:
     }
 
 
-RECORD = Target(rows=lambda out: record_row, sink=lambda out: JSON_LINES, numbered=True)
+RECORD = Target(rows=lambda out: record_row, sink=lambda out: JSON_LINES, suffix=".jsonl", numbered=True)

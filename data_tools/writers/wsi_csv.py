@@ -52,4 +52,4 @@ def _table(rows: Sequence[Sequence[str]]) -> bytes:
     return text.getvalue().encode()
 
 
-WSI_CSV = Target(rows=_rows, sink=lambda out: Sink(encode=_table, start=_table([COLUMNS])))
+WSI_CSV = Target(rows=_rows, sink=lambda out: Sink(encode=_table, start=_table([COLUMNS])), suffix=".csv")

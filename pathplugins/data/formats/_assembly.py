@@ -41,6 +41,8 @@ class Stream:
     """Absolute; where relative images are looked for, see ``Places``. With none, images stay as they are written."""
     look: bool = False
     """An image that is in none of the folders makes its row bad here; else the check of the images finds out."""
+    beside: bool = False
+    """The images belong to the file: they are where it says from where it is, and are looked for there unasked."""
     suffix: str | None = None
     """Replaces the last suffix of every image before it is looked for."""
     ids: str | Path | None = None
