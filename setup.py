@@ -26,7 +26,9 @@ EXTRAS = {
         *("openslide-python>=1.4", "openslide-bin>=4.0", "tifffile>=2024.2", "imagecodecs>=2024.1"),
         *("timm>=1.0", "matplotlib>=3.7"),
     ],
-    "pathgen": ["open_clip_torch>=2.24", "pyyaml>=6.0", "requests>=2.31", "scikit-learn>=1.3"],
+    "pathgen": [
+        *("huggingface_hub>=0.24", "open_clip_torch>=2.24", "pyyaml>=6.0", "requests>=2.31", "scikit-learn>=1.3"),
+    ],
     "ray": ["ray>=2.9"],
     "test": ["hypothesis>=6.100", "pytest>=8.0", "ruff>=0.9", "pyyaml>=6.0", "setuptools>=70.1"],
 }

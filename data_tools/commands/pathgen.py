@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 STEPS = {
-    "fetch": "get the published JSON files from the Hugging Face hub",
+    "fetch": "get the published JSON files, or weights, from the Hugging Face hub",
     "manifest": "list the slides that a JSON needs as a GDC manifest",
     "download": "get the slides of a manifest from the GDC, whole and checked",
     "extract": "cut the patches of a JSON from their slides, as image-caption pairs",
