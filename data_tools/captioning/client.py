@@ -1,0 +1,217 @@
+"""Client: chat completions of one server, asked again where that can help.
+
+The protocol is OpenAI's (https://platform.openai.com/docs/api-reference/chat), which vLLM and LLaMA-Factory's ``api``
+speak too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from pathplugins.core.errors import PathPluginsError
+
+from ..optional import need
+from .pace import Pace
+from .replies import RowFailedError, Usage, error_code, error_text, is_filtered, usage_of
+
+FIRST_WAIT_S, LONGEST_WAIT_S, LONGEST_HOLD_S = 1.0, 60.0, 600.0
+IN_VAIN = 10  #: requests in a row that fail after all their tries, until the server is taken for dead
+_CONNECT_S = 10.0
+
+
+class UnusableServerError(PathPluginsError):
+    """The next request would fail as well."""
+
+
+class FilteredError(RowFailedError):
+    """A content filter turned the request down."""
+
+
+@dataclass(kw_only=True)
+class Count:
+    """What the requests of a run took; threads may share it."""
+
+    requests: int = 0
+    """Replies with 200, whatever they say: they are paid for."""
+    repeated: int = 0
+    """Tries beyond the first."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    uncounted: int = 0
+    """Replies that do not say their tokens."""
+    known: int = 0
+    """Answers that the cache had."""
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def add(self, usage: Usage | None) -> None:
+        """Count a reply."""
+        with self._lock:
+            self.requests += 1
+            self.prompt_tokens += usage.prompt if usage else 0
+            self.completion_tokens += usage.completion if usage else 0
+            self.uncounted += usage is None
+
+    def to_json(self) -> dict[str, int]:
+        """Plain values."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def know(self) -> None:
+        """Count an answer that was there."""
+        with self._lock:
+            self.known += 1
+
+    def repeat(self) -> None:
+        """Count a try beyond the first."""
+        with self._lock:
+            self.repeated += 1
+
+
+class _Fault(Exception):
+    """One try failed; another may not."""
+
+    def __init__(self, reason: str, detail: str, wait_s: float = 0.0) -> None:
+        super().__init__(detail)
+        self.reason, self.wait_s = reason, wait_s
+
+
+class Client:
+    """Asks one server, from any number of threads."""
+
+    def __init__(self, base_url: str, *, key: str, pace: Pace, count: Count, timeout_s: float, retries: int) -> None:
+        """``base_url`` usually ends in ``/v1``; ``key`` may be empty."""
+        address = urlsplit(base_url)
+        if address.scheme not in ("http", "https") or not address.hostname or address.username is not None:
+            raise PathPluginsError(
+                "--base-url must look like http://HOST:PORT/v1, without a user or password (a key comes from the "
+                "environment, see --api-key-env)"
+            )
+        self.url = f"{base_url.rstrip('/').removesuffix('/chat/completions')}/chat/completions"
+        self._requests = need("requests", extra="pathgen")
+        self._key, self._pace, self._count = key, pace, count
+        self._timeout_s, self._retries = timeout_s, retries
+        self._sessions = threading.local()
+        self._reached, self._in_vain, self._lock = False, 0, threading.Lock()
+
+    def ask(self, body: dict[str, Any]) -> Any:
+        """The JSON of the reply to ``body``.
+
+        Raises:
+            RowFailedError: refused by the server, or no answer after all tries.
+            UnusableServerError: no further request would do better.
+            StoppedError: the run is being stopped.
+        """
+        for tries in itertools.count(1):
+            try:
+                return self._try(body)
+            except _Fault as fault:
+                if tries > self._retries:
+                    raise self._given_up(fault, tries) from fault
+                wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)
+                self._pace.sleep(max(wait_s, fault.wait_s))
+            self._count.repeat()
+
+    def _try(self, body: dict[str, Any]) -> Any:
+        aside, failures = self._pace.turn(), self._requests.exceptions
+        try:
+            reply = self._session().post(
+                self.url, json=body, timeout=(_CONNECT_S, self._timeout_s), allow_redirects=False
+            )
+        except failures.ConnectTimeout as error:
+            raise _Fault("no connection", self._safe(error)) from error
+        except failures.Timeout as error:
+            raise _Fault("timeout", f"no reply within {self._timeout_s:g} s") from error
+        except (failures.ConnectionError, failures.ChunkedEncodingError, failures.ContentDecodingError) as error:
+            raise _Fault("no connection", self._safe(error)) from error
+        except failures.RequestException as error:  # an address or a header that cannot be sent
+            raise UnusableServerError(f"{self.url}: {self._safe(error)}") from error
+        content = _json(reply)
+        if reply.status_code != 200:
+            raise self._fault(reply, reply.text[:500] if content is None else content)
+        if content is None:
+            raise _Fault("unreadable reply", f"not JSON: {self._safe(reply.text[:200])!r}")
+        self._note(aside, content)
+        return content
+
+    def _fault(self, reply: Any, content: Any) -> Exception:
+        """What a reply other than 200 means."""
+        status, text = reply.status_code, self._safe(error_text(content))
+        said = f"{status} from {self.url}: {text}"
+        if status == 401 or error_code(content) == "insufficient_quota" or (status in (403, 404) and not self._reached):
+            advice = {401: "set the key in the environment (--api-key-env)", 404: "check --base-url and --model"}
+            return UnusableServerError("; ".join(filter(None, (said, advice.get(status)))))
+        if status in (408, 409, 429) or status >= 500:
+            wait_s = _retry_after_s(reply.headers.get("Retry-After"))
+            if status == 429 and wait_s:
+                self._pace.hold(wait_s)
+            return _Fault("too many requests" if status == 429 else "server error", said, wait_s)
+        if is_filtered(content):
+            return FilteredError("content_filter", text)
+        return RowFailedError(f"rejected ({status})", said)
+
+    def _given_up(self, fault: _Fault, tries: int) -> Exception:
+        detail = f"{fault} ({tries} tries)"
+        with self._lock:
+            self._in_vain += 1
+            lost = self._in_vain >= IN_VAIN or (fault.reason == "no connection" and not self._reached)
+        return UnusableServerError(f"{self.url}: {detail}") if lost else RowFailedError(fault.reason, detail)
+
+    def _note(self, aside: float, content: Any) -> None:
+        usage = usage_of(content)
+        with self._lock:
+            self._reached, self._in_vain = True, 0
+        self._count.add(usage)
+        self._pace.settle(aside, sum(usage) if usage else 0)
+
+    def _session(self) -> Any:
+        """A session of this thread: they keep connections open, and are not made to be shared."""
+        if not hasattr(self._sessions, "session"):
+            self._sessions.session = self._requests.Session()
+            self._sessions.session.auth = _bearer(self._key)
+        return self._sessions.session
+
+    def _safe(self, text: object) -> str:
+        """A text for people, without the key should a server or proxy have put it there."""
+        return str(text).replace(self._key, "***") if self._key else str(text)
+
+
+def _bearer(key: str) -> Callable[[Any], Any]:
+    """Adds the key; as ``auth``, since a ``.netrc`` would replace a plain header."""
+
+    def signed(request: Any) -> Any:
+        if key:
+            request.headers["Authorization"] = f"Bearer {key}"
+        return request
+
+    return signed
+
+
+def _json(reply: Any) -> Any:
+    """The JSON of a reply, None if it is none."""
+    try:
+        return reply.json()
+    except ValueError:
+        return None
+
+
+def _retry_after_s(value: str | None) -> float:
+    """Seconds that a Retry-After header, a number or a date, asks for; 0 if there is none."""
+    if not value:
+        return 0.0
+    try:
+        wait_s = float(value)
+    except ValueError:
+        try:
+            wait_s = parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return 0.0
+    return min(max(wait_s, 0.0), LONGEST_HOLD_S)

@@ -1,0 +1,123 @@
+"""Replies: what a chat completion says, and whether that is a text, a refusal, or neither."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+CONTENT_FILTER = "content_filter"
+_FILTERED = (CONTENT_FILTER, "content_policy_violation")  #: error codes of services that filter before they answer
+
+_THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)  # of reasoning models whose server does not set it apart
+_HELP = (
+    r"(?:(?:help|assist|provide|comply|fulfil+|answer|analy[sz]e|interpret|view|process|do that)\b"
+    r"|(?:see|describe|identify)(?: \w+){0,2} (?:image|picture|photo)s?\b)"
+)
+_REFUSES = re.compile(
+    r"\A\W*(?:(?:i['’]?m|i am) (?:very |really |so )?sorry|sorry|i apologi[sz]e|as an ai\b[^.!?]{0,60}|unfortunately)?"
+    r"[\s,;:.]*(?:but |however,? )?"
+    r"(?:i (?:can['’]?t|cannot|can not|won['’]?t|will not|am not able to|am unable to)|i['’]m (?:not able|unable) to)"
+    rf" {_HELP}",
+    re.IGNORECASE,
+)
+"""The first words of a refusal. Strict on purpose: "I cannot exclude ..." is a finding, like all that comes later."""
+
+
+class Answer(NamedTuple):
+    """What a model said."""
+
+    text: str
+    model: str
+    """As the server calls it."""
+    refused: str = ""
+    """Why this is no answer but a refusal; empty if it is one."""
+
+
+class Usage(NamedTuple):
+    """Tokens of a reply."""
+
+    prompt: int
+    completion: int
+
+
+class RowFailedError(Exception):
+    """One row got no answer; the next may."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        """A short class to count by."""
+
+
+def answer_of(body: Any, model: str) -> Answer:
+    """The answer in a chat completion.
+
+    Args:
+        body: the JSON of the reply.
+        model: who was asked; used where the reply does not say.
+
+    Raises:
+        RowFailedError: cut at the token limit, empty, or not such a reply.
+    """
+    if isinstance(body, dict) and body.get("error"):
+        raise RowFailedError("server error", error_text(body))
+    try:
+        choice = body["choices"][0]
+        message, ended = choice["message"], choice.get("finish_reason")
+        content, refusal = message.get("content"), message.get("refusal")
+    except (TypeError, KeyError, IndexError, AttributeError) as error:
+        raise RowFailedError("unreadable reply", f"no choices[0].message in {str(body)[:200]!r}") from error
+    if isinstance(content, list):  # parts, as some servers send them
+        content = "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    text = _THINKING.sub("", content if isinstance(content, str) else "").strip()
+    model = body.get("model") or model
+    if half_character(text + str(refusal or "")):
+        raise RowFailedError("unreadable reply", f"half a character in {text[:80]!a}")
+    if ended == CONTENT_FILTER:
+        return Answer(text, model, CONTENT_FILTER)
+    if refusal:
+        return Answer(str(refusal), model, "refusal")
+    if ended == "length":
+        raise RowFailedError("cut off", f"reached --max-tokens; it begins {text[:80]!r}")
+    if not text:
+        raise RowFailedError("empty answer", f"no text (finish_reason {ended!r})")
+    if _REFUSES.match(text):
+        return Answer(text, model, "refusing words")
+    return Answer(text, model)
+
+
+def half_character(text: str) -> bool:
+    r"""Whether there is half of a surrogate pair in a text (JSON ``"\ud83d"``): it is no text that can be written."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def usage_of(body: Any) -> Usage | None:
+    """The tokens a reply says it took; None if it does not."""
+    usage = body.get("usage") if isinstance(body, dict) else None
+    if not isinstance(usage, dict):
+        return None
+    counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    return Usage(*counts) if all(isinstance(count, int) for count in counts) else None
+
+
+def error_text(body: Any) -> str:
+    """What a server says went wrong, in the shapes of OpenAI, vLLM and FastAPI."""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("detail") or error
+    return str(error)[:500]
+
+
+def error_code(body: Any) -> str:
+    """The code of an error; empty if it has none."""
+    error = body.get("error") if isinstance(body, dict) else None
+    return str(error.get("code") or "") if isinstance(error, dict) else ""
+
+
+def is_filtered(body: Any) -> bool:
+    """Whether an error says that a content filter turned the request down."""
+    return error_code(body) in _FILTERED
