@@ -92,7 +92,7 @@ def load_encoder(choice: EncoderChoice) -> PatchEncoder:
         CheckpointError: weights that do not fit.
     """
     card = find_card(choice.name)
-    device = _device(choice.device)
+    device = torch_device(choice.device)
     model, label, provenance = model_with_weights(card, choice)
     width = feature_width(card.pool, model)
     if None not in (card.width, width) and card.width != width:
@@ -109,7 +109,7 @@ def load_encoder(choice: EncoderChoice) -> PatchEncoder:
     )
 
 
-def _device(wanted: str) -> str:
+def torch_device(wanted: str) -> str:
     """The torch device to use; asking for one that is absent is an error, not a slower run."""
     torch = need("torch")
     if wanted == "auto":

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -25,6 +26,22 @@ SETTINGS = "features_settings"  #: root attribute of the bag
 
 OnBatch = Callable[[int, int], None]
 """Called with how many patches of a slide are encoded, and how many there are."""
+
+
+class Patches(Protocol):
+    """Where the patches of a slide lie; a ``PatchSet`` says that and more."""
+
+    @property
+    def coords_xy(self) -> np.ndarray:
+        """``[N, 2]`` top-left corners, level-0 pixels."""
+
+    @property
+    def patch_size(self) -> int:
+        """Side in pixels as an encoder gets them."""
+
+    @property
+    def patch_size_level0(self) -> int:
+        """Side in level-0 pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +105,7 @@ def encode_slide(
 
 def encoded_batches(
     slide: Slide,
-    patches: PatchSet,
+    patches: Patches,
     encoder: PatchEncoder,
     options: FeatureOptions,
     on_batch: OnBatch | None = None,

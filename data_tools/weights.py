@@ -57,7 +57,7 @@ def load_weights(model: Any, path: Path, *, unused: tuple[str, ...] = ()) -> Loa
     Raises:
         CheckpointError: unreadable, or not all of the encoder's weights and nothing but them and known heads.
     """
-    found, container = _read(path)
+    found, container = read_weights(path)
     wanted = model.state_dict()
     renamed, naming, before = to_timm(found) if "patch_embed.proj.weight" in wanted else (found, "timm", "")
     prefix = _prefix(renamed, wanted, path)
@@ -88,8 +88,12 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> tuple[dict[str, Any], str]:
-    """(the tensors of a checkpoint file by name, the entry they lay in)."""
+def read_weights(path: Path) -> tuple[dict[str, Any], str]:
+    """(the tensors of a checkpoint file by name, the entry they lay in); runs no code of the file.
+
+    Raises:
+        CheckpointError: no such file, or no weights in it.
+    """
     if not path.is_file():
         raise CheckpointError(f"--weights {path}: no such file")
     if path.suffix == ".safetensors":

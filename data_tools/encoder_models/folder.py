@@ -46,7 +46,7 @@ def folder_card(folder: Path) -> EncoderCard:
         return EncoderCard(
             **common,
             **_transformers(config, config_path),
-            preprocess=_processor(folder / "preprocessor_config.json"),
+            preprocess=read_processor(folder / "preprocessor_config.json"),
             precision="float32",
         )
     if "architecture" not in config:
@@ -111,7 +111,7 @@ def _transformers(config: dict[str, Any], path: Path) -> dict[str, Any]:
     return {"architecture": "vit_base_patch16_224", "timm_kwargs": kwargs}
 
 
-def _processor(path: Path) -> Preprocess:
+def read_processor(path: Path) -> Preprocess:
     """What ``preprocessor_config.json`` says, or an error: there is no default that is right for every model."""
     if not path.is_file():
         raise PathPluginsError(f"{path}: no such file; it says how patches are resized and normalised: download it too")

@@ -1,5 +1,6 @@
 """Demo slides shared by the tests of the data tools."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,3 +50,64 @@ def pathdata(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]
         return code, capfd.readouterr().err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def transformers_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with an untrained CLIP of Transformers: 32 px, 24 features, texts of up to 16 tokens."""
+    import torch
+    import transformers
+
+    folder = tmp_path_factory.mktemp("clips") / "tiny-clip"
+    folder.mkdir()
+    letters = [*"abcdefghijklmnopqrstuvwxyz,.-"]
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    transformers.CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(folder)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    end = {"eos_token_id": len(words) - 1, "bos_token_id": len(words) - 2, "pad_token_id": len(words) - 1}
+    config = transformers.CLIPConfig(
+        text_config={**sizes, **end, "vocab_size": len(words), "max_position_embeddings": 16},
+        vision_config={**sizes, "image_size": 32, "patch_size": 8},
+        projection_dim=24,
+    )
+    torch.manual_seed(5)
+    transformers.CLIPModel(config).save_pretrained(folder)
+    preprocessor = {
+        "size": {"shortest_edge": 32},
+        "crop_size": {"height": 32, "width": 32},
+        "do_center_crop": True,
+        "resample": 3,
+        "image_mean": [0.48, 0.45, 0.41],
+        "image_std": [0.27, 0.26, 0.28],
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def open_clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory as ``hf download`` of an open_clip repository gives it: 32 px, 20 features, QuickGELU."""
+    import open_clip
+    import torch
+
+    folder = tmp_path_factory.mktemp("clips") / "tiny-open-clip"
+    folder.mkdir()
+    config = {
+        "embed_dim": 20,
+        "quick_gelu": True,
+        "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8},
+        "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2},
+    }
+    torch.manual_seed(6)
+    torch.save(open_clip.CLIP(**config).state_dict(), folder / "open_clip_pytorch_model.bin")
+    preprocess = {
+        "mean": [0.5, 0.4, 0.6],
+        "std": [0.2, 0.3, 0.25],
+        "interpolation": "bicubic",
+        "resize_mode": "shortest",
+    }
+    told = {"model_cfg": config, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(told))
+    return folder

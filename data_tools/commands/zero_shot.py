@@ -1,0 +1,93 @@
+"""``pathdata zero-shot``: classify images with a CLIP and words alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import replacing
+
+from ..clip_models import load_clip
+from ..progress import FAILED, say
+from ..zero_shot import TEMPLATE, Prediction, Score, class_features, classify, find_pictures, read_labels
+from .pathgen_select import add_clip_options, clip_choice
+
+SHOWN = 20  #: bad images listed one by one
+
+
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """What it takes."""
+    sub.add_argument(
+        "images", nargs="+", type=Path, metavar="IMAGE", help="files, or folders; a folder of classes is scored"
+    )
+    sub.add_argument(
+        "--labels",
+        required=True,
+        metavar="JSON|A,B",
+        help="classes with commas, or a JSON file of classes with prompts",
+    )
+    sub.add_argument("--out", type=Path, required=True, metavar="JSONL", help="gets the probabilities, a line an image")
+    sub.add_argument(
+        "--template",
+        action="append",
+        help=f'sentence with {{}} for a class without prompts; may be repeated (default "{TEMPLATE}")',
+    )
+    sub.add_argument("--readers", type=int, default=4, help="threads that read images (default %(default)s)")
+    sub.add_argument("--json", action="store_true", help="print the score as JSON on stdout")
+    add_clip_options(sub)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; returns the exit code."""
+    for option, value in (("--batch-size", args.batch_size), ("--readers", args.readers)):
+        if value < 1:
+            raise PathPluginsError(f"{option} must be at least 1, got {value}")
+    labels = read_labels(args.labels, args.template or [TEMPLATE])
+    pictures = find_pictures(args.images, [*labels])
+    clip = load_clip(clip_choice(args))
+    texts = [text for prompts in labels.values() for text in prompts]
+    if cut := clip.cut(texts):
+        say(f"{len(cut)} of {len(texts)} prompts are longer than the model reads, and are cut: {cut[0][:60]}...")
+    names, score, faults = [*labels], Score(), []
+    classes = class_features(clip, labels)
+    with replacing(args.out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
+        for found in classify(clip, pictures, classes, batch_size=args.batch_size, readers=args.readers):
+            if found.probabilities is None:
+                faults.append(found.fault)
+                continue
+            row = _row(found, names)
+            out.write(f"{json.dumps(row, ensure_ascii=False)}\n")
+            if found.picture.truth is not None:
+                score.add(found.picture.truth, row["label"])
+    say(f"{args.out}: {len(pictures) - len(faults)} images")
+    _tell(score, as_json=args.json)
+    if faults:
+        say(f"{len(faults)} of {len(pictures)} images cannot be read:")
+        for fault in [*faults[:SHOWN], *([f"and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else [])]:
+            say(f"  {fault}")
+    return FAILED if faults else 0
+
+
+def _row(found: Prediction, names: list[str]) -> dict[str, object]:
+    odds = {name: round(float(odd), 6) for name, odd in zip(names, found.probabilities, strict=True)}
+    row = {"image": str(found.picture.path), "label": names[int(found.probabilities.argmax())], "probabilities": odds}
+    return row if found.picture.truth is None else {**row, "truth": found.picture.truth}
+
+
+def _tell(score: Score, *, as_json: bool) -> None:
+    """The score, if folders said what is right."""
+    if not score.of_class:
+        if as_json:
+            sys.stdout.write("{}\n")
+        return
+    if as_json:
+        per_class = {name: score.right[name] / count for name, count in sorted(score.of_class.items())}
+        whole = {"accuracy": score.accuracy, "balanced_accuracy": score.balanced_accuracy, "classes": per_class}
+        sys.stdout.write(f"{json.dumps(whole)}\n")
+        return
+    for name, count in sorted(score.of_class.items()):
+        say(f"  {name}: {score.right[name]} of {count} right")
+    say(f"accuracy {score.accuracy:.4f}, balanced accuracy {score.balanced_accuracy:.4f}")
