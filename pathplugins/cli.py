@@ -14,6 +14,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("pathplugins.doctor", "what is installed, what is registered, what is wrong"),
     "configs": ("pathplugins.configs", "list and copy the configurations that come with the package"),
     "compose": ("pathplugins.models.checkpoints.compose_cli", "language model + tower + connector -> one checkpoint"),
+    "import-weights": ("pathplugins.import_weights", "weights of OpenCLIP or LLaVA -> a directory that trains here"),
+    "export-weights": ("pathplugins.export_weights", "a model -> a checkpoint of LLaVA or of Transformers' LLaVA"),
     "preprocess": ("pathplugins.xtuner.preprocess", "tokenize the data of an XTuner config once, for many runs"),
     "export": ("pathplugins.xtuner.export", "a checkpoint of XTuner -> one Hugging Face directory"),
     "ask": ("pathplugins.ask", "put a question about one image or feature bag to a model"),

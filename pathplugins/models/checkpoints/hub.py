@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 FILES = ["*.safetensors", "*.json", "*.model", "*.jinja", "*.txt"]
 """What is downloaded of a language model."""
-TOWER_FILES = ["*.json", "*.safetensors", "*.bin", "*.pth"]
+TOWER_FILES = ["*.json", "*.safetensors", "*.bin", "*.pt", "*.pth"]
 """What is downloaded of a vision tower."""
 
 

@@ -46,7 +46,7 @@ def dtype_of(config: PretrainedConfig) -> torch.dtype:
 
 def place_language_model(llm: Path, config: PretrainedConfig, out: Path, *, copy: bool) -> dict[str, list[str]]:
     """Link (or copy) the shards; returns file name -> keys. Refuses a model whose weights are not all there."""
-    wanted = _weights_of(llm, config)
+    wanted = weights_of(llm, config)
     shards = {}
     for source in weight_files(llm):
         name = f"llm-{source.name}"
@@ -55,7 +55,7 @@ def place_language_model(llm: Path, config: PretrainedConfig, out: Path, *, copy
             shutil.copyfile(source, out / name)
         else:
             (out / name).symlink_to(source.resolve())  # a hub cache links to blobs that have no suffix
-    missing = sorted(wanted - {key for keys in shards.values() for key in keys})
+    missing = sorted(wanted.keys() - {key for keys in shards.values() for key in keys})
     if missing:
         raise CheckpointError(
             f"{llm} lacks {len(missing)} of the {len(wanted)} weights of its own config.json: {few(missing)}; is the "
@@ -83,15 +83,16 @@ def place_tokenizer(llm: Path, out: Path) -> tuple[str, int]:
     return token, tokenizer.convert_tokens_to_ids(token)
 
 
-def _weights_of(llm: Path, config: PretrainedConfig) -> set[str]:
-    """The names of the weights the model needs from its files."""
+def weights_of(llm: Path, config: PretrainedConfig) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the weights the model needs from its files."""
     try:
         with torch.device("meta"):
-            wanted = set(AutoModelForCausalLM.from_config(config).state_dict())
+            state = AutoModelForCausalLM.from_config(config).state_dict()
     except ValueError as error:
         raise CheckpointError(f"{llm}: {config.model_type} is no causal language model of Transformers") from error
+    wanted = {name: tuple(value.shape) for name, value in state.items()}
     if config.tie_word_embeddings:
-        wanted.discard("lm_head.weight")
+        wanted.pop("lm_head.weight", None)
     strange = sorted(key for key in wanted if not key.startswith(("model.", "lm_head.")))
     if strange:
         raise CheckpointError(

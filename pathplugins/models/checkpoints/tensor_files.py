@@ -25,7 +25,7 @@ def read_tensors(path: Path, *, containing: str = "") -> dict[str, Tensor]:
     """
     head = _head(path)
     if path.suffix == ".safetensors":
-        with _opened(path) as file:
+        with opened(path) as file:
             return {name: file.get_tensor(name) for name in file.keys() if containing in name}  # noqa: SIM118
     if not head.startswith((b"PK", b"\x80")):  # a zip archive or, before PyTorch 1.6, a bare pickle
         raise CheckpointError(f"{path}: not a PyTorch file, it begins with {head!r}; download it again")
@@ -47,7 +47,7 @@ def read_tensors(path: Path, *, containing: str = "") -> dict[str, Tensor]:
 def tensor_names(path: Path) -> list[str]:
     """What a ``.safetensors`` file holds, from its header alone."""
     _head(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         return list(file.keys())
 
 
@@ -104,7 +104,8 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _opened(path: Path) -> safe_open:
+def opened(path: Path) -> safe_open:
+    """A ``.safetensors`` file, of which nothing is read yet but its header."""
     try:
         return safe_open(path, framework="pt")
     except SafetensorError as error:

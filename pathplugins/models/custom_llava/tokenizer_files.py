@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pathplugins.core.files import read_json, write_json
 
@@ -33,3 +34,23 @@ def make_portable(folder: Path) -> None:
         config["additional_special_tokens"] = [*config.get("additional_special_tokens", []), *extra]
         del config["extra_special_tokens"]
     write_json(path, config)
+
+
+def without_token(folder: Path, token: str) -> None:
+    """Take an added token out of every tokenizer file that holds it."""
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"):
+        path = folder / name
+        if not path.is_file():
+            continue
+        settings = read_json(path)
+        settings.pop(token, None)  # of added_tokens.json
+        for key in ("added_tokens", "additional_special_tokens", "extra_special_tokens"):
+            if isinstance(settings.get(key), list):
+                settings[key] = [entry for entry in settings[key] if _content(entry) != token]
+        if decoder := settings.get("added_tokens_decoder"):
+            settings["added_tokens_decoder"] = {i: entry for i, entry in decoder.items() if _content(entry) != token}
+        write_json(path, settings)
+
+
+def _content(entry: Any) -> Any:
+    return entry.get("content") if isinstance(entry, dict) else entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,13 @@ from transformers import CLIPVisionConfig as TransformersConfig
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json
+from pathplugins.models.checkpoints.open_clip import FILES as OPEN_CLIP_FILES
+from pathplugins.models.checkpoints.open_clip import open_clip_file, read_open_clip
+from pathplugins.models.checkpoints.open_clip_names import VISION, to_transformers
 from pathplugins.models.checkpoints.tensor_files import INDEX, few, mismatch, read_tensors, weight_files
 from pathplugins.models.towers.clip_vit import ClipVisionConfig, ClipVisionTower
+
+logger = logging.getLogger(__name__)
 
 PATCHES = "embeddings.patch_embedding.weight"
 """Tensor by which the vision transformer is found in a file; [C, 3, patch, patch]."""
@@ -28,8 +34,9 @@ def read_clip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[
 
     Args:
         path: A directory with ``config.json`` and weights, or a weights file with ``config.json`` beside it. The model
-            may be a whole CLIP or its vision part.
-        options: ``select_layer``; anything else must agree with ``config.json``.
+            may be a whole CLIP or its vision part. Or a file or directory of OpenCLIP, which needs no ``config.json``.
+        options: ``select_layer``, and of OpenCLIP's weights ``hidden_act`` where nothing beside them tells it; anything
+            else must agree with ``config.json`` or with what the weights tell.
 
     Returns:
         Options of `ClipVisionConfig`, and a state dict without the layers beyond the selected one.
@@ -37,8 +44,12 @@ def read_clip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[
     Raises:
         CheckpointError: The weights are missing, partial, or of another shape than ``config.json`` says.
     """
-    folder = Path(path) if Path(path).is_dir() else Path(path).parent
-    told = _told(folder / "config.json")
+    files = _files(Path(path))
+    if len(files) == 1 and (file := open_clip_file(files[0])):
+        told, state = _from_open_clip(file, options)
+    else:
+        folder = Path(path) if Path(path).is_dir() else Path(path).parent
+        told, state = _told(folder / "config.json"), _vision_part(Path(path), files)
     wrong = {name: value for name, value in told.items() if options.get(name, value) != value}
     if wrong:
         asked = {name: options[name] for name in wrong}
@@ -47,7 +58,6 @@ def read_clip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[
         config = ClipVisionConfig(**{**told, **options})
     except PathPluginsError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    state = _vision_part(Path(path))
     with torch.device("meta"):
         wanted = ClipVisionTower(ClipVisionConfig(**{**told, "select_layer": -1})).state_dict()
     if report := mismatch(wanted, state):
@@ -83,17 +93,28 @@ def _told(path: Path) -> dict[str, Any]:
     return {name: settings.get(name, getattr(default, name)) for name in names}
 
 
-def _vision_part(path: Path) -> dict[str, Tensor]:
+def _from_open_clip(file: Path, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Settings and weights of the vision transformer of OpenCLIP, by Transformers' names."""
+    asked = {"activation": options.get("hidden_act"), "heads": options.get("num_attention_heads")}
+    checkpoint = read_open_clip(file, **asked, vision_only=True)
+    logger.info("%s: %s, activation by %s", file, checkpoint.vision, checkpoint.told_by)
+    renamed, strange = to_transformers(checkpoint.state)
+    bare = {name.removeprefix(VISION): value for name, value in renamed.items()}
+    state = {name: value for name, value in bare.items() if not name.startswith(NOT_NEEDED)}
+    return checkpoint.vision, state | {name: checkpoint.state[name] for name in strange}  # the latter will be refused
+
+
+def _vision_part(path: Path, files: list[Path]) -> dict[str, Tensor]:
     """Weights of the vision transformer under their bare names."""
     state: dict[str, Tensor] = {}
-    for file in _files(path):
+    for file in files:
         state.update(read_tensors(file))
     prefixes = sorted(name.removesuffix(PATCHES) for name in state if f".{name}".endswith(f".{PATCHES}"))
     if len(prefixes) != 1:
         raise CheckpointError(
             f"{path}: wanted one CLIP vision transformer by Transformers' names (a tensor {PATCHES}), found "
-            f"{len(prefixes)} among {len(state)} tensors: {few(state) or 'none'}; OpenCLIP's own files have to be "
-            "converted to Transformers first"
+            f"{len(prefixes)} among {len(state)} tensors: {few(state) or 'none'}; name the weights of a CLIP of "
+            "Transformers or of OpenCLIP (visual.conv1.weight)"
         )
     bare = {name[len(prefixes[0]) :]: tensor for name, tensor in state.items() if name.startswith(prefixes[0])}
     return {name: tensor for name, tensor in bare.items() if not name.startswith(NOT_NEEDED)}
@@ -104,12 +125,15 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if (path / INDEX).is_file() or (path / "model.safetensors").is_file():
         return weight_files(path)
-    found = sorted(path.glob("*.bin"))
+    for name in OPEN_CLIP_FILES:
+        if (path / name).is_file() and not (path / "pytorch_model.bin").is_file():
+            return [path / name]
+    found = sorted(path.glob("*.bin")) or sorted(path.glob("*.pt"))
     if path / "pytorch_model.bin" in found:
         return [path / "pytorch_model.bin"]
     if len(found) != 1:
         raise CheckpointError(
-            f"{path} holds neither model.safetensors nor pytorch_model.bin nor one single .bin file (found "
+            f"{path} holds neither model.safetensors nor pytorch_model.bin nor one single .bin or .pt file (found "
             f"{few(p.name for p in found) or 'none'}); name the file itself"
         )
     return found

@@ -154,15 +154,64 @@ def test_a_configuration_of_another_model_is_named(tmp_path: Path, changes: dict
 
 def test_files_that_are_no_clip_say_so(tmp_path: Path) -> None:
     plip(tmp_path)
+    torch.save({"visual.trunk.stem.weight": torch.zeros(2)}, tmp_path / PLIP_FILE)
+    with pytest.raises(
+        CheckpointError, match=r"found 0 among 1 tensors: visual\.trunk\.stem\.weight; name the weights of"
+    ):
+        read_clip(str(tmp_path), {})
     torch.save({"visual.conv1.weight": torch.zeros(2)}, tmp_path / PLIP_FILE)
-    with pytest.raises(CheckpointError, match=r"found 0 among 1 tensors: visual\.conv1\.weight; OpenCLIP's own"):
+    with pytest.raises(CheckpointError, match=r"of its 1 tensors, visual\.conv1\.weight, .* are missing or of a wrong"):
         read_clip(str(tmp_path), {})
     torch.save({}, tmp_path / "second.bin")
-    with pytest.raises(CheckpointError, match=rf"one single \.bin file \(found {PLIP_FILE}, second\.bin\); name"):
+    with pytest.raises(
+        CheckpointError, match=rf"one single \.bin or \.pt file \(found {PLIP_FILE}, second\.bin\); name"
+    ):
         read_clip(str(tmp_path), {})
     (tmp_path / "config.json").unlink()
+    torch.save({"visual.trunk.stem.weight": torch.zeros(2)}, tmp_path / PLIP_FILE)
     with pytest.raises(CheckpointError, match=r"config\.json: no such file; the number of heads is told nowhere else"):
         read_clip(str(tmp_path / PLIP_FILE), {})
+
+
+def of_open_clip(file: Path, *, positions: int = 26, extra: tuple[str, ...] = ()) -> Path:
+    """A vision transformer 64 wide of one layer by OpenCLIP's names, patches of 3 px."""
+    c = 64
+    shapes = {"conv1.weight": (c, 3, 3, 3), "class_embedding": (c,), "positional_embedding": (positions, c)}
+    shapes |= {f"{norm}.{kind}": (c,) for norm in ("ln_pre", "ln_post") for kind in ("weight", "bias")}
+    linear = {"attn.out_proj": (c, c), "mlp.c_fc": (99, c), "mlp.c_proj": (c, 99), "ln_1": (c,), "ln_2": (c,)}
+    at = "transformer.resblocks.0."
+    shapes |= {f"{at}attn.in_proj_weight": (3 * c, c), f"{at}attn.in_proj_bias": (3 * c,)}
+    shapes |= {f"{at}{name}.weight": shape for name, shape in linear.items()}
+    shapes |= {f"{at}{name}.bias": shape[:1] for name, shape in linear.items()}
+    state = {f"visual.{name}": torch.randn(shape) for name, shape in shapes.items()}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({**state, **dict.fromkeys(extra, torch.zeros(1))}, file)
+    return file
+
+
+@pytest.mark.parametrize("at", ["x.pt", "folder/x.pt", "folder/open_clip_pytorch_model.bin"])
+def test_open_clip_is_read_where_it_lies(tmp_path: Path, at: str) -> None:
+    """P23: a file, or the one in a folder, without ``config.json``; every option that shapes tell is told."""
+    file = of_open_clip(tmp_path / at)
+    path = file if at == "x.pt" else file.parent
+    options, state = read_clip(str(path), {"hidden_act": "gelu", "select_layer": -1})
+    told = (options["hidden_size"], options["intermediate_size"], options["image_size"], options["num_hidden_layers"])
+    assert told == (64, 99, 15, 1)
+    loads(options, state)
+    with pytest.raises(
+        CheckpointError, match=r"has {'patch_size': 3} but vision_config says {'patch_size': 5}; remove"
+    ):
+        read_clip(str(path), {"hidden_act": "gelu", "patch_size": 5})
+    with pytest.raises(
+        CheckpointError, match=r"gives 25 tokens per tile \(patches of 3 px\); PA-LLaVA's PLIP is a ViT"
+    ):
+        read_plip(str(path), {"hidden_act": "gelu"})
+
+
+def test_what_open_clip_has_more_is_refused(tmp_path: Path) -> None:
+    more = of_open_clip(tmp_path / "x.pt", extra=("visual.attn_pool.query",))
+    with pytest.raises(CheckpointError, match=r"22 tensors read, 21 wanted: 1 unexpected: visual\.attn_pool\.query"):
+        read_clip(str(more), {"hidden_act": "gelu"})
 
 
 def test_a_clip_configuration_is_json(tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""LLaVA v1.5's conversation format for an imported tokenizer that has none of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import TemplateError
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from pathplugins.core.files import read_json, write_json
+from pathplugins.data.llava_format import chat_template
+from pathplugins.models.custom_llava.tokenizer_files import make_portable
+
+_PROBE = "a question"
+
+
+def ensure_template(folder: Path) -> bool:
+    """Give the tokenizer in ``folder`` the v1 template, where it has none that takes plain text; True if it was given.
+
+    Transformers' LLaVA comes with a template whose turns are lists of parts; of a turn of plain text it makes nothing.
+    """
+    make_portable(folder)  # before it is read: Transformers 4 cannot read what 5 has saved
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if _takes_text(tokenizer):
+        return False
+    (folder / "chat_template.jinja").unlink(missing_ok=True)  # would be read before the other
+    settings = read_json(folder / "tokenizer_config.json")
+    write_json(folder / "tokenizer_config.json", settings | {"chat_template": chat_template("v1", tokenizer)})
+    return True
+
+
+def _takes_text(tokenizer: PreTrainedTokenizerBase) -> bool:
+    if not tokenizer.chat_template:
+        return False
+    try:
+        return _PROBE in tokenizer.apply_chat_template([{"role": "user", "content": _PROBE}], tokenize=False)
+    except TemplateError:
+        return False
