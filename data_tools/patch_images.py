@@ -6,25 +6,24 @@ they are and how they were made.
 
 from __future__ import annotations
 
-import io
 import json
-import shutil
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from PIL import Image
+import numpy as np
 
-from pathplugins.core.files import replacing, temporary_beside
+from pathplugins.core.files import replacing
 
 from .coords import PatchSet
 from .grid import PatchFormat
+from .image_files import add_sample, encode_jpeg, encode_png, replacing_folder, replacing_tar
 from .outputs import check_same_settings
 from .slides import Slide
 
 JPEG_QUALITY = 90
+PNG_LEVEL = 6
 
 
 def patch_images_done(out: Path, patches: PatchSet, kind: PatchFormat) -> bool:
@@ -57,14 +56,14 @@ def write_patch_images(out: Path, slide: Slide, patches: PatchSet, kind: PatchFo
     record, target = _paths(out, patches.name, kind)
     record.unlink(missing_ok=True)
     if kind == "webdataset":
-        with replacing(target) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
+        with replacing_tar(target) as tar:
             _fill_tar(tar, slide, patches)
     else:
-        with _replacing_folder(target) as folder:
-            for (x, y), picture in _pictures(slide, patches):
+        with replacing_folder(target) as folder:
+            for (x, y), pixels in _pictures(slide, patches):
                 name = f"{patches.name}_{x}_{y}.{'jpg' if kind == 'jpeg' else 'png'}"
-                with (folder / name).open("wb") as file:
-                    _save(picture, file, kind)
+                content = encode_jpeg(pixels, JPEG_QUALITY) if kind == "jpeg" else encode_png(pixels, PNG_LEVEL)
+                (folder / name).write_bytes(content)
     settings = json.loads(_settings(patches, kind))
     content = {"slide": patches.slide, "patches": len(patches.coords_xy), "settings": settings}
     with replacing(record) as temporary:
@@ -77,28 +76,17 @@ def _fill_tar(tar: tarfile.TarFile, slide: Slide, patches: PatchSet) -> None:
     A key ends at its first dot, so that dots of the slide id become underscores; the JSON has it as it is.
     """
     stem = patches.name.replace(".", "_")
-    for row, ((x, y), picture) in enumerate(_pictures(slide, patches)):
+    for row, ((x, y), pixels) in enumerate(_pictures(slide, patches)):
         facts: dict[str, Any] = {"slide": patches.name, "row": row, "x": x, "y": y}
         facts |= {"patch_size": patches.patch_size, "patch_size_level0": patches.patch_size_level0, "mpp": patches.mpp}
-        content = io.BytesIO()
-        _save(picture, content, "jpeg")
-        for suffix, data in (("jpg", content.getvalue()), ("json", json.dumps(facts, sort_keys=True).encode())):
-            member = tarfile.TarInfo(f"{stem}_{row:07d}_{x}_{y}.{suffix}")  # no times and owners: the same bytes again
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
+        parts = {"jpg": encode_jpeg(pixels, JPEG_QUALITY), "json": json.dumps(facts, sort_keys=True).encode()}
+        add_sample(tar, f"{stem}_{row:07d}_{x}_{y}", parts)
 
 
-def _pictures(slide: Slide, patches: PatchSet) -> Iterator[tuple[tuple[int, int], Image.Image]]:
+def _pictures(slide: Slide, patches: PatchSet) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
     side_px0, side_px = patches.patch_size_level0, patches.patch_size
     for x, y in patches.coords_xy.tolist():
-        yield (x, y), Image.fromarray(slide.read(x, y, (side_px0, side_px0), (side_px, side_px)))
-
-
-def _save(picture: Image.Image, file: BinaryIO, kind: PatchFormat) -> None:
-    if kind == "png":
-        picture.save(file, format="PNG")
-    else:
-        picture.save(file, format="JPEG", quality=JPEG_QUALITY)
+        yield (x, y), slide.read(x, y, (side_px0, side_px0), (side_px, side_px))
 
 
 def _settings(patches: PatchSet, kind: PatchFormat) -> str:
@@ -116,18 +104,3 @@ def _paths(out: Path, slide_id: str, kind: PatchFormat) -> tuple[Path, Path]:
     """The record, and the tar or folder."""
     folder = out / "patches"
     return folder / f"{slide_id}.json", folder / (f"{slide_id}.tar" if kind == "webdataset" else slide_id)
-
-
-@contextmanager
-def _replacing_folder(path: Path) -> Iterator[Path]:
-    """A sibling folder to fill, renamed to ``path`` when the block ends well and removed when it does not."""
-    temporary, old = temporary_beside(path), temporary_beside(path)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
