@@ -26,10 +26,14 @@ TOWER = "{in_chans: 320, embed_dim: 64, depth: 2, num_heads: 4, segment_lengths:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``pathplugins demo``."""
     parser.add_argument(
-        "what", nargs="?", choices=("wsi", "pallava"), default="wsi", help="slides in LLaMA-Factory, images in XTuner"
+        "what",
+        nargs="?",
+        choices=("wsi", "pallava", "pathgen"),
+        default="wsi",
+        help="slides in LLaMA-Factory, images in XTuner, patches of slides in LLaMA-Factory",
     )
     parser.add_argument("--slide", type=Path, help="ask about this slide instead of a drawn one (any OpenSlide format)")
-    parser.add_argument("--out", type=Path, help="where everything goes (default: demo, demo-pallava)")
+    parser.add_argument("--out", type=Path, help="where everything goes (default: demo, demo-pallava, demo-pathgen)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,6 +42,10 @@ def run(args: argparse.Namespace) -> int:
         from pathplugins import demo_pallava
 
         return demo_pallava.run(args)
+    if args.what == "pathgen":
+        from pathplugins import demo_pathgen
+
+        return demo_pathgen.run(args)
     out: Path = args.out or Path("demo")
     if args.slide is not None and not args.slide.is_file():
         raise PathPluginsError(f"{args.slide} does not exist; name a slide with --slide, or none to have one drawn")

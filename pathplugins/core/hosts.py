@@ -48,6 +48,27 @@ LLAMAFACTORY: tuple[TouchPoint, ...] = (
         why="our templates are the stock ones of the language model with our plugin",
     ),
     TouchPoint(
+        path="llamafactory.data.template:Template.encode_multiturn",
+        uses=("tokenizer", "messages", "system", "tools"),
+        why="overridden by the templates of LLaVA v1.5, which tokenize text around images, not slots",
+    ),
+    TouchPoint(
+        path="llamafactory.data.template:Template.encode_oneturn",
+        uses=("tokenizer", "messages", "system", "tools"),
+        why="likewise, where an answer is generated",
+    ),
+    TouchPoint(
+        path="llamafactory.data.template:Template.fix_jinja_template",
+        uses=("tokenizer",),
+        why="likewise, so that the saved tokenizer asks the way the model was trained",
+    ),
+    TouchPoint(
+        path="llamafactory.train.sft.trainer:CustomSeq2SeqTrainer._get_train_sampler",
+        uses=("self",),
+        why="overridden for group_by_modality_length; nothing public chooses the order of samples",
+        drop_when="upstream groups samples by modality",
+    ),
+    TouchPoint(
         path="llamafactory.data.mm_plugin:PLUGINS",
         uses=("base", "llava"),
         why="registering a name twice raises, and nothing public says which are taken",
@@ -286,6 +307,8 @@ TRAINERS: dict[str, tuple[TouchPoint, ...]] = {"llamafactory": LLAMAFACTORY, "xt
 REGISTERED: tuple[Registration, ...] = (
     Registration(kind="template", table="llamafactory.data.template:TEMPLATES", name="custom_vqa_llama3"),
     Registration(kind="template", table="llamafactory.data.template:TEMPLATES", name="patch_vqa_llama3"),
+    Registration(kind="template", table="llamafactory.data.template:TEMPLATES", name="pathgen_plain"),
+    Registration(kind="template", table="llamafactory.data.template:TEMPLATES", name="pathgen_v1"),
     Registration(kind="mm plugin", table="llamafactory.data.mm_plugin:PLUGINS", name="pathplugins"),
     Registration(kind="dataset formatting", table="llamafactory.data.converter:DATASET_CONVERTERS", name="wsi_csv"),
     Registration(kind="dataset formatting", table="llamafactory.data.converter:DATASET_CONVERTERS", name="llava"),

@@ -1,6 +1,7 @@
 """Prompts: the questions, requests and instructions of training on slides and on image patches, in one place.
 
-All wording is ours. It is part of what a model learns: a changed sentence is another training set.
+All wording is ours, but for LLaVA's system prompt. It is part of what a model learns: a changed sentence is another
+training set.
 """
 
 from __future__ import annotations
@@ -68,6 +69,12 @@ PATCH_SYSTEM_PROMPT = (
     "so plainly instead of guessing."
 )
 """For chat about single images of tissue."""
+
+LLAVA_SYSTEM_PROMPT = (
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, "
+    "and polite answers to the user's questions."
+)
+"""Of LLaVA v1.5 and Vicuna, word for word: what PathGen-LLaVA is trained and asked with."""
 
 PATCH_CAPTION_REQUESTS = (
     "Describe this pathology image.",

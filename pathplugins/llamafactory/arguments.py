@@ -105,6 +105,9 @@ class PathPluginsArguments:
         default=None,
         metadata={"help": "Trained connector: mm_projector.bin, safetensors or the output directory of stage 2."},
     )
+    pretrain_mm_mlp_adapter: Optional[str] = field(
+        default=None, metadata={"help": "What LLaVA calls projector_path; give one of the two."}
+    )
     keep_gamma: bool = field(
         default=False,
         metadata={"help": "With other bounds than at training, keep the trained scale instead of its logit."},
@@ -119,6 +122,10 @@ class PathPluginsArguments:
     )
     do_sanity_check: bool = field(
         default=False, metadata={"help": "Repeat each evaluation without vision and log eval_sanity_check_loss."}
+    )
+    group_by_modality_length: bool = field(
+        default=False,
+        metadata={"help": "Batches of samples with images, or of text alone, that are about as long, as in LLaVA."},
     )
     filter_by_data_source: Optional[str] = field(
         default=None, metadata={"help": "Keep rows of this data_source (case does not matter)."}
@@ -170,6 +177,13 @@ class PathModelArguments(PathPluginsArguments, ModelArguments):
         for name in _JSON:
             if isinstance(getattr(self, name), str):  # from a command line, where YAML has not been at it
                 setattr(self, name, json.loads(getattr(self, name)))
+        if self.pretrain_mm_mlp_adapter is not None:
+            if self.projector_path not in (None, self.pretrain_mm_mlp_adapter):
+                raise PathPluginsError(
+                    f"projector_path is {self.projector_path} and pretrain_mm_mlp_adapter "
+                    f"{self.pretrain_mm_mlp_adapter}, two names of one thing; remove one"
+                )
+            self.projector_path, self.pretrain_mm_mlp_adapter = self.pretrain_mm_mlp_adapter, None
         if self.model_name_or_path == VIRTUAL_MODEL:
             self.model_name_or_path = str(_compose(self))
         elif _set(self, _PARTS):

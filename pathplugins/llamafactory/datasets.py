@@ -13,8 +13,10 @@ from types import ModuleType
 from typing import Any
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
-from pathplugins.data.formats import FORMATS
+from pathplugins.data.formats import FORMATS, READERS
+from pathplugins.data.llava_format import masked_by_llava
 from pathplugins.data.records import BadSample, Record, apply_policy, check_images
+from pathplugins.llamafactory.templates import LLAVA
 from pathplugins.models.checkpoints.cache import cache_dir
 
 
@@ -29,17 +31,31 @@ def read_our_formats(loader: ModuleType) -> Callable[..., Any]:
     run: list[Any] = [None, []]  # data_args of the run, its (dataset_attr, file of records)
 
     def _load_single_dataset(dataset_attr: Any, model_args: Any, data_args: Any, training_args: Any) -> Any:
-        if dataset_attr.formatting in FORMATS:
+        if _is_ours(dataset_attr, data_args):
             if run[0] is not data_args or not any(dataset_attr == attr for attr, _ in run[1]):
                 names = dict.fromkeys([*(data_args.dataset or []), *(data_args.eval_dataset or [])])
-                attrs = [a for a in loader.get_dataset_list([*names], data_args.dataset_dir) if a.formatting in FORMATS]
+                attrs = loader.get_dataset_list([*names], data_args.dataset_dir)
+                attrs = [attr for attr in attrs if _is_ours(attr, data_args)]
                 attrs = attrs if dataset_attr in attrs else [*attrs, dataset_attr]
                 run[:] = data_args, _checked(attrs, model_args, data_args, training_args)
             path = next(path for attr, path in run[1] if attr == dataset_attr)
-            dataset_attr = dataclasses.replace(dataset_attr, dataset_name=str(path), split="train", subset=None)
+            found = {"dataset_name": str(path), "split": "train", "subset": None, "formatting": "record"}
+            dataset_attr = dataclasses.replace(dataset_attr, **found)
         return original(dataset_attr, model_args, data_args, training_args)
 
     return _load_single_dataset
+
+
+def _is_ours(dataset_attr: Any, data_args: Any) -> bool:
+    """Whether our reader reads a data set: ours by its format, and LLaMA-Factory's own under a template of LLaVA v1.5.
+
+    Those learn nothing of some samples without a word, which our reader finds, by file and row.
+    """
+    if dataset_attr.formatting in FORMATS or data_args.template not in LLAVA:
+        return dataset_attr.formatting in FORMATS
+    plain = dataset_attr.load_from == "file" and dataset_attr.formatting == "sharegpt" and not dataset_attr.ranking
+    columns = dataset_attr.messages in ("conversations", "messages") and dataset_attr.images in ("image", "images")
+    return plain and columns and (Path(data_args.dataset_dir) / dataset_attr.dataset_name).suffix in (".json", ".jsonl")
 
 
 def _checked(attrs: list[Any], model_args: Any, data_args: Any, training_args: Any) -> list[tuple[Any, Path]]:
@@ -70,6 +86,8 @@ def _records(
     dataset_attr: Any, model_args: Any, data_args: Any, training_args: Any
 ) -> tuple[list[Record], list[BadSample]]:
     # LLaMA-Factory imports its datasets before its arguments: at the top this import would be circular.
+    from transformers import AutoTokenizer
+
     from pathplugins.llamafactory.arguments import PathModelArguments, model_settings
     from pathplugins.models.custom_llava.image_checks import image_check
     from pathplugins.models.custom_llava.processing_custom_llava import load_image_processor
@@ -82,8 +100,11 @@ def _records(
         )
     source = Path(data_args.dataset_dir) / dataset_attr.dataset_name
     media_dir = data_args.media_dir if data_args.media_dir != data_args.dataset_dir else None
-    reader = FORMATS.get(dataset_attr.formatting)
+    reader = READERS.get(dataset_attr.formatting)
     records, bad = reader(source, media_dir=media_dir, **_options(reader, dataset_attr, model_args))
+    if version := LLAVA.get(data_args.template):
+        end = AutoTokenizer.from_pretrained(model_args.model_name_or_path).eos_token
+        bad += masked_by_llava(version, records, end, data_args.default_system or "")
     image_processor = load_image_processor(Path(model_args.model_name_or_path))
     check, rules = image_check(image_processor, settings["vision_config"], features=model_args.check_features)
     remembered = cache_dir() / "bag_checks" / f"{hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]}.json"

@@ -13,9 +13,12 @@ from llamafactory.data.mm_plugin import BasePlugin
 from PIL import Image
 
 import pathplugins
+from pathplugins.data.llava_format import image_first
 from pathplugins.models.custom_llava.processing_custom_llava import PLACEHOLDER, CustomLlavaImageProcessor
 
-PLUGIN = "pathplugins"
+PLUGIN, LLAVA_PLUGIN = "pathplugins", "pathplugins_llava"
+IMAGE_TOKEN = "image_token"
+"""Key that `LlavaPlugin` adds to a message: what stands for an image in it, which its template has to know."""
 
 
 @dataclass
@@ -67,6 +70,19 @@ class PathologyPlugin(BasePlugin):
         texts = [np.asarray(ids).tobytes() for ids, owned in zip(batch_ids, imglens, strict=True) for _ in range(owned)]
         keys = [_name(image).encode() + b"\0" + text for image, text in zip(images, texts, strict=True)]
         return dict(processor.image_processor(images, keys=keys, epoch=int(epoch)))
+
+
+@dataclass
+class LlavaPlugin(PathologyPlugin):
+    """The same for templates of LLaVA v1.5, where images stand at the front of their turn."""
+
+    def process_messages(
+        self, messages: list[dict[str, str]], images: Any, videos: Any, audios: Any, processor: Any
+    ) -> list[dict[str, str]]:
+        """Move the placeholders of a conversation to the front of their turns and expand them, in order."""
+        moved = [{**message, "content": image_first(message["content"])} for message in messages]
+        expanded = super().process_messages(moved, images, videos, audios, processor)
+        return [{**message, IMAGE_TOKEN: processor.image_token} for message in expanded]
 
 
 _MARK = "\0"  # so that an image token that is itself spelt `<image>` is not expanded again

@@ -59,9 +59,8 @@ def _problems(dataset: Any, processor: Any) -> list[tuple[int, str]]:
                 names = ", ".join(str(image)[:200] for image in images or ["no image"])
                 found.append((first + row, f"{vision[row]} of {wanted} vision tokens of {names} are left"))
             elif supervised[row] == 0:
-                found.append(
-                    (first + row, f"nothing of the answer is left after {wanted} vision tokens and the question")
-                )
+                said = f"nothing of the answer is left after {wanted} vision tokens and the question"
+                found.append((first + row, f"{said}, or the template learns nothing of it"))
             elif marks is not None:
                 ids = table["input_ids"][row].as_py()
                 if problem := question_problem(ids, processor.image_token_id, tokens, marks):

@@ -22,11 +22,12 @@ def _replace(module: ModuleType, name: str, make: Callable[[ModuleType], Callabl
 
 
 def on_mm_plugin(module: ModuleType) -> None:
-    """``llamafactory.data.mm_plugin``: the plugin that reads bags."""
-    from pathplugins.llamafactory.mm_plugin import PLUGIN, PathologyPlugin
+    """``llamafactory.data.mm_plugin``: the plugins that read images and bags."""
+    from pathplugins.llamafactory.mm_plugin import LLAVA_PLUGIN, PLUGIN, LlavaPlugin, PathologyPlugin
 
-    if PLUGIN not in module.PLUGINS:
-        module.register_mm_plugin(PLUGIN, PathologyPlugin)
+    for name, plugin in ((PLUGIN, PathologyPlugin), (LLAVA_PLUGIN, LlavaPlugin)):
+        if name not in module.PLUGINS:
+            module.register_mm_plugin(name, plugin)
 
 
 def on_template(module: ModuleType) -> None:

@@ -52,5 +52,7 @@ def _refuse(model_args: PathModelArguments, training_args: Any, finetuning_args:
         raise PathPluginsError(
             f"use_prefix_lm_mask needs the labels inside the model, which {', '.join(outside)} hides; drop one"
         )
+    if model_args.group_by_modality_length and finetuning_args.disable_shuffling:
+        raise PathPluginsError("group_by_modality_length shuffles and disable_shuffling does not; drop one")
     if data_args.packing or data_args.neat_packing:
         raise PathPluginsError("packing cuts samples anywhere, also between vision tokens; set packing: false")

@@ -1,4 +1,7 @@
-"""Chat templates with our multimodal plugin: the stock ones, ``custom_vqa_<name>`` for slides, ``patch_vqa_<name>``."""
+"""Chat templates with our multimodal plugin.
+
+The stock ones, as ``custom_vqa_<name>`` for slides and ``patch_vqa_<name>`` for images, and the two of LLaVA v1.5.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,18 @@ import inspect
 import itertools
 from types import ModuleType
 
-from pathplugins.data.prompts import PATCH_SYSTEM_PROMPT, SYSTEM_PROMPT
+from pathplugins.data.llava_format import Version
+from pathplugins.data.prompts import LLAVA_SYSTEM_PROMPT, PATCH_SYSTEM_PROMPT, SYSTEM_PROMPT
 from pathplugins.models.custom_llava.processing_custom_llava import PLACEHOLDER
 
 BASES = ("llama3", "qwen", "vicuna", "mistral", "gemma", "phi")
 """Stock templates that are offered; ``custom_vqa_llama3`` is the published one."""
 KINDS = {"custom_vqa": SYSTEM_PROMPT, "patch_vqa": PATCH_SYSTEM_PROMPT}
 """First part of our names -> system prompt: for whole slides, for single images of tissue."""
+
+
+LLAVA: dict[str, Version] = {"pathgen_plain": "plain", "pathgen_v1": "v1"}
+"""Template -> format of LLaVA v1.5, whose first phase is ``plain`` and whose second is ``v1``."""
 
 
 def register_templates(module: ModuleType) -> None:
@@ -34,3 +42,21 @@ def register_templates(module: ModuleType) -> None:
             template_class=type(module.TEMPLATES[base]),
         )
         module.register_template(**{key: value for key, value in options.items() if key in accepted})
+    _register_llava(module)
+
+
+def _register_llava(module: ModuleType) -> None:
+    from pathplugins.llamafactory.llava_template import PlainTemplate, V1Template
+    from pathplugins.llamafactory.mm_plugin import LLAVA_PLUGIN
+
+    for name, template, system in (
+        ("pathgen_plain", PlainTemplate, ""),
+        ("pathgen_v1", V1Template, LLAVA_SYSTEM_PROMPT),
+    ):
+        if name not in module.TEMPLATES:
+            module.register_template(
+                name=name,
+                default_system=system,
+                mm_plugin=module.get_mm_plugin(LLAVA_PLUGIN, image_token=PLACEHOLDER),
+                template_class=template,
+            )

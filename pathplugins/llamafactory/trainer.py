@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.llamafactory.arguments import PathModelArguments
 from pathplugins.llamafactory.preflight import check_tokenized
+from pathplugins.llamafactory.samplers import ModalityLengthSampler, modality_lengths
 from pathplugins.models.checkpoints.projector import PREFIX, save_projector
 from pathplugins.models.checkpoints.selector import SELECTOR_PREFIX, save_selector
 from pathplugins.models.custom_llava.modeling_custom_llava import CustomLlavaForConditionalGeneration
@@ -60,6 +61,7 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         _freeze_selector(kwargs["model"], kwargs["finetuning_args"])
         super().__init__(**kwargs)
         self.do_sanity_check = path_args.do_sanity_check
+        self._group_by_modality_length = path_args.group_by_modality_length
         mark_learning_rates(self.model, path_args.lr_mult or {})
         self._clock = EpochClock()
         self.add_callback(self._clock)
@@ -81,6 +83,17 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
             for other in others:
                 optimizer.add_param_group({**group, **other})
         return optimizer
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
+        """The usual sampler, or the one of ``group_by_modality_length``."""
+        if not self._group_by_modality_length:
+            return super()._get_train_sampler(*args, **kwargs)
+        return ModalityLengthSampler(
+            modality_lengths(self.train_dataset),
+            batch_size=self.args.train_batch_size,
+            batches=self.args.world_size * self.args.gradient_accumulation_steps,
+            seed=self.args.data_seed if self.args.data_seed is not None else self.args.seed,
+        )
 
     def get_train_dataloader(self) -> Any:
         """Batches that draw other patches each epoch; evaluation keeps the plain collator, which does not."""

@@ -40,9 +40,18 @@ def tolerant_reader(parser: ModuleType) -> Callable[..., Any]:
             result.get("model_name_or_path") == VIRTUAL_MODEL or result.keys() & set(KEYS)
         ):
             _refuse_unknown(result, parser)
+            if given:
+                _find_beside(result, Path(sys.argv[1]))
         return result
 
     return read_args
+
+
+def _find_beside(config: dict[str, Any], yaml_file: Path) -> None:
+    """Look for a relative ``deepspeed`` file beside the YAML where there is none in the current folder."""
+    name = config.get("deepspeed")
+    if isinstance(name, str) and not Path(name).exists() and (beside := yaml_file.parent / name).is_file():
+        config["deepspeed"] = str(beside)
 
 
 def without_repeated_keys(text: str, source: str) -> str:

@@ -7,17 +7,22 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pathplugins.data.llava_format import chat_template
 from pathplugins.xtuner.conversations import resolve_system, resolve_template
+from pathplugins.xtuner.templates import llava_version
 
 
-def jinja_template(template: Any, system: str = "") -> str:
+def jinja_template(template: Any, system: str = "", *, tokenizer: Any = None) -> str:
     """The template in the language of tokenizers.
 
     Args:
-        template: entry of ``PROMPT_TEMPLATE`` or its dotted name.
+        template: entry of ``PROMPT_TEMPLATE`` or of `pathplugins.xtuner.templates`, or its dotted name.
         system: what stands in the system turn when a conversation has none.
+        tokenizer: whose special tokens a template of LLaVA v1.5 writes out; the others do without.
     """
     entry = resolve_template(template)
+    if version := llava_version(entry):
+        return chat_template(version, tokenizer, resolve_system(system))
     suffix, separator = entry.get("SUFFIX", ""), entry.get("SEP", "")
     ends_itself = entry.get("SUFFIX_AS_EOS", False)  # otherwise each answer ends with EOS, and BOS begins the next turn
     begin = "{{ bos_token or '' }}"

@@ -12,7 +12,10 @@ from xtuner.utils import IGNORE_INDEX, IMAGE_TOKEN_INDEX, PROMPT_TEMPLATE
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.registry import unknown
+from pathplugins.data.llava_format import conversation_of
+from pathplugins.data.llava_format import encode as encode_llava
 from pathplugins.data.records import IMAGE_PLACEHOLDER, Record
+from pathplugins.xtuner.templates import TEMPLATES, llava_version
 
 
 class Encoded(NamedTuple):
@@ -32,16 +35,17 @@ def resolve_template(template: Mapping[str, Any] | str) -> dict[str, Any]:
     """The prompt template that a config names.
 
     Args:
-        template: an entry of ``xtuner.utils.PROMPT_TEMPLATE``, its name there, or its dotted path, which is what a
-            config that MMEngine wrote down holds.
+        template: an entry of ``xtuner.utils.PROMPT_TEMPLATE`` or of `pathplugins.xtuner.templates`, its name there, or
+            its dotted path, which is what a config that MMEngine wrote down holds.
     """
+    known = {**PROMPT_TEMPLATE, **TEMPLATES}
     if isinstance(template, str):
         if "." in template:
             template = get_object_from_string(template)
-        elif template in PROMPT_TEMPLATE:
-            template = PROMPT_TEMPLATE[template]
+        elif template in known:
+            template = known[template]
         else:
-            raise PathPluginsError(f"prompt_template: {unknown('template', template, PROMPT_TEMPLATE)}")
+            raise PathPluginsError(f"prompt_template: {unknown('template', template, known)}")
     if not isinstance(template, Mapping) or "INSTRUCTION" not in template:
         raise PathPluginsError(
             f"prompt_template is {template!r}, which has no INSTRUCTION; give an entry of xtuner.utils.PROMPT_TEMPLATE "
@@ -61,9 +65,10 @@ def encode(
 ) -> list[Encoded]:
     """The records as XTuner's ``template_map_fn`` and ``encode_fn`` make them, with images where they stand.
 
-    The answers are learnt with what ends them, the rest is not. A begin-of-text token opens the conversation, and again
-    each turn after an end-of-text token, which is written unless the template brings its own (``SUFFIX_AS_EOS``). Text
-    beside an image is tokenized by itself.
+    Templates of LLaVA v1.5 give what LLaVA gives (`pathplugins.data.llava_format`). Of the others, answers are learnt
+    with what ends them, the rest is not. A begin-of-text token opens the conversation, and again each turn after an
+    end-of-text token, which is written unless the template brings its own (``SUFFIX_AS_EOS``). Text beside an image is
+    tokenized by itself.
 
     Args:
         records: well-formed ones (`check_record`); nothing is cut.
@@ -71,6 +76,9 @@ def encode(
         template: see `resolve_template`.
         system: system prompt of the records that bring none.
     """
+    if version := llava_version(template):
+        said = [conversation_of(record.conversations, system) for record in records]
+        return [_joined(texts) for texts in encode_llava(version, said, tokenizer)]
     bos, eos = get_bos_eos_token_ids(tokenizer)
     pieces = [list(_pieces(record, template, system, bos or [], eos or [])) for record in records]
     # One call for all: fast tokenizers work on many texts at once, and most of these texts are the same.
@@ -86,6 +94,12 @@ def encode(
             labels += tokens if learnt else [IGNORE_INDEX] * len(tokens)
         encoded.append(Encoded(input_ids, labels))
     return encoded
+
+
+def _joined(texts: Sequence[list[int]]) -> Encoded:
+    """Questions and answers in turn, of which the answers are learnt."""
+    ids = [token for text in texts for token in text]
+    return Encoded(ids, [t if n % 2 else IGNORE_INDEX for n, text in enumerate(texts) for t in text])
 
 
 def expand(

@@ -39,7 +39,7 @@ class PathologyDataset(Dataset):
     Args:
         model: what the config names: a model directory, or the parts of one.
         data_path: file or folder of samples, or a list of them.
-        format: how they are written, see `pathplugins.data.formats.FORMATS`.
+        format: how they are written, see `pathplugins.data.formats.READERS`.
         format_options: of that reader.
         image_folder: what relative references are relative to.
         offline_processed_text_folder: folder of `pathplugins preprocess` or of XTuner, instead of ``data_path``.
@@ -212,7 +212,7 @@ def _tokenized(source: Source, tokenizer: Any, asked_at: float) -> Path:
     cache_dir().mkdir(parents=True, exist_ok=True)
     with FileLock(cache_dir() / f"{name}.look.lock"):
         if described.is_file() and described.stat().st_mtime < asked_at and (known := read_json(described)["bad"]):
-            if [BadSample(**sample) for sample in known] == source.read()[1]:
+            if [BadSample(**sample) for sample in known] == source.read(tokenizer.eos_token)[1]:
                 described.touch()
             else:
                 shutil.rmtree(cache_dir() / name)

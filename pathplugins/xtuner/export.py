@@ -79,7 +79,8 @@ def save_processor(cfg: Any, out: Path) -> None:
     if (template := dataset.get("prompt_template")) is not None:
         from pathplugins.xtuner.chat_template import jinja_template
 
-        processor.tokenizer.chat_template = jinja_template(template, dataset.get("system", ""))
+        words = {"system": dataset.get("system", ""), "tokenizer": processor.tokenizer}
+        processor.tokenizer.chat_template = jinja_template(template, **words)
     processor.save_pretrained(out)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -74,9 +75,11 @@ class PathologyChatHook(Hook):
         """Take what is not named here from the training data's part of the config: one wording for both."""
         data = runner.cfg.train_dataloader.dataset
         named = {key: data.get(key) if value is None else value for key, value in self._named.items()}
-        self.processor = load_processor(named["model"])
+        self.processor = copy.deepcopy(load_processor(named["model"]))  # it gets another chat template
         if named["prompt_template"] is not None:
-            self.template = jinja_template(named["prompt_template"], named["system"] or "")
+            words = {"system": named["system"] or "", "tokenizer": self.processor.tokenizer}
+            self.template = jinja_template(named["prompt_template"], **words)
+            self.processor.tokenizer.chat_template = self.template
             self.stop_words = list(resolve_template(named["prompt_template"]).get("STOP_WORDS", []))
 
     def before_train(self, runner: Any) -> None:

@@ -25,9 +25,11 @@ import pyarrow as pa
 import pathplugins
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json, write_json
-from pathplugins.data.formats import FORMATS, MADE_UP
+from pathplugins.data.formats import MADE_UP, READERS
+from pathplugins.data.llava_format import masked_by_llava
 from pathplugins.data.records import BadSample, Record
 from pathplugins.xtuner.conversations import encode
+from pathplugins.xtuner.templates import llava_version
 
 DESCRIPTION = "pathplugins.json"
 
@@ -65,7 +67,7 @@ class Source:
     def __post_init__(self) -> None:
         if not self.template:
             raise PathPluginsError("prompt_template is needed with data_path, e.g. PROMPT_TEMPLATE.llama3_chat")
-        known = inspect.signature(FORMATS.get(self.format)).parameters
+        known = inspect.signature(READERS.get(self.format)).parameters
         if wrong := sorted(set(self.options) - set(known)):
             takes = [name for name in known if name not in ("path", "media_dir")]
             raise PathPluginsError(f"format {self.format} has no option {wrong}; it has: {', '.join(takes) or 'none'}")
@@ -73,14 +75,23 @@ class Source:
             if self.format not in MADE_UP and not Path(path).exists():
                 raise PathPluginsError(f"data_path: {path} does not exist; give a file or folder of samples")
 
-    def read(self) -> tuple[list[Record], list[BadSample]]:
-        """The records of all files, and what is wrong with the rows that make none."""
+    def read(self, end: str) -> tuple[list[Record], list[BadSample]]:
+        """The records of all files, and what is wrong with the rows that make none.
+
+        Args:
+            end: the tokenizer's end-of-text token, which no text may hold in a format of LLaVA v1.5.
+        """
         records: list[Record] = []
         bad: list[BadSample] = []
         for path in self.data_path:
-            found, wrong = FORMATS.get(self.format)(path, media_dir=self.image_folder, **self.options)
+            found, wrong = READERS.get(self.format)(path, media_dir=self.image_folder, **self.options)
             records += found
             bad += wrong
+        if version := llava_version(self.template):
+            learnt_of_nothing = masked_by_llava(version, records, end, self.system)
+            places = {(sample.source, sample.row) for sample in learnt_of_nothing}
+            records = [record for record in records if (record.source, record.row) not in places]
+            bad += learnt_of_nothing
         rows = chosen(len(records), self.limit)
         return records if rows is None else [records[row] for row in rows], bad
 
@@ -103,7 +114,7 @@ def write_texts(out: Path, source: Source, tokenizer: Any) -> None:
         source: what to read. Rows it cannot use are listed in ``pathplugins.json``.
         tokenizer: of the language model.
     """
-    records, bad = source.read()
+    records, bad = source.read(tokenizer.eos_token)
     stream, said_at = out / "stream" / "texts.arrow", time.monotonic()
     stream.parent.mkdir()
     with pa.OSFile(str(stream), "wb") as file, pa.ipc.new_stream(file, _SCHEMA) as writer:

@@ -151,6 +151,7 @@ def load(name: str, entry: dict[str, Any], model_args: Any, data: Path, **traini
     (attr,) = loader.get_dataset_list([name], str(data))
     data_args = SimpleNamespace(dataset_dir=str(data), media_dir=str(data), dataset=[name], eval_dataset=None)
     data_args.preprocessing_num_workers, data_args.streaming = 1, training.pop("streaming", False)
+    data_args.template, data_args.default_system = "custom_vqa_llama3", None
     options = {"output_dir": str(data / "out"), "should_log": True, "should_save": True, "dataloader_num_workers": 0}
     return loader._load_single_dataset(attr, model_args, data_args, SimpleNamespace(**{**options, **training}))
 

@@ -56,6 +56,8 @@ def test_all_were_found() -> None:
         "pallava_instruction_tuning",
         "pallava_smoke_align",
         "pallava_smoke_tune",
+        "pathgen_phase1",
+        "pathgen_phase2",
         "wsi_llava_stage2",
         "wsi_llava_stage3",
     ]

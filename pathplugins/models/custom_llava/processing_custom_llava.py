@@ -17,6 +17,7 @@ from pathplugins.core.errors import BagError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.core.registry import Registry
 from pathplugins.data.bags import inspect_bag, read_bag, sample_rows, stable_seed
+from pathplugins.data.llava_format import CHUNKED
 from pathplugins.models.custom_llava.tokenizer_files import make_portable
 from pathplugins.models.selectors import SELECTORS
 
@@ -191,14 +192,32 @@ class CustomLlavaProcessor(ProcessorMixin):
 
     def expand(self, text: str, images: Sequence[str | Path]) -> str:
         """Replace the i-th ``<image>`` by as many image tokens as the i-th image takes."""
+        parts = self._around_images(text, images)
+        tokens = [self.image_token * self.num_image_tokens(image) for image in images]
+        return "".join(part + token for part, token in zip(parts, [*tokens, ""], strict=True))
+
+    def _around_images(self, text: str, images: Sequence[str | Path]) -> list[str]:
+        """The pieces of a text before, between and after its images."""
         parts = text.split(PLACEHOLDER)
         if len(parts) - 1 != len(images):
             raise PathPluginsError(
                 f"the text has {len(parts) - 1} {PLACEHOLDER} but {len(images)} images were given: {text[:80]!r}; "
                 f"write one {PLACEHOLDER} where each image belongs"
             )
-        tokens = [self.image_token * self.num_image_tokens(image) for image in images]
-        return "".join(part + token for part, token in zip(parts, [*tokens, ""], strict=True))
+        return parts
+
+    def _by_chunks(self, text: str, images: Sequence[str | Path]) -> list[int]:
+        """Token ids of a prompt in a format of LLaVA v1.5: the text around images is tokenized by itself."""
+        begin = self.tokenizer.bos_token or ""
+        starts = bool(begin) and text.startswith(begin)
+        first, *others = self._around_images(text[len(begin) * starts :], images)
+        ids = [self.tokenizer.bos_token_id] * starts + self._ids(first)
+        for image, chunk in zip(images, others, strict=True):
+            ids += [self.image_token_id] * self.num_image_tokens(image) + self._ids(chunk)
+        return ids
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def __call__(
         self,
@@ -208,7 +227,8 @@ class CustomLlavaProcessor(ProcessorMixin):
     ) -> BatchFeature:
         """Model inputs for one text with its images (or bags), or a batch of texts with a list of them each.
 
-        Left padding, as generation needs it, unless ``padding_side`` says otherwise.
+        Left padding, as generation needs it, unless ``padding_side`` says otherwise. Where the chat template is one of
+        LLaVA v1.5 (`pathplugins.data.llava_format`), ids are as in training.
         """
         texts = [text] if isinstance(text, str) else list(text)
         per_text = [images or []] if isinstance(text, str) else images or [[]] * len(texts)
@@ -221,7 +241,13 @@ class CustomLlavaProcessor(ProcessorMixin):
             "add_special_tokens": False,
             **kwargs,
         }
-        encoded = self.tokenizer([self.expand(t, owned) for t, owned in zip(texts, per_text, strict=True)], **options)
+        if CHUNKED in str(self.tokenizer.chat_template):
+            del options["add_special_tokens"]
+            ids = [self._by_chunks(t, owned) for t, owned in zip(texts, per_text, strict=True)]
+            encoded = self.tokenizer.pad({"input_ids": ids}, **options)
+        else:
+            expanded = [self.expand(t, owned) for t, owned in zip(texts, per_text, strict=True)]
+            encoded = self.tokenizer(expanded, **options)
         flat = [image for owned in per_text for image in owned]
         vision = self.image_processor(flat) if flat else {}
         return BatchFeature({"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"], **vision})
