@@ -20,6 +20,8 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for kind, body in BLOCKS if kind == "bash" for line in body.splitlines()]
 XTUNER = re.search(r"^## .* in XTuner\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)[1]
 IN_XTUNER = [command for command in COMMANDS if command in XTUNER]
+PATHGEN = re.search(r"^## PathGen-1.6M.*?\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)[1]
+IN_PATHGEN = [command for command in COMMANDS if command in PATHGEN]
 
 SHOWN_BY = {
     "make demo": ".ci/run",
@@ -27,9 +29,22 @@ SHOWN_BY = {
     "make demo-pathgen": ".ci/run",
     "make test": ".ci/run",
     'pip install ".[wsi]"': "tests/test_packaging.py",
+    'pip install ".[wsi,pathgen]"': "Makefile",
+    "pathdata pathgen manifest PathGen-1.6M.json --out manifest.txt": "tests/data_tools/pathgen/test_manifest.py",
+    "pathdata pathgen download manifest.txt --out slides --yes": "tests/data_tools/pathgen/test_download.py",
+    **{command: "tests/llamafactory/test_pathgen.py" for command in IN_PATHGEN if "llamafactory-cli train" in command},
+    **{command: "tests/xtuner/test_pathgen.py" for command in IN_PATHGEN if "xtuner train" in command},
 }
 """Commands that another file runs, which must hold the given words."""
-WORDS = {".ci/run": ("make test", "make demo", "make demo-pallava", "make demo-pathgen"), "tests/test_packaging.py": ("pip", "install")}
+WORDS = {
+    ".ci/run": ("make test", "make demo", "make demo-pallava", "make demo-pathgen"),
+    "Makefile": ("wsi,test", "pathgen"),
+    "tests/test_packaging.py": ("pip", "install"),
+    "tests/data_tools/pathgen/test_manifest.py": ('"pathgen", "manifest"', '"--out"'),
+    "tests/data_tools/pathgen/test_download.py": ('"pathgen", "download"', '"--out"', '"--yes"'),
+    "tests/llamafactory/test_pathgen.py": ('run("train", "pathgen_phase1.yaml"', 'run("train", "pathgen_phase2.yaml"'),
+    "tests/xtuner/test_pathgen.py": ("pathgen_phase1", "pathgen_phase2", "xtuner"),
+}
 
 # What a laptop has instead of the published weights, and two steps instead of ten epochs.
 INSTEAD = {"--encoder gigapath --weights pytorch_model.bin": "--encoder convnext_atto --random-weights 0"}
@@ -51,6 +66,7 @@ SMALL = [
 def test_some_commands_were_found() -> None:
     assert len(COMMANDS) >= 20, COMMANDS
     assert len(IN_XTUNER) >= 8, IN_XTUNER
+    assert len(IN_PATHGEN) >= 9, IN_PATHGEN
 
 
 @pytest.mark.parametrize("command", SHOWN_BY)
@@ -76,6 +92,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "data").mkdir()
     for split in ("train", "val"):
         (root / "data" / f"{split}.csv").write_text(table, encoding="utf-8")
+    places = [(0, 0), (672, 512)]
+    rows = [{"wsi_id": "slide_1", "position": [str(x), str(y)], "caption": f"Tissue at {x}, {y}."} for x, y in places]
+    (root / "PathGen-1.6M.json").write_text(json.dumps(rows))
     build_tiny_llm(root / "Llama-3.2-1B-Instruct", [table])
     tower = LongNetViT(LongNetConfig(in_chans=320, embed_dim=32, depth=2, num_heads=4))
     torch.save({"model": tower.state_dict()}, root / "slide_encoder.pth")
@@ -101,6 +120,9 @@ def test_the_walk_through(place: Path) -> None:
     assert (place / "saves/wsi_llava/stage2/mm_projector.bin").is_file()
     assert (place / "saves/wsi_llava/stage3/adapter_model.safetensors").is_file()
     assert (place / "tiles/overlays/slide_1.png").is_file()
+    images = [image for sample in json.loads((place / "data/pathgen.json").read_text()) for image in sample["images"]]
+    assert [(place / "data" / image).is_file() for image in images] == [True, True]
+    assert (place / "pathgen_phase1.py").is_file()
     assert len(ran) == len(COMMANDS) - len(SHOWN_BY) - len(IN_XTUNER)
     (code,) = [body for kind, body in BLOCKS if kind == "python"]
     _run([sys.executable, "-c", code], place)
