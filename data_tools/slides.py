@@ -16,7 +16,7 @@ from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 
 from .openslide_pixels import read_on_white
 from .optional import need
-from .tiled import CACHE_BYTES, JpegTiles, OpenSlideNeededError
+from .tiled import JpegTiles, OpenSlideNeededError, cache_bytes
 
 SLIDE_SUFFIXES = frozenset(
     (
@@ -26,6 +26,7 @@ SLIDE_SUFFIXES = frozenset(
 )  #: what a folder is searched for
 IMAGE_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"))  #: of plain images
 BLOCK_PX = 4096  #: side of the largest region read at once for a thumbnail, pixels of the level read
+USUAL_TILE_PX = 256  #: height of tiles where OpenSlide tells none
 LEVEL_TOLERANCE = 1.01  #: pyramids are rounded (4.0003 instead of 4); such a level still counts as sharp enough
 
 
@@ -146,7 +147,9 @@ def _open(path: Path) -> tuple[Any, float | None]:
         if openslide.OpenSlide.detect_format(path) is not None:
             handle = openslide.OpenSlide(path)
             if int(openslide.__library_version__.split(".")[0]) >= 4:  # older ones have no cache to set
-                handle.set_cache(openslide.OpenSlideCache(CACHE_BYTES))  # two rows of tiles outgrow the usual 32 MiB
+                tile_height = int(handle.properties.get("openslide.level[0].tile-height", USUAL_TILE_PX))
+                row_bytes = 4 * tile_height * handle.dimensions[0]
+                handle.set_cache(openslide.OpenSlideCache(cache_bytes(row_bytes)))  # its own 32 MiB are soon outgrown
             return handle, None
         image = Image.open(path)
         image.load()  # now, not at the first read: decoding is not safe in several threads
