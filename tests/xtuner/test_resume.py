@@ -41,7 +41,7 @@ def killed(start: Callable[..., Any], align: Any, asks: dict[str, Any]) -> Any:
 
 def test_a_second_run_in_the_same_place_starts_anew(align: Any, killed: Any) -> None:
     losses, wanted = killed.losses(), align.losses()
-    assert set(losses) >= {1, 2, 3, 4, 5}
+    assert set(losses) >= {1, 2, 3, 4}  # the kill may come between a step's line in the log and its line here
     assert losses == pytest.approx({step: wanted[step] for step in losses}, abs=1e-4)
 
 
