@@ -44,7 +44,7 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
     with Slide(path) as slide:
         if patches is None:
             resolution = resolve(slide, fallback_mpp=spec.slide_mpp, override_mpp=spec.override_mpp)
-            notes = tuple(note for note in (resolution.note, _reader_note(slide)) if note)
+            notes = tuple(note for note in (resolution.note, slide.slow_note) if note)
             tiling = plan(spec, level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(path))
             mask = find_tissue(slide, resolution.mpp, spec)
             patches = _select(slide, resolution, tiling, spec, mask)
@@ -69,11 +69,6 @@ def find_tissue(slide: Slide, level0_mpp: float, spec: TilingSpec) -> np.ndarray
     if spec.mask is not None:
         return load_mask(spec.mask, slide.size_px0, (h, w))
     return tissue_mask(slide.thumbnail((w, h)), level0_mpp / scale, spec.tissue)
-
-
-def _reader_note(slide: Slide) -> str | None:
-    """What makes reading slower than it could be; a plain image has no other way."""
-    return f"read through OpenSlide: {slide.reader_note}" if slide.reader_note and slide.properties else None
 
 
 def _select(slide: Slide, resolution: Resolution, tiling: Tiling, spec: TilingSpec, mask: np.ndarray) -> PatchSet:

@@ -16,12 +16,12 @@ from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
+from pathplugins.data.records import first_shown
 
 from .grid import TilingSpec
 from .tissue import TissueSpec
 
 NAME = "process_list.csv"
-SHOWN = 20  #: bad cells in one report
 _TISSUE = {f.name: type(f.default) for f in fields(TissueSpec) if f.name != "mpp"}
 _FIELDS = {"slide_mpp": "override_mpp", "min_tissue": "min_tissue"}
 PARAMETERS: dict[str, type] = {**dict.fromkeys(_FIELDS, float), **_TISSUE}
@@ -76,11 +76,9 @@ def read_process_list(path: Path, spec: TilingSpec) -> dict[str, SlideRow]:
         except PathPluginsError as error:
             bad.append(f"row {line} ({slide_id}): {error}")
     if bad:
-        more = f"\n  ... and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         raise PathPluginsError(
-            f"{path}: {len(bad)} bad cells; correct them (blank means what the command says):\n  "
-            + "\n  ".join(bad[:SHOWN])
-            + more
+            f"{path}: {len(bad)} bad cells; correct them (blank means what the command says):\n"
+            + "\n".join(first_shown(bad))
         )
     return found
 

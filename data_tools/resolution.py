@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import SLIDE_SUFFIXES
 from pathplugins.core.units import Mpp
 
-from .slides import SLIDE_SUFFIXES, Slide, SlideError
+from .slides import Slide, SlideError
 
 MICRONS_PER_PIXEL_AT_1X = 10.0  #: 20x is about 0.5 um/px, 40x about 0.25 um/px on every common scanner
 CONTRADICTION = 1.5  #: objective power and mpp further apart than this factor cannot both be right

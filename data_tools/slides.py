@@ -13,17 +13,12 @@ import numpy as np
 from PIL import Image
 
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
+from pathplugins.core.files import SLIDE_SUFFIXES
 
 from .openslide_pixels import read_on_white
 from .optional import need
 from .tiled import JpegTiles, OpenSlideNeededError, cache_bytes
 
-SLIDE_SUFFIXES = frozenset(
-    (
-        *(".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi"),
-        *(".png", ".jpg", ".jpeg"),
-    )
-)  #: what a folder is searched for
 IMAGE_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"))  #: of plain images
 BLOCK_PX = 4096  #: side of the largest region read at once for a thumbnail, pixels of the level read
 USUAL_TILE_PX = 256  #: height of tiles where OpenSlide tells none
@@ -59,6 +54,11 @@ class Slide:
     def reader(self) -> Literal["tiles", "openslide"]:
         """What reads it; ``reader_note`` says in a clause why not ``tiles``, and is None for those."""
         return "openslide" if self._tiles is None else "tiles"
+
+    @property
+    def slow_note(self) -> str | None:
+        """What makes reading slower than it could be; None where there is no other way, as with a plain image."""
+        return f"read through OpenSlide: {self.reader_note}" if self.reader_note and self.properties else None
 
     @property
     def size_px0(self) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import CheckpointError
+from pathplugins.core.files import fed
 
 from .encoder_models.names import to_timm
 from .optional import need
@@ -81,11 +82,7 @@ def load_weights(model: Any, path: Path, *, unused: tuple[str, ...] = ()) -> Loa
 
 def sha256(path: Path) -> str:
     """Hex digest of a file, for the record kept with the features."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
+    return fed(hashlib.sha256(), path).hexdigest()
 
 
 def read_weights(path: Path) -> tuple[dict[str, Any], str]:

@@ -7,7 +7,6 @@
 #         NPROC_PER_NODE=8 NNODES=2 PORT=12345 ADDR=HOST NODE_RANK=0 xtuner train pallava_domain_alignment.py --deepspeed deepspeed_zero2 --seed 1024
 
 from mmengine.config import read_base
-from mmengine.optim import CosineAnnealingLR, LinearLR
 from peft import LoraConfig
 from xtuner.utils import PROMPT_TEMPLATE
 
@@ -51,21 +50,5 @@ custom_hooks[0].update(evaluation_inputs=evaluation_inputs, evaluation_images=ev
 max_epochs = 9
 warmup_ratio = 0.03
 train_cfg.update(max_epochs=max_epochs)
-param_scheduler = [
-    dict(
-        type=LinearLR,
-        start_factor=1e-5,
-        by_epoch=True,
-        begin=0,
-        end=warmup_ratio * max_epochs,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type=CosineAnnealingLR,
-        eta_min=0.0,
-        by_epoch=True,
-        begin=warmup_ratio * max_epochs,
-        end=max_epochs,
-        convert_to_iter_based=True,
-    ),
-]
+param_scheduler[0].update(end=warmup_ratio * max_epochs)
+param_scheduler[1].update(begin=warmup_ratio * max_epochs, end=max_epochs)

@@ -6,7 +6,6 @@
 # Run:    NPROC_PER_NODE=8 xtuner train pathgen_phase1.py --deepspeed deepspeed_zero2 --work-dir work/pathgen_phase1
 
 from mmengine.config import read_base
-from mmengine.optim import CosineAnnealingLR, LinearLR
 
 from pathplugins.xtuner.templates import PATHGEN_PLAIN
 
@@ -45,23 +44,7 @@ warmup_ratio = 0.03
 optim_wrapper.update(dtype="bfloat16", loss_scale=1.0, accumulative_counts=1)
 optim_wrapper.optimizer.update(lr=1e-3)
 train_cfg.update(max_epochs=max_epochs)
-param_scheduler = [
-    dict(
-        type=LinearLR,
-        start_factor=1e-5,
-        by_epoch=True,
-        begin=0,
-        end=warmup_ratio * max_epochs,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type=CosineAnnealingLR,
-        eta_min=0.0,
-        by_epoch=True,
-        begin=warmup_ratio * max_epochs,
-        end=max_epochs,
-        convert_to_iter_based=True,
-    ),
-]
+param_scheduler[0].update(end=warmup_ratio * max_epochs)
+param_scheduler[1].update(begin=warmup_ratio * max_epochs, end=max_epochs)
 default_hooks.checkpoint.update(interval=24000, max_keep_ckpts=1)
 default_hooks.logger.update(interval=1)

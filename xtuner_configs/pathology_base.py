@@ -3,7 +3,7 @@
 # Change: in your config, e.g. `train_dataloader.update(batch_size=2)`; a value here is the published PA-LLaVA one
 
 from mmengine.hooks import CheckpointHook, DistSamplerSeedHook, IterTimerHook, LoggerHook, ParamSchedulerHook
-from mmengine.optim import AmpOptimWrapper
+from mmengine.optim import AmpOptimWrapper, CosineAnnealingLR, LinearLR
 from xtuner.engine.runner import TrainLoop
 
 from pathplugins.xtuner.collate import collate
@@ -40,7 +40,27 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=1, error_if_nonfinite=False),
     accumulative_counts=6,
 )
-train_cfg = dict(type=TrainLoop, max_epochs=9)
+max_epochs = 9
+warmup_ratio = 0.03
+train_cfg = dict(type=TrainLoop, max_epochs=max_epochs)
+param_scheduler = [
+    dict(
+        type=LinearLR,
+        start_factor=1e-5,
+        by_epoch=True,
+        begin=0,
+        end=warmup_ratio * max_epochs,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type=CosineAnnealingLR,
+        eta_min=0.0,
+        by_epoch=True,
+        begin=warmup_ratio * max_epochs,
+        end=max_epochs,
+        convert_to_iter_based=True,
+    ),
+]
 
 custom_hooks = [dict(type=PathologyChatHook, every_n_iters=1000), dict(type=SameRunHook)]
 default_hooks = dict(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.records import SHOWN
+from pathplugins.data.records import first_shown
 
 from ..pathgen.download import Http, is_whole, place_of, run_gdc_client
 from ..pathgen.gdc import API, GdcFile, open_session, read_manifest
@@ -56,10 +56,9 @@ def run(args: argparse.Namespace) -> int:
     failures = []
     for number, (file, failure) in enumerate(_fetched(client, left, args), start=1):
         say(f"[{number}/{len(left)}] {file.name}: {f'failed: {failure}' if failure else _size(file)}")
-        failures += [f"  {file.name} ({file.id}): {failure}"] if failure else []
+        failures += [f"{file.name} ({file.id}): {failure}"] if failure else []
     if failures:
-        more = [f"  ... and {len(failures) - SHOWN} more"] if len(failures) > SHOWN else []
-        report = [f"{len(failures)} of {len(files)} files failed:", *failures[:SHOWN], *more]
+        report = [f"{len(failures)} of {len(files)} files failed:", *first_shown(failures)]
         say("\n".join([*report, "Run the same command to try these again; what came of them is kept."]))
         return FAILED
     say(f"{args.out}: all {len(files)} files are there")

@@ -11,11 +11,10 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
 
 from ..clip_models import load_clip
+from ..pathgen.select_projects import listed
 from ..progress import FAILED, say
 from ..zero_shot import TEMPLATE, Prediction, Score, class_features, classify, find_pictures, read_labels
 from .pathgen_select import add_clip_options, clip_choice
-
-SHOWN = 20  #: bad images listed one by one
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -66,8 +65,7 @@ def run(args: argparse.Namespace) -> int:
     _tell(score, as_json=args.json)
     if faults:
         say(f"{len(faults)} of {len(pictures)} images cannot be read:")
-        for fault in [*faults[:SHOWN], *([f"and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else [])]:
-            say(f"  {fault}")
+        say(f"  {listed(faults)}")
     return FAILED if faults else 0
 
 

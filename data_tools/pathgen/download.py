@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pathplugins.core.files import temporary_beside
+from pathplugins.core.files import fed, temporary_beside
 
 from ..engine.locks import Held, holding
 from ..optional import need
@@ -82,11 +82,7 @@ def is_whole(place: Place, file: GdcFile, *, verify: bool) -> bool:
 
 def md5_of(path: Path) -> Any:
     """The hash of what is in a file."""
-    digest = _md5()
-    with path.open("rb") as stream:
-        while data := stream.read(CHUNK):
-            digest.update(data)
-    return digest
+    return fed(_md5(), path)
 
 
 @dataclass(kw_only=True)

@@ -75,7 +75,7 @@ def extract_slide(job: PairJob, plan: Plan, recipe: PairRecipe, tell: Tell) -> O
     if head is not None:
         check_settings(part, head, options, job.override_mpp)
         if head.digest == planned.digest and are_there(work, part):
-            return Outcome(slide_id=job.slide_id, status="skipped", patches=head.pictures, notes=_notes(head, None))
+            return Outcome(slide_id=job.slide_id, status="skipped", patches=head.pictures, notes=_notes(head))
     if job.gone:
         raise SlideError(
             f"{job.slide_id}: some of its pictures or texts have changed since they were made, and its slide is no "
@@ -90,11 +90,11 @@ def extract_slide(job: PairJob, plan: Plan, recipe: PairRecipe, tell: Tell) -> O
                 pixels = slide.read(*place, (cut.frame.size_px0,) * 2, (options.size,) * 2)  # [size, size, 3]
                 put(place, options.encode(pixels), cut.lines[place])
                 tell(job.slide_id, done, len(cut.lines))
-        notes = _reader_note(slide)
+        slow_note = slide.slow_note
     turns = {place: iter(lines) for place, lines in cut.lines.items()}
     write_part(part, cut.head, [next(turns[at]) for pair in pairs if (at := (pair.x, pair.y)) in turns])
     remove(work, old - outputs_of(part))
-    notes = _notes(cut.head, cut.frame.note) + notes
+    notes = _notes(cut.head, cut.frame.note, slow_note)
     return Outcome(slide_id=job.slide_id, status="done", patches=cut.head.pictures, notes=notes)
 
 
@@ -198,14 +198,7 @@ def _scattered(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _notes(head: PartHead, resolution: str | None) -> tuple[str, ...]:
+def _notes(head: PartHead, resolution: str | None = None, reader: str | None = None) -> tuple[str, ...]:
     """What the user should know of a slide although it worked."""
-    lost = len(head.left_out)
-    return tuple(
-        note for note in (resolution, f"{lost} positions outside the slide are left out" if lost else None) if note
-    )
-
-
-def _reader_note(slide: Slide) -> tuple[str, ...]:
-    """What makes reading slower than it could be; a plain image has no other way."""
-    return (f"read through OpenSlide: {slide.reader_note}",) if slide.reader_note and slide.properties else ()
+    lost = f"{len(head.left_out)} positions outside the slide are left out" if head.left_out else None
+    return tuple(note for note in (resolution, lost, reader) if note)

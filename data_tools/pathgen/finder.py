@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathplugins.core.files import replacing
+from pathplugins.core.files import SLIDE_SUFFIXES, replacing
 from pathplugins.data.pathgen import slide_key
-from pathplugins.data.records import SHOWN
+from pathplugins.data.records import first_shown
 
 from ..progress import say
-from ..slides import SLIDE_SUFFIXES, SlideError
+from ..slides import SlideError
 
 LOGS = "logs"  #: where gdc-client keeps the state of a download, beside the slide
 PICTURES = frozenset((".png", ".jpg", ".jpeg"))  #: may be slides, but beside a slide they are pictures of it
@@ -39,10 +39,9 @@ def index_slides(folders: Sequence[Path], wanted: Collection[str] | None = None)
         if suffix in SLIDE_SUFFIXES and (wanted is None or key in wanted):
             (pictures if suffix in PICTURES else slides).setdefault(key, []).append(path)
     found = {**pictures, **slides}
-    clashes = [f"  {first} and {other}" for first, *others in found.values() for other in _others(first, others)]
+    clashes = [f"{first} and {other}" for first, *others in found.values() for other in _others(first, others)]
     if clashes:
-        more = [f"  ... and {len(clashes) - SHOWN} more"] if len(clashes) > SHOWN else []
-        pairs = "\n".join([*clashes[:SHOWN], *more])
+        pairs = "\n".join(first_shown(clashes))
         raise SlideError(f"one slide, two different files; remove or rename one of each two:\n{pairs}")
     return {key: paths[0] for key, paths in found.items()}
 
@@ -80,9 +79,7 @@ class MissingSlides:
             return ""
         lost = sum(self.slides.values())
         counts = f"{len(self.slides)} of {self.of_slides} slides {what} ({lost} of {self.of_patches} patches):"
-        lines = [counts, *(f"  {name}: {count} patches" for name, count in [*self.slides.items()][:SHOWN])]
-        if (more := len(self.slides) - SHOWN) > 0:
-            lines.append(f"  ... and {more} more")
+        lines = [counts, *first_shown([f"{name}: {count} patches" for name, count in self.slides.items()])]
         return "\n".join(lines if beside is None else [*lines, f"All of them: {beside}"])
 
     def write(self, path: Path) -> None:

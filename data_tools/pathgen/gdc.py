@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
 from pathplugins.data.formats._rows import read_lines
-from pathplugins.data.records import SHOWN
+from pathplugins.data.records import first_shown
 
 from ..optional import need
 
@@ -138,14 +138,13 @@ def read_manifest(path: Path) -> list[GdcFile]:
     for row in reader:
         cells = {name: (row.get(name) or "").strip() for name in COLUMNS}
         if fault := _fault(cells):
-            faults.append(f"  {path}:{reader.line_num}: {fault}")
+            faults.append(f"{path}:{reader.line_num}: {fault}")
             continue
         size = int(cells["size"]) if cells["size"] else None
         file = GdcFile(cells["id"].lower(), cells["filename"], cells["md5"].lower(), size, cells["state"])
         files.setdefault(file.id, file)
     if faults:
-        more = [f"  ... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
-        raise PathPluginsError("\n".join([f"{path}: {len(faults)} rows cannot be used:", *faults[:SHOWN], *more]))
+        raise PathPluginsError("\n".join([f"{path}: {len(faults)} rows cannot be used:", *first_shown(faults)]))
     return [*files.values()]
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import fed
 
 from ..optional import need
 
-CHUNK = 2**20  #: bytes
 COPY = "copy the files from where they are: all steps take paths to them"
 JSON_FILES = ("*.json", "*.jsonl")
 WEIGHT_FILES = ("*.json", "*.txt", "*.pt", "*.bin", "*.safetensors")
@@ -59,10 +59,7 @@ class HubFile:
         digest = hashlib.sha256() if self.sha256 else hashlib.sha1(usedforsecurity=False)
         if not self.sha256:
             digest.update(f"blob {path.stat().st_size}\0".encode())  # as git does
-        with path.open("rb") as stream:
-            while data := stream.read(CHUNK):
-                digest.update(data)
-        return digest.hexdigest()
+        return fed(digest, path).hexdigest()
 
     @property
     def wanted_sum(self) -> str:

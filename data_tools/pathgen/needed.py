@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pathplugins.data.pathgen import SUFFIXES, Seen, read_placed, slide_key
+from pathplugins.core.files import SLIDE_SUFFIXES
+from pathplugins.data.pathgen import Seen, read_placed, slide_key
 from pathplugins.data.records import BadSample
 
 from ..convert_report import BadRows
@@ -76,7 +77,7 @@ def files_by_id_alone(slides: Iterable[NeededSlide]) -> Found:
     for slide in slides:
         key, ids = slide_key(slide.wsi_id), sorted(slide.file_ids)
         if len(ids) == 1 and is_uuid(ids[0]):
-            name = slide.wsi_id if slide.wsi_id.lower().endswith(SUFFIXES) else f"{slide.wsi_id}.svs"
+            name = slide.wsi_id if slide.wsi_id.lower().endswith(SLIDE_SUFFIXES) else f"{slide.wsi_id}.svs"
             found.files[key] = GdcFile(ids[0], name)
         elif ids:
             found.refused[key] = f"its file_id is {' and '.join(ids)}; expected one UUID"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.files import meant_by, replacing
-from pathplugins.data.records import SHOWN
+from pathplugins.data.records import first_shown
 
 from ..convert_report import BadRows
 from ..engine.locks import Held, holding
@@ -99,9 +99,7 @@ class Gathered:
             others = [
                 failure for failure in self.failures if failure["reason"] != FAILED_SLIDE
             ]  # the engine named those
-            lines += [f"  {_place(failure)}: {failure['detail']}" for failure in others[:SHOWN]]
-            if (more := len(others) - SHOWN) > 0:
-                lines.append(f"  ... and {more} more")
+            lines += first_shown([f"{_place(failure)}: {failure['detail']}" for failure in others])
             lines.append(f"All of them: {work / FAILURES}")
         return "\n".join(lines)
 

@@ -10,6 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+SLIDE_SUFFIXES = (
+    *(".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi"),
+    *(".png", ".jpg", ".jpeg"),
+)  #: of slide files; nothing else after a dot of a slide's name is a suffix
+_BLOCK_BYTES = 2**22
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+-[0-9a-f]{8}\.tmp")
 
 
@@ -34,6 +39,14 @@ def meant_by(temporary: Path) -> str | None:
     """The name of the file that a ``temporary_beside`` was to become; None if it is no such file."""
     match = _TEMPORARY.fullmatch(temporary.name)
     return match["name"] if match else None
+
+
+def fed(digest: Any, path: Path) -> Any:
+    """The hash object ``digest`` after it was given what is in a file."""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest
 
 
 def read_json(path: Path) -> dict[str, Any]:

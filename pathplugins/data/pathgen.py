@@ -11,16 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pathplugins.core.files import SLIDE_SUFFIXES
 from pathplugins.data.formats._json import read_samples
 from pathplugins.data.formats._rows import BadRowError, Row, shown, text_of
 from pathplugins.data.formats.llava import llava_draft
 from pathplugins.data.records import BadSample, check_record
 
 SLIDE_NAMES = ("wsi_id", "WSI_id")  #: spellings of the key
-SUFFIXES = (
-    *(".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi"),
-    *(".png", ".jpg", ".jpeg"),
-)  #: that a slide's file may have, and an id in place of a file name; nothing else after a dot is one
 FARTHEST_PX0 = 2**31 - 1  #: no slide is wider
 _DIGITS = len(str(FARTHEST_PX0))
 
@@ -68,7 +65,7 @@ def read_placed(path: Path) -> Iterator[Placed | BadSample]:
 def slide_key(wsi_id: str) -> str:
     """What two spellings of one slide share: case folded, the suffix of a slide file dropped if there is one."""
     key = wsi_id.casefold()
-    return key.rpartition(".")[0] if key.endswith(SUFFIXES) else key
+    return key.rpartition(".")[0] if key.endswith(SLIDE_SUFFIXES) else key
 
 
 class Seen:

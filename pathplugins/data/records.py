@@ -99,6 +99,12 @@ class BadSampleReport:
             raise BadSamplesError(self.text())
 
 
+def first_shown(faults: Sequence[str]) -> list[str]:
+    """The first of many as the lines of a report, and how many more there are."""
+    more = [f"  ... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
+    return [*(f"  {fault}" for fault in faults[:SHOWN]), *more]
+
+
 def report_text(samples: int, total: int, reasons: Counter[str], first: Sequence[BadSample]) -> str:
     """``samples`` of ``total`` are bad for these reasons: counts, and the first few with their place."""
     counts = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common()) or "none"

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from pathplugins.core.errors import BadSamplesError
+from pathplugins.data.records import first_shown
 from pathplugins.llamafactory.mm_plugin import image_tokens
 from pathplugins.models.custom_llava.questions import question_marks, question_problem
 from pathplugins.models.selectors import SELECTORS
-
-SHOWN = 20
 
 
 def check_tokenized(trainer_inputs: dict[str, Any], processor: Any) -> None:
@@ -36,11 +35,10 @@ def check_tokenized(trainer_inputs: dict[str, Any], processor: Any) -> None:
         if dataset is not None and hasattr(dataset, "__len__"):  # a stream has no end to look at
             problems += [f"{name} sample {row}: {text}" for row, text in _problems(dataset, processor)]
     if problems:
-        shown = "\n  ".join(problems[:SHOWN])
-        more = f"\n  ... and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        shown = "\n".join(first_shown(problems))
         raise BadSamplesError(
             f"{len(problems)} samples do not fit cutoff_len (raise it or lower image_seq_length) or ask nothing:"
-            f"\n  {shown}{more}"
+            f"\n{shown}"
         )
 
 

@@ -167,8 +167,12 @@ def test_exact_repeats_are_told_whatever_the_spelling(tmp_path: Path) -> None:
     assert seen.add(*read(tmp_path, {**INSTRUCT, "conversations": turns}))
 
 
-def test_the_suffixes_are_those_the_data_tools_look_for() -> None:
-    from pathplugins.data.pathgen import SUFFIXES
-    from pathplugins.data_tools.slides import SLIDE_SUFFIXES
+def test_the_suffixes_are_those_the_data_tools_look_for(tmp_path: Path) -> None:
+    from pathplugins.core.files import SLIDE_SUFFIXES
+    from pathplugins.data_tools.slides import find_slides
 
-    assert set(SUFFIXES) == SLIDE_SUFFIXES
+    assert len(SLIDE_SUFFIXES) >= 14
+    for number, suffix in enumerate(SLIDE_SUFFIXES):
+        (tmp_path / f"Slide.{number}{suffix.upper()}").touch()
+    found = find_slides([tmp_path], outside=tmp_path / "out")
+    assert {slide_key(path.name) for path in found} == {f"slide.{number}" for number in range(len(SLIDE_SUFFIXES))}
