@@ -48,16 +48,16 @@ test: lint env  ## style and all tests
 	$(MAKE) --no-print-directory -k -j2 test-llamafactory test-xtuner test-data-tools test-shared-xtuner test-shared-llamafactory
 
 test-llamafactory: env  ## what starts LLaMA-Factory, and the commands
-	OMP_NUM_THREADS=1 $(call in,$(LLAMAFACTORY)) python -m pytest tests/llamafactory tests/test_*.py
+	OMP_NUM_THREADS=1 $(call in,$(LLAMAFACTORY)) python -m pytest tests/llamafactory tests/commands tests/test_*.py
 
 test-xtuner: env  ## what starts XTuner
-	OMP_NUM_THREADS=1 $(call in,$(XT)) python -m pytest tests/xtuner tests/test_doctor.py tests/test_readme.py
+	OMP_NUM_THREADS=1 $(call in,$(XT)) python -m pytest tests/xtuner tests/commands/test_doctor.py tests/test_readme.py
 
 test-data-tools: env  ## slides, patches, features, captions, formats
 	OMP_NUM_THREADS=1 $(call in,$(LLAMAFACTORY)) python -m pytest tests/data_tools
 
 test-shared-%: env  # models, data and core must run beside either trainer
-	OMP_NUM_THREADS=1 $(call in,$(if $(filter xtuner,$*),$(XT),$(LLAMAFACTORY))) python -m pytest tests/models tests/data tests/core
+	OMP_NUM_THREADS=1 $(call in,$(if $(filter xtuner,$*),$(XT),$(LLAMAFACTORY))) python -m pytest tests/models tests/weights tests/data tests/core
 
 test-matrix:  ## the tests that start a trainer, in every supported version
 	set -e; for version in $(VERSIONS); do $(MAKE) host-tests IN=.venv/llamafactory-$$version; done

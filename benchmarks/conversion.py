@@ -75,7 +75,7 @@ def script(source: Path, out: Path) -> None:
 
 def ours(source: Path, out: Path) -> None:
     """What ``pathdata convert`` calls."""
-    from pathplugins.data_tools.convert import Request, convert
+    from pathplugins.data_tools.records.convert import Request, convert
 
     done = convert(Request(source=source, out=out, format_name="llava", to="sharegpt", overwrite=True))
     if done.report:
@@ -90,7 +90,7 @@ def alone(source: Path, out: Path) -> None:
 
 def parse(source: Path, out: Path) -> None:
     """Objects of the text."""
-    from pathplugins.data.formats._json_text import JsonText
+    from pathplugins.data.formats.reading.json_text import JsonText
 
     text = JsonText(source, wanted="a list")
     text.peek()

@@ -48,16 +48,16 @@ import tifffile
 from PIL import Image
 
 from benchmarks.measure import verdict
-from pathplugins.data_tools.convert_report import BadRows
-from pathplugins.data_tools.demo_slide import KINDS, REDUCTIONS, paint
 from pathplugins.data_tools.engine.pools import ProcessPool
-from pathplugins.data_tools.grid import TilingSpec, tissue_fraction
-from pathplugins.data_tools.image_files import encode_jpeg
-from pathplugins.data_tools.patching import find_tissue
-from pathplugins.data_tools.pathgen.extraction import COMMAND, PairJob, PairRecipe
-from pathplugins.data_tools.pathgen.pair_options import PairOptions
-from pathplugins.data_tools.pathgen.plan import Plan, build_plan
-from pathplugins.data_tools.slides import Slide
+from pathplugins.data_tools.pathgen.pairs.extract import COMMAND, PairJob, PairRecipe
+from pathplugins.data_tools.pathgen.pairs.options import PairOptions
+from pathplugins.data_tools.pathgen.pairs.plan import Plan, build_plan
+from pathplugins.data_tools.pictures.files import encode_jpeg
+from pathplugins.data_tools.records.report import BadRows
+from pathplugins.data_tools.slides.demo import KINDS, REDUCTIONS, paint
+from pathplugins.data_tools.slides.slide import Slide
+from pathplugins.data_tools.tiling.grid import TilingSpec, tissue_fraction
+from pathplugins.data_tools.tiling.one_slide import find_tissue
 
 SIZE, GRID, TILE_PX, BLOCK_PX, MPP, CORES = 672, 32, 256, 4096, 0.5, 2
 CHECKED = 40  #: patches whose pixels are compared

@@ -34,9 +34,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from pathplugins.data import prompts
-from pathplugins.models.checkpoints.compose import compose
-from pathplugins.models.checkpoints.spec import ComposeSpec
-from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
+from pathplugins.models.compose.compose import compose
+from pathplugins.models.compose.spec import ComposeSpec
+from pathplugins.models.compose.tiny_llm import build_tiny_llm
 from pathplugins.xtuner.collate import collate
 from pathplugins.xtuner.model import PathologyLLaVAModel
 from pathplugins.xtuner.optim import adamw_by_module

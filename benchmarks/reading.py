@@ -37,12 +37,12 @@ import openslide
 import tifffile
 
 from benchmarks.measure import MIB, verdict
-from pathplugins.data_tools.coords import read_coords
-from pathplugins.data_tools.demo_slide import KINDS, REDUCTIONS, paint
-from pathplugins.data_tools.grid import TilingSpec
-from pathplugins.data_tools.patching import patch_slide
-from pathplugins.data_tools.slides import Slide
-from pathplugins.data_tools.svs import write_svs
+from pathplugins.data_tools.slides.demo import KINDS, REDUCTIONS, paint
+from pathplugins.data_tools.slides.slide import Slide
+from pathplugins.data_tools.slides.svs_writer import write_svs
+from pathplugins.data_tools.tiling.coord_files import read_coords
+from pathplugins.data_tools.tiling.grid import TilingSpec
+from pathplugins.data_tools.tiling.one_slide import patch_slide
 
 PATCH_PX, BATCH, THREADS, MPP = 256, 64, 2, 0.5
 BLOCK_PX, CHECKED = 5000, 200

@@ -17,8 +17,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from pathplugins.data_tools.demo_slide import KINDS, write_demo_slide
 from pathplugins.data_tools.engine.locks import holder_of
+from pathplugins.data_tools.slides.demo import KINDS, write_demo_slide
 
 WORDS = ("--patch-size", "64", "--overlap", "56", "--batch-size", "32", "--workers", "2", "--device", "cpu")
 ENCODER = ("--encoder", "test_vit", "--random-weights", "0")

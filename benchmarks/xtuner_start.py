@@ -31,7 +31,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pathplugins.configs import folder
+from pathplugins.commands.configs import folder
 
 BAR_S = 5.0
 RUNS = {"ours": "pallava_smoke_align.py", "stock": "stock.py", "stock, JSON": "stock_json.py"}
@@ -138,7 +138,7 @@ def prepare(root: Path) -> None:
     from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
     from pathplugins.data.formats.drawn import read_drawn
-    from pathplugins.models.checkpoints.tiny_llm import tiny_llm
+    from pathplugins.models.compose.tiny_llm import tiny_llm
 
     for config in folder("xtuner").glob("*.py"):
         (root / config.name).write_text(config.read_text())

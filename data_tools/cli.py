@@ -8,7 +8,7 @@ import sys
 
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 
-from .progress import INTERRUPTED, MISUSED, say
+from .engine.progress import INTERRUPTED, MISUSED, say
 
 COMMANDS = {
     "patch": "find tissue on slides and cut it into patches",

@@ -36,7 +36,7 @@ ADAPTERS = {
     "triton.runtime.driver": _XTUNER,
     "xtuner.tools.utils": _XTUNER,
     "xtuner.utils.device": _XTUNER,
-    "deepspeed.runtime.zero.partition_parameters": "pathplugins.models.zero3",
+    "deepspeed.runtime.zero.partition_parameters": "pathplugins.deepspeed_cpu",
     "transformers.models.auto.configuration_auto": "pathplugins.models.custom_llava.auto",
 }
 """Trainer module -> adapter whose ``apply(name, module)`` runs right after that module was executed.

@@ -11,17 +11,26 @@ from pathplugins import __version__
 from pathplugins.core.errors import HostDriftError, MissingDependencyError, PathPluginsError
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "doctor": ("pathplugins.doctor", "what is installed, what is registered, what is wrong"),
-    "configs": ("pathplugins.configs", "list and copy the configurations that come with the package"),
-    "compose": ("pathplugins.models.checkpoints.compose_cli", "language model + tower + connector -> one checkpoint"),
-    "import-weights": ("pathplugins.import_weights", "weights of OpenCLIP or LLaVA -> a directory that trains here"),
-    "export-weights": ("pathplugins.export_weights", "a model -> a checkpoint of LLaVA or of Transformers' LLaVA"),
+    "doctor": ("pathplugins.commands.doctor", "what is installed, what is registered, what is wrong"),
+    "configs": ("pathplugins.commands.configs", "list and copy the configurations that come with the package"),
+    "compose": ("pathplugins.commands.compose", "language model + tower + connector -> one checkpoint"),
+    "import-weights": (
+        "pathplugins.commands.import_weights",
+        "weights of OpenCLIP or LLaVA -> a directory that trains here",
+    ),
+    "export-weights": (
+        "pathplugins.commands.export_weights",
+        "a model -> a checkpoint of LLaVA or of Transformers' LLaVA",
+    ),
     "preprocess": ("pathplugins.xtuner.preprocess", "tokenize the data of an XTuner config once, for many runs"),
     "export": ("pathplugins.xtuner.export", "a checkpoint of XTuner -> one Hugging Face directory"),
-    "ask": ("pathplugins.ask", "put a question about one image or feature bag to a model"),
-    "select": ("pathplugins.select_tokens", "draw which patches of a slide a token selector keeps, and their scores"),
-    "evaluate": ("pathplugins.evaluate", "ask a model every question of a test set and score the answers"),
-    "demo": ("pathplugins.demo", "train and ask a tiny model on CPU: `demo` (slides), `demo pallava` (images)"),
+    "ask": ("pathplugins.commands.ask", "put a question about one image or feature bag to a model"),
+    "select": ("pathplugins.commands.select", "draw which patches of a slide a token selector keeps, and their scores"),
+    "evaluate": ("pathplugins.commands.evaluate", "ask a model every question of a test set and score the answers"),
+    "demo": (
+        "pathplugins.commands.demo.wsi",
+        "train and ask a tiny model on CPU: `demo` (slides), `demo pallava` (images)",
+    ),
 }
 """Name -> (module with ``add_arguments(parser)`` and ``run(args) -> int``, help)."""
 

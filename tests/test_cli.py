@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pathplugins import __version__, cli, configs
+from pathplugins import __version__, cli
+from pathplugins.commands import configs
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 
 ROOT = Path(cli.__file__).resolve().parent.parent

@@ -30,8 +30,8 @@ SHOWN_BY = {
     "make test": ".ci/run",
     'pip install ".[wsi]"': "tests/test_packaging.py",
     'pip install ".[wsi,pathgen]"': "Makefile",
-    "pathdata pathgen manifest PathGen-1.6M.json --out manifest.txt": "tests/data_tools/pathgen/test_manifest.py",
-    "pathdata pathgen download manifest.txt --out slides --yes": "tests/data_tools/pathgen/test_download.py",
+    "pathdata pathgen manifest PathGen-1.6M.json --out manifest.txt": "tests/data_tools/pathgen/sources/test_needed.py",
+    "pathdata pathgen download manifest.txt --out slides --yes": "tests/data_tools/pathgen/sources/test_download.py",
     **{command: "tests/llamafactory/test_pathgen.py" for command in IN_PATHGEN if "llamafactory-cli train" in command},
     **{command: "tests/xtuner/test_pathgen.py" for command in IN_PATHGEN if "xtuner train" in command},
 }
@@ -40,8 +40,8 @@ WORDS = {
     ".ci/run": ("make test", "make demo", "make demo-pallava", "make demo-pathgen"),
     "Makefile": ("wsi,test", "pathgen"),
     "tests/test_packaging.py": ("pip", "install"),
-    "tests/data_tools/pathgen/test_manifest.py": ('"pathgen", "manifest"', '"--out"'),
-    "tests/data_tools/pathgen/test_download.py": ('"pathgen", "download"', '"--out"', '"--yes"'),
+    "tests/data_tools/pathgen/sources/test_needed.py": ('"pathgen", "manifest"', '"--out"'),
+    "tests/data_tools/pathgen/sources/test_download.py": ('"pathgen", "download"', '"--out"', '"--yes"'),
     "tests/llamafactory/test_pathgen.py": ('run("train", "pathgen_phase1.yaml"', 'run("train", "pathgen_phase2.yaml"'),
     "tests/xtuner/test_pathgen.py": ("pathgen_phase1", "pathgen_phase2", "xtuner"),
 }
@@ -81,8 +81,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds what the README says one needs, small."""
     import torch
 
-    from pathplugins.data_tools.demo_slide import write_demo_slide
-    from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
+    from pathplugins.data_tools.slides.demo import write_demo_slide
+    from pathplugins.models.compose.tiny_llm import build_tiny_llm
     from pathplugins.models.towers.longnet_vit import LongNetConfig, LongNetViT
 
     root = tmp_path_factory.mktemp("readme")

@@ -9,8 +9,8 @@ from typing import Any
 
 from .cache import AnswerCache, answer_key
 from .client import Client, Count, FilteredError
-from .pairs import media_type
 from .replies import Answer, RowFailedError, answer_of
+from .rows import media_type
 
 
 @dataclass(frozen=True, kw_only=True)

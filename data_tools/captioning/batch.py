@@ -16,13 +16,13 @@ from typing import Any, BinaryIO
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
-from pathplugins.data.formats._json import read_samples
+from pathplugins.data.formats.reading.json import read_samples
 from pathplugins.data.records import BadSample
 
 from .asking import Options, batch_key
 from .client import Count
-from .pairs import Pair
 from .replies import CONTENT_FILTER, Answer, RowFailedError, answer_of, error_text, is_filtered, usage_of
+from .rows import Pair
 from .stages import Stage
 
 ENDPOINT = "/v1/chat/completions"

@@ -9,13 +9,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import NamedTuple
 
-from ..progress import bars
+from ..engine.progress import bars
 from .asking import Asker
 from .client import UnusableServerError
-from .outputs import Captioned, Missed, Outputs
 from .pace import StoppedError
-from .pairs import Pair
 from .replies import RowFailedError
+from .result_files import Captioned, Missed, Outputs
+from .rows import Pair
 from .stages import DESCRIPTION, Stage
 
 _AHEAD = 16  #: rows begun for each thread: one that is slow holds up those behind it only when as many are done

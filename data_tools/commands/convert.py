@@ -13,8 +13,8 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.formats import READERS
 from pathplugins.data.images import MAX_PIXELS
 
-from ..progress import FAILED, say
-from ..writers import WRITERS
+from ..engine.progress import FAILED, say
+from ..records.writers import WRITERS
 
 READER_OPTIONS = ("seed", "ids", "min_words", "naming", "split", "subset", "modality", "mode", "labels")
 """Handed to the reader of the format; each format has some of them."""
@@ -84,7 +84,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from ..convert import Request, convert
+    from ..records.convert import Request, convert
 
     args.out = _file(args)
     _check(args)

@@ -12,8 +12,8 @@ from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 
-from ..bag_formats import READERS, WRITERS, Geometry
-from ..progress import FAILED, say
+from ..bags import READERS, WRITERS, Geometry
+from ..engine.progress import FAILED, say
 from . import size_option
 
 
@@ -48,7 +48,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from ..feature_conversion import Converted, Wanted, convert_features, find_sources
+    from ..bags.convert import Converted, Wanted, convert_features, find_sources
 
     wanted = Wanted(
         to=args.to, dtype=args.dtype, geometry=_geometry(args), coords=args.coords, overwrite=args.overwrite

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 
-from ..demo_slide import KINDS, write_demo_slide
-from ..progress import say
+from ..engine.progress import say
+from ..slides.demo import KINDS, write_demo_slide
 from . import size_option
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 
-from ..encoding import EncoderChoice
+from ..encoders.bag_recipe import BagJob, BagRecipe
+from ..encoders.encode_slide import FeatureOptions
+from ..encoders.encoder import EncoderChoice
 from ..engine.launch import add_engine_options, launch
-from ..features import FeatureOptions
-from ..slides_to_bags import BagJob, BagRecipe
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:

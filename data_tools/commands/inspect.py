@@ -11,7 +11,7 @@ from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 
-from ..progress import FAILED
+from ..engine.progress import FAILED
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from ..bag_formats.findings import Report, reports_of
+    from ..bags.findings import Report, reports_of
 
     reports: list[Report] = []
     for path in _files(args.files):
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _files(paths: list[Path]) -> list[Path]:
-    from ..bag_formats.kinds import SUFFIXES
+    from ..bags.kinds import SUFFIXES
 
     files: list[Path] = []
     for path in paths:

@@ -9,15 +9,15 @@ from typing import get_args
 
 from pathplugins.core.errors import PathPluginsError
 
+from ..encoders.bag_recipe import BagJob, BagRecipe
 from ..engine.launch import add_engine_options, launch
-from ..grid import PatchFormat, TilingSpec
-from ..own_mask import find_masks
-from ..presets import PRESETS, described
-from ..process_list import NAME, SlideRow, read_process_list, update_process_list
-from ..progress import say
-from ..resolution import MICRONS_PER_PIXEL_AT_1X, read_mpp_table
-from ..slides import find_slides
-from ..slides_to_bags import BagJob, BagRecipe
+from ..engine.progress import say
+from ..slides.resolution import MICRONS_PER_PIXEL_AT_1X, read_mpp_table
+from ..slides.slide import find_slides
+from ..tiling.grid import PatchFormat, TilingSpec
+from ..tiling.presets import PRESETS, described
+from ..tiling.process_list import NAME, SlideRow, read_process_list, update_process_list
+from ..tissue.own_mask import find_masks
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:

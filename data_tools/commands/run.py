@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from ..encoders.bag_recipe import BagRecipe
 from ..engine.launch import add_engine_options, launch
-from ..slides_to_bags import BagRecipe
 from .features import add_encoding_options, encoder_choice, feature_options
 from .patch import add_tiling_options, slide_jobs
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 
+from ..engine.progress import FAILED
 from ..engine.state import StateFolder, Status, commands_of
-from ..progress import FAILED
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
 
-from ..clip_models import load_clip
-from ..pathgen.select_projects import listed
-from ..progress import FAILED, say
-from ..zero_shot import TEMPLATE, Prediction, Score, class_features, classify, find_pictures, read_labels
-from .pathgen_select import add_clip_options, clip_choice
+from ..clip.model import load_clip
+from ..clip.zero_shot import TEMPLATE, Prediction, Score, class_features, classify, find_pictures, read_labels
+from ..engine.progress import FAILED, say
+from ..pathgen.select.projects import listed
+from .pathgen.select import add_clip_options, clip_choice
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:

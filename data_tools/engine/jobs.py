@@ -14,8 +14,8 @@ from pathlib import Path
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 
 from ..optional import need
-from ..outputs import Outcome, disk_is_full
 from .locks import Held, holding
+from .outcome import Outcome, disk_is_full
 from .state import Result, StateFolder
 
 Tell = Callable[[str, int, int], None]

@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathplugins.core.errors import PathPluginsError
 
 from ..optional import need
-from ..progress import FAILED, Board, say
 from .jobs import Recipe, SlideJob
 from .pools import HerePool, Pool, ProcessPool
-from .schedule import Summary, run_jobs
+from .progress import FAILED, Board, say
+from .run import Summary, run_jobs
 from .state import StateFolder
 
 

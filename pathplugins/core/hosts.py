@@ -11,7 +11,7 @@ _MEDIA = ("images", "videos", "audios", "processor")
 _DEEPSPEED = TouchPoint(
     path="deepspeed.runtime.zero.partition_parameters:Init._allgather_params_coalesced",
     uses=("self", "param_list"),
-    why="replaced without a GPU: else ZeRO-3 loses weights while it loads them, see pathplugins.models.zero3",
+    why="replaced without a GPU: else ZeRO-3 loses weights while it loads them, see pathplugins.deepspeed_cpu",
     drop_when="DeepSpeed waits for each weight it gathers",
     optional=True,
 )

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pathplugins.core.files import SLIDE_SUFFIXES
-from pathplugins.data.formats._json import read_samples
-from pathplugins.data.formats._rows import BadRowError, Row, shown, text_of
 from pathplugins.data.formats.llava import llava_draft
+from pathplugins.data.formats.reading.json import read_samples
+from pathplugins.data.formats.reading.rows import BadRowError, Row, shown, text_of
 from pathplugins.data.records import BadSample, check_record
 
 SLIDE_NAMES = ("wsi_id", "WSI_id")  #: spellings of the key

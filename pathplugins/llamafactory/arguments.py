@@ -207,8 +207,8 @@ def _set(args: PathPluginsArguments, names: Any) -> dict[str, Any]:
 
 
 def _compose(args: PathModelArguments) -> Path:
-    from pathplugins.models.checkpoints.compose import composed
-    from pathplugins.models.checkpoints.spec import ComposeSpec
+    from pathplugins.models.compose.compose import composed
+    from pathplugins.models.compose.spec import ComposeSpec
 
     if args.llm_name_or_path is None:
         raise PathPluginsError(
@@ -256,7 +256,7 @@ def _image_options(args: PathModelArguments) -> dict[str, Any]:
     """Options of a composed model whose tower reads images."""
     if names := ", ".join(_set(args, _BAGS)):
         raise PathPluginsError(f"{names}: for feature bags, and {args.vision_model_name} reads images; remove the keys")
-    from pathplugins.models.checkpoints.hub import TOWER_FILES, local_copy
+    from pathplugins.models.compose.local_copy import TOWER_FILES, local_copy
 
     options = _set(args, _IMAGES)
     if args.vision_tower is not None:
@@ -267,7 +267,7 @@ def _image_options(args: PathModelArguments) -> dict[str, Any]:
 
 
 def _derive(args: PathModelArguments) -> Path:
-    from pathplugins.models.checkpoints.view import derived
+    from pathplugins.models.compose.view import derived
 
     if model_settings(args.model_name_or_path) is None:
         names = ", ".join(_set(args, _PARTS))

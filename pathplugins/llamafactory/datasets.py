@@ -17,7 +17,7 @@ from pathplugins.data.formats import FORMATS, READERS
 from pathplugins.data.llava_format import masked_by_llava
 from pathplugins.data.records import BadSample, Record, apply_policy, check_images
 from pathplugins.llamafactory.templates import LLAVA
-from pathplugins.models.checkpoints.cache import cache_dir
+from pathplugins.models.compose.cache import cache_dir
 
 
 def read_our_formats(loader: ModuleType) -> Callable[..., Any]:

@@ -15,8 +15,8 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.llamafactory.arguments import PathModelArguments
 from pathplugins.llamafactory.preflight import check_tokenized
 from pathplugins.llamafactory.samplers import ModalityLengthSampler, modality_lengths
-from pathplugins.models.checkpoints.projector import PREFIX, save_projector
-from pathplugins.models.checkpoints.selector import SELECTOR_PREFIX, save_selector
+from pathplugins.models.compose.projector import PREFIX, save_projector
+from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX, save_selector
 from pathplugins.models.custom_llava.modeling_custom_llava import CustomLlavaForConditionalGeneration
 from pathplugins.models.learning_rates import by_learning_rate, mark_learning_rates
 

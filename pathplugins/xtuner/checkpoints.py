@@ -8,9 +8,9 @@ from pathlib import Path
 from torch import Tensor
 
 from pathplugins.core.errors import CheckpointError
-from pathplugins.models.checkpoints import pallava_names
-from pathplugins.models.checkpoints.projector import PREFIX
-from pathplugins.models.checkpoints.training_file import lazy_tensors
+from pathplugins.models.compose.projector import PREFIX
+from pathplugins.weights.names import pallava as pallava_names
+from pathplugins.weights.training_file import lazy_tensors
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from xtuner.utils import IMAGE_TOKEN_INDEX
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.data.records import BadSample, Record, apply_policy
-from pathplugins.models.checkpoints.cache import DONE, cache_dir, cached
+from pathplugins.models.compose.cache import DONE, cache_dir, cached
 from pathplugins.models.custom_llava.questions import question_problem
 from pathplugins.xtuner.conversations import expand, resolve_system, resolve_template
 from pathplugins.xtuner.image_tokens import image_tokens

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.models.checkpoints.cache import new_directory
+from pathplugins.models.compose.cache import new_directory
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaProcessor
 from pathplugins.xtuner.configs import read_config
 from pathplugins.xtuner.parts import model_directory

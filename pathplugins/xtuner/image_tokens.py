@@ -15,7 +15,7 @@ from filelock import FileLock
 from pathplugins.core.files import read_json
 from pathplugins.data.checks import write_text_whole
 from pathplugins.data.records import Record, check_images
-from pathplugins.models.checkpoints.cache import cache_dir
+from pathplugins.models.compose.cache import cache_dir
 from pathplugins.models.custom_llava.image_checks import image_check
 from pathplugins.xtuner.parts import Model, load_processor, model_settings
 

@@ -16,8 +16,8 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from xtuner.registry import BUILDER
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
-from pathplugins.models.checkpoints.tensor_files import few
 from pathplugins.models.learning_rates import mark_learning_rates
+from pathplugins.weights.tensor_files import few
 from pathplugins.xtuner.checkpoints import by_our_names, read_checkpoint
 
 TOWER, CONNECTOR, SELECTOR = "vision_tower", "multi_modal_projector", "token_selector"

@@ -14,9 +14,9 @@ from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
-from pathplugins.models.checkpoints.compose import composed
-from pathplugins.models.checkpoints.hub import FILES, TOWER_FILES, local_copy
-from pathplugins.models.checkpoints.spec import ComposeSpec
+from pathplugins.models.compose.compose import composed
+from pathplugins.models.compose.local_copy import FILES, TOWER_FILES, local_copy
+from pathplugins.models.compose.spec import ComposeSpec
 from pathplugins.models.custom_llava.auto import register
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaProcessor
 from pathplugins.xtuner.register import no_accelerator

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.models.checkpoints.cache import DONE, new_directory
+from pathplugins.models.compose.cache import DONE, new_directory
 from pathplugins.xtuner.configs import read_config
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
+import llava_reference as reference
 import pytest
 import transformers
 from transformers import AutoTokenizer
@@ -14,10 +13,6 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.llava_format import Conversation, chat_template, conversation_of, encode, image_first, problem
 from pathplugins.data.prompts import LLAVA_SYSTEM_PROMPT
 from pathplugins.data.records import Turn
-
-_SPEC = importlib.util.spec_from_file_location("llava_reference", Path(__file__).parents[1] / "llava_reference.py")
-reference = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(reference)
 
 MASKED = reference.MASKED
 SLOW = int(transformers.__version__.split(".")[0]) < 5

@@ -14,15 +14,7 @@ import pytest
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.bags import check_bag
-from pathplugins.data.records import (
-    BadSample,
-    BadSampleReport,
-    Record,
-    Turn,
-    apply_policy,
-    check_images,
-    check_record,
-)
+from pathplugins.data.records import BadSample, BadSampleReport, Record, Turn, apply_policy, check_images, check_record
 
 WriteH5 = Callable[..., Path]
 

@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="session")
 def slides_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``a.svs`` and ``b.svs``: 0.5 um/px, odd sizes, different tissue."""
-    from pathplugins.data_tools.demo_slide import write_demo_slide
+    from pathplugins.data_tools.slides.demo import write_demo_slide
 
     folder = tmp_path_factory.mktemp("slides")
     write_demo_slide(folder / "a.svs", (1411, 1003), seed=1, kind=0)
@@ -23,7 +23,7 @@ def slides_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sharp_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A 40x slide: 0.25 um/px, levels 1, 4 and 16."""
-    from pathplugins.data_tools.demo_slide import write_demo_slide
+    from pathplugins.data_tools.slides.demo import write_demo_slide
 
     path = tmp_path_factory.mktemp("sharp") / "sharp.svs"
     write_demo_slide(path, (1537, 1157), seed=3, kind=1, mpp=0.25, magnification=40)

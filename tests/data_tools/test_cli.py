@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from pathplugins.data.bags import check_bag
-from pathplugins.data_tools.coords import read_coords
-from pathplugins.data_tools.svs import write_svs
+from pathplugins.data_tools.slides.svs_writer import write_svs
+from pathplugins.data_tools.tiling.coord_files import read_coords
 
 pytest.importorskip("openslide")
 pytest.importorskip("timm")

@@ -185,7 +185,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Toy:
     from pathplugins.data import prompts
-    from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
+    from pathplugins.models.compose.tiny_llm import build_tiny_llm
 
     del environment
     made = Toy(tmp_path_factory.mktemp("toy"), train=256, val=64)

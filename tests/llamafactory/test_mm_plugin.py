@@ -16,8 +16,8 @@ pytestmark = pytest.mark.host
 def processor(toy: Any) -> Any:
     from transformers import AutoProcessor
 
-    from pathplugins.models.checkpoints.compose import composed
-    from pathplugins.models.checkpoints.spec import ComposeSpec
+    from pathplugins.models.compose.compose import composed
+    from pathplugins.models.compose.spec import ComposeSpec
 
     options = {"vision_tower": str(toy.tower), "vision_config": json.loads(toy.model_keys["vision_config"])}
     made = composed(ComposeSpec(llm=str(toy.llm), image_seq_length=12, patches_per_wsi=24, **options))

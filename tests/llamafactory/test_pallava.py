@@ -23,7 +23,7 @@ def images(toy: Any) -> dict[str, Any]:
 
     from pathplugins.data.formats.drawn import QUESTION, caption, read_drawn
     from pathplugins.data.prompts import PATCH_SYSTEM_PROMPT
-    from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
+    from pathplugins.models.compose.tiny_llm import build_tiny_llm
 
     root = toy.root / "pallava"
     records, _ = read_drawn(root / "images", images=16)
@@ -126,7 +126,7 @@ def test_a20_the_connector_learns_at_half_the_rate(tuned: Any, aligned: Any) -> 
 
 
 def test_export_and_an_answer(run: Callable[..., Any], toy: Any, images: dict[str, Any], tuned: Any) -> None:
-    from pathplugins.ask import answer, load
+    from pathplugins.commands.ask import answer, load
     from pathplugins.data.formats.drawn import QUESTION, read_drawn
 
     merged = toy.root / "pallava" / "merged"

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import llava_reference as reference
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.host
-
-_SPEC = importlib.util.spec_from_file_location("llava_reference", Path(__file__).parents[1] / "llava_reference.py")
-reference = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(reference)
 
 TOWER = (
     '{"hidden_size":48,"intermediate_size":96,"num_hidden_layers":3,"num_attention_heads":4,'
@@ -113,7 +109,7 @@ def changed(run: Any) -> set[str]:
 def test_p20_phase_1_trains_the_connector_alone(phase1: Any) -> None:
     assert changed(phase1) == {"multi_modal_projector"}
     saved, model = torch.load(phase1.out / "mm_projector.bin"), load_file(phase1.out / "model.safetensors")
-    from pathplugins.models.checkpoints.projector import from_published
+    from pathplugins.models.compose.projector import from_published
 
     ours = from_published(saved)
     assert len(ours) == 4
@@ -137,7 +133,7 @@ def test_p21_the_answers_come_from_the_images(phase2: Any) -> None:
 
 
 def test_the_trained_model_is_asked_as_llava_asks(phase2: Any, work: SimpleNamespace) -> None:
-    from pathplugins.ask import answer, conversation, load
+    from pathplugins.commands.ask import answer, conversation, load
 
     model, processor = load(str(phase2.out), device="cpu")
     image, text = work.records[0].images[0], conversation(processor.tokenizer, work.question)
@@ -156,7 +152,7 @@ def pipeline(work: SimpleNamespace, keys: dict[str, Any]) -> Callable[..., dict[
     from llamafactory.data.processor import SupervisedDatasetProcessor
     from llamafactory.data.template import TEMPLATES
 
-    from pathplugins.ask import load_processor
+    from pathplugins.commands.ask import load_processor
     from pathplugins.llamafactory.arguments import PathModelArguments
 
     parts = {key: str(keys[key]) for key in ("llm_name_or_path", "vision_config")} | {"random_vision_seed": 0}

@@ -42,8 +42,8 @@ def test_registering_twice_changes_nothing() -> None:
 def composed_directory(toy: Any) -> Path:
     import json
 
-    from pathplugins.models.checkpoints.compose import composed
-    from pathplugins.models.checkpoints.spec import ComposeSpec
+    from pathplugins.models.compose.compose import composed
+    from pathplugins.models.compose.spec import ComposeSpec
 
     keys = toy.model_keys
     options = {"vision_tower": str(toy.tower), "vision_config": json.loads(keys["vision_config"])}

@@ -185,7 +185,7 @@ def test_mixed_precision_does_not_lose_what_an_adaptive_selector_left_empty(expo
     from accelerate.utils.operations import convert_outputs_to_fp32
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from pathplugins.models.checkpoints.view import derived
+    from pathplugins.models.compose.view import derived
 
     mode = {"vision_feature_select_mode": "prumerge_adaptive", "image_seq_length": 16}
     view = derived(exported, config=mode, processor=mode)

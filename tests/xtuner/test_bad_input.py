@@ -15,7 +15,7 @@ from PIL import Image
 from pathplugins.cli import main
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.prompts import PATCH_SYSTEM_PROMPT
-from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
+from pathplugins.models.compose.tiny_llm import build_tiny_llm
 
 pytestmark = pytest.mark.host
 

@@ -12,7 +12,7 @@ from xtuner.dataset.map_fns.template_map_fn import template_map_fn
 from xtuner.dataset.utils import encode_fn
 from xtuner.utils import IGNORE_INDEX, PROMPT_TEMPLATE
 
-from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
+from pathplugins.models.compose.tiny_llm import build_tiny_llm
 from pathplugins.xtuner.chat_template import jinja_template
 
 pytestmark = pytest.mark.host

@@ -15,7 +15,7 @@ from peft import LoraConfig
 from torch import Tensor
 
 from pathplugins.core.errors import CheckpointError
-from pathplugins.models.checkpoints.pallava_names import to_published
+from pathplugins.weights.names.pallava import to_published
 from pathplugins.xtuner.checkpoints import by_our_names, read_checkpoint
 from pathplugins.xtuner.model import PathologyLLaVAModel
 from pathplugins.xtuner.parts import load_model

@@ -14,7 +14,7 @@ from xtuner.utils import IGNORE_INDEX, IMAGE_TOKEN_INDEX, PROMPT_TEMPLATE
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.records import Record, Turn
-from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
+from pathplugins.models.compose.tiny_llm import build_tiny_llm
 from pathplugins.xtuner.conversations import encode, expand, resolve_template
 
 pytestmark = pytest.mark.host

@@ -20,10 +20,10 @@ from xtuner.utils import PROMPT_TEMPLATE
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
-from pathplugins.models.checkpoints.compose import compose
-from pathplugins.models.checkpoints.spec import ComposeSpec
-from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
-from pathplugins.models.checkpoints.view import derived
+from pathplugins.models.compose.compose import compose
+from pathplugins.models.compose.spec import ComposeSpec
+from pathplugins.models.compose.tiny_llm import build_tiny_llm
+from pathplugins.models.compose.view import derived
 from pathplugins.xtuner.datasets import PathologyDataset
 from pathplugins.xtuner.parts import load_processor
 

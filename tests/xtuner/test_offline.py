@@ -15,7 +15,7 @@ from xtuner.dataset.map_fns import llava_map_fn, template_map_fn_factory
 from xtuner.utils import PROMPT_TEMPLATE
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
+from pathplugins.models.compose.tiny_llm import build_tiny_llm
 from pathplugins.xtuner.conversations import resolve_template
 from pathplugins.xtuner.offline import check_origin
 from pathplugins.xtuner.texts import Source, open_texts, write_texts

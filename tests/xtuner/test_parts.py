@@ -10,8 +10,8 @@ import torch
 from mmengine.config import Config, ConfigDict
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.models.checkpoints import compose, tiny_llm
-from pathplugins.models.checkpoints.spec import ComposeSpec
+from pathplugins.models.compose import compose, tiny_llm
+from pathplugins.models.compose.spec import ComposeSpec
 from pathplugins.xtuner import parts
 from pathplugins.xtuner.parts import load_model, load_processor, model_directory, model_settings
 
@@ -50,7 +50,7 @@ def test_the_directory_is_the_one_of_the_same_parts_elsewhere() -> None:
 
 def test_a_config_holds_lazy_parts(tmp_path: Path) -> None:
     """A name imported in a config stays unresolved until it is read."""
-    named = "from pathplugins.models.checkpoints.tiny_llm import TINY\n"
+    named = "from pathplugins.models.compose.tiny_llm import TINY\n"
     rest = {key: value for key, value in PARTS.items() if key != "llm"}
     (tmp_path / "config.py").write_text(f"{named}parts = dict(llm=TINY, **{rest!r})\n")
     assert model_directory(Config.fromfile(tmp_path / "config.py").parts) == model_directory(PARTS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from collections.abc import Callable
@@ -10,12 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import llava_reference as reference
 import pytest
 import torch
 from mmengine.config import Config
 from transformers import AutoTokenizer
 
-from pathplugins.configs import folder as shipped
+from pathplugins.commands.configs import folder as shipped
 from pathplugins.core.errors import BadSamplesError
 from pathplugins.data.formats.drawn import QUESTION, caption, read_drawn
 from pathplugins.data.records import Record, Turn
@@ -23,10 +23,6 @@ from pathplugins.xtuner.checkpoints import read_checkpoint
 from pathplugins.xtuner.conversations import encode, resolve_template
 
 pytestmark = pytest.mark.host
-
-_SPEC = importlib.util.spec_from_file_location("llava_reference", Path(__file__).parents[1] / "llava_reference.py")
-reference = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(reference)
 
 SIZE = {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4}
 VISION = {**SIZE, "image_size": 32, "patch_size": 8}
@@ -148,7 +144,7 @@ def test_it_is_asked_as_it_was_trained(phase2: Any) -> None:
 def test_the_exported_model_asks_as_llava_does(
     phase2: Any, folder: Path, work: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pathplugins.ask import conversation, load_processor
+    from pathplugins.commands.ask import conversation, load_processor
     from pathplugins.xtuner.export import export_checkpoint
 
     monkeypatch.chdir(folder)

@@ -134,7 +134,7 @@ def test_nothing_to_tokenize(tmp_path: Path, text: str | None, said: str, capsys
 
 
 def test_another_model_refuses_the_folder(write: Callable[..., Path], tmp_path: Path) -> None:
-    from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
+    from pathplugins.models.compose.tiny_llm import build_tiny_llm
 
     drawn = "format='drawn', format_options=dict(images=2), data_path={!r}".format(str(tmp_path / "images"))
     assert main(["preprocess", str(write(drawn)), "--out", str(tmp_path / "out")]) == 0

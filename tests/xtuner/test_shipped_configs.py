@@ -16,9 +16,9 @@ from peft import LoraConfig
 from xtuner.registry import BUILDER
 from xtuner.utils import PROMPT_TEMPLATE
 
-from pathplugins.configs import folder
+from pathplugins.commands.configs import folder
 from pathplugins.data.prompts import PATCH_SYSTEM_PROMPT, SYSTEM_PROMPT
-from pathplugins.models.checkpoints.spec import ComposeSpec
+from pathplugins.models.compose.spec import ComposeSpec
 from pathplugins.xtuner.conversations import resolve_system, resolve_template
 from pathplugins.xtuner.optim import adamw_by_module
 

@@ -15,9 +15,9 @@ import pytest
 from pathplugins.data.bags import BagAttributes, write_bag
 from pathplugins.data.formats.drawn import read_drawn
 from pathplugins.data.prompts import PATCH_SYSTEM_PROMPT, SYSTEM_PROMPT
-from pathplugins.models.checkpoints.compose import compose
-from pathplugins.models.checkpoints.spec import ComposeSpec
-from pathplugins.models.checkpoints.tiny_llm import build_tiny_llm
+from pathplugins.models.compose.compose import compose
+from pathplugins.models.compose.spec import ComposeSpec
+from pathplugins.models.compose.tiny_llm import build_tiny_llm
 
 SIDES = Path(__file__).parent.parent / "two_trainers"
 ROOT = SIDES.parent.parent

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from pathplugins import configs
+from pathplugins.commands import configs
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
 from pathplugins.xtuner.checkpoints import read_checkpoint
@@ -110,7 +110,7 @@ def test_stage_3_adapts_the_language_model_and_goes_on_with_the_connector(stage2
 def test_the_slide_model_is_exported_with_its_prompt(stage3: Path, slides: Path, tmp_path: Path) -> None:
     from transformers import AutoProcessor
 
-    from pathplugins.ask import answer, load
+    from pathplugins.commands.ask import answer, load
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(slides)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
-from pathplugins.data.formats._assembly import Stream, folders_for, reader
-from pathplugins.data.formats._rows import BadRowError, Draft, Row, drafts, read_lines
+from pathplugins.data.formats.reading.assembly import Stream, folders_for, reader
+from pathplugins.data.formats.reading.rows import BadRowError, Draft, Row, drafts, read_lines
 from pathplugins.data.prompts import CLASS_QUESTION
 from pathplugins.data.records import IMAGE_PLACEHOLDER, Record, Turn
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.checks import write_bytes_whole
-from pathplugins.data.formats._assembly import Stream, reader
-from pathplugins.data.formats._rows import Draft
+from pathplugins.data.formats.reading.assembly import Stream, reader
+from pathplugins.data.formats.reading.rows import Draft
 from pathplugins.data.records import IMAGE_PLACEHOLDER, Record, Turn
 
 KINDS: dict[str, tuple[tuple[int, int, int], tuple[int, int, int], int, int]] = {

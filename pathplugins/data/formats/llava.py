@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pathplugins.data.formats._assembly import Stream, json_stream, reader
-from pathplugins.data.formats._rows import BadRowError, Row, checked_text, shown, text_of
+from pathplugins.data.formats.reading.assembly import Stream, json_stream, reader
+from pathplugins.data.formats.reading.rows import BadRowError, Row, checked_text, shown, text_of
 from pathplugins.data.records import Record, Turn
 
 Role = Literal["system", "user", "assistant"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.formats._assembly import Stream, reader
-from pathplugins.data.formats._rows import read_lines
+from pathplugins.data.formats.reading.assembly import Stream, reader
+from pathplugins.data.formats.reading.rows import read_lines
 
 
 @reader

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathplugins.data.formats._assembly import Stream, json_stream, reader
-from pathplugins.data.formats._captions import caption_draft
+from pathplugins.data.formats.reading.assembly import Stream, json_stream, reader
+from pathplugins.data.formats.reading.captions import caption_draft
 
 
 @reader

@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.formats._assembly import Stream, folders_for, reader
-from pathplugins.data.formats._captions import caption_draft
-from pathplugins.data.formats._json import SUFFIXES, read_samples
-from pathplugins.data.formats._rows import Draft, Row, drafts
-from pathplugins.data.formats._tables import read_table
 from pathplugins.data.formats.llava import llava_draft
+from pathplugins.data.formats.reading.assembly import Stream, folders_for, reader
+from pathplugins.data.formats.reading.captions import caption_draft
+from pathplugins.data.formats.reading.json import SUFFIXES, read_samples
+from pathplugins.data.formats.reading.rows import Draft, Row, drafts
+from pathplugins.data.formats.reading.tables import read_table
 from pathplugins.data.records import BadSample
 
 IMAGES = ("image", "image_path", "img_path", "image_name", "img_name", "file_name", "filename", "image_file", "img")

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.formats._assembly import Stream, folders_for, reader
-from pathplugins.data.formats._json import SUFFIXES, read_samples
-from pathplugins.data.formats._parquet import image_to_file, read_parquet
-from pathplugins.data.formats._pickles import read_plain_pickle
-from pathplugins.data.formats._rows import BadRowError, Draft, Row, drafts, refuse_placeholder, shown, text_of
+from pathplugins.data.formats.reading.assembly import Stream, folders_for, reader
+from pathplugins.data.formats.reading.json import SUFFIXES, read_samples
+from pathplugins.data.formats.reading.parquet import image_to_file, read_parquet
+from pathplugins.data.formats.reading.pickles import read_plain_pickle
+from pathplugins.data.formats.reading.rows import BadRowError, Draft, Row, drafts, refuse_placeholder, shown, text_of
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
 
 COLUMNS = ("image", "question", "answer")

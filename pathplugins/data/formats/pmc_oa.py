@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathplugins.data.formats._assembly import Stream, reader
 from pathplugins.data.formats.pallava_captions import read_pallava_captions
+from pathplugins.data.formats.reading.assembly import Stream, reader
 
 
 @reader

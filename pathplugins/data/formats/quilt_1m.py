@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from pathplugins.data.formats._assembly import Stream, folders_for, reader
-from pathplugins.data.formats._captions import caption_draft
-from pathplugins.data.formats._rows import Draft, Row, drafts, none_kept, same
-from pathplugins.data.formats._tables import read_table, require_columns
+from pathplugins.data.formats.reading.assembly import Stream, folders_for, reader
+from pathplugins.data.formats.reading.captions import caption_draft
+from pathplugins.data.formats.reading.rows import Draft, Row, drafts, none_kept, same
+from pathplugins.data.formats.reading.tables import read_table, require_columns
 from pathplugins.data.records import Record
 
 COLUMNS = ("caption", "image_path")

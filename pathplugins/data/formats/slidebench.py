@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pathplugins.data.choices import match_choice
-from pathplugins.data.formats._assembly import Stream, folders_for, reader
-from pathplugins.data.formats._rows import BadRowError, Row, choice_texts, drafts, refuse_placeholder, text_of
-from pathplugins.data.formats._tables import read_table, require_columns
+from pathplugins.data.formats.reading.assembly import Stream, folders_for, reader
+from pathplugins.data.formats.reading.rows import BadRowError, Row, choice_texts, drafts, refuse_placeholder, text_of
+from pathplugins.data.formats.reading.tables import read_table, require_columns
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
 
 LETTERS = "ABCD"

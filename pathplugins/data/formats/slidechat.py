@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathplugins.data.formats._assembly import Stream, json_stream, reader
-from pathplugins.data.formats._rows import BadRowError, Row, shown
 from pathplugins.data.formats.llava import llava_draft
+from pathplugins.data.formats.reading.assembly import Stream, json_stream, reader
+from pathplugins.data.formats.reading.rows import BadRowError, Row, shown
 from pathplugins.data.records import Record
 
 

@@ -15,8 +15,8 @@ from typing import Literal
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.choices import match_choice, parse_choices
-from pathplugins.data.formats._assembly import Stream, folders_for, reader
-from pathplugins.data.formats._rows import (
+from pathplugins.data.formats.reading.assembly import Stream, folders_for, reader
+from pathplugins.data.formats.reading.rows import (
     BadRowError,
     Draft,
     Row,
@@ -26,7 +26,7 @@ from pathplugins.data.formats._rows import (
     refuse_placeholder,
     same,
 )
-from pathplugins.data.formats._tables import read_table
+from pathplugins.data.formats.reading.tables import read_table
 from pathplugins.data.prompts import REPORT_REQUEST, caption_question, with_source_style
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
 

@@ -34,7 +34,7 @@ class ScaleInvariantConnector(nn.Module):
 
     The published code, run on Transformers 4, silently drops the cross-attention: no tile reaches the language model.
     Weights trained so need ``cross_attention=False``; which they are, their names tell
-    (`pathplugins.models.checkpoints.projector.projector_options`).
+    (`pathplugins.models.compose.projector.projector_options`).
 
     Source: https://github.com/ddw2AIGROUP2CQUPT/PA-LLaVA at 99d7ac1; the computation follows it, no code does.
 

@@ -13,11 +13,11 @@ from transformers import CLIPVisionConfig as TransformersConfig
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json
-from pathplugins.models.checkpoints.open_clip import FILES as OPEN_CLIP_FILES
-from pathplugins.models.checkpoints.open_clip import open_clip_file, read_open_clip
-from pathplugins.models.checkpoints.open_clip_names import VISION, to_transformers
-from pathplugins.models.checkpoints.tensor_files import INDEX, few, mismatch, read_tensors, weight_files
+from pathplugins.models.foreign.open_clip.read import FILES as OPEN_CLIP_FILES
+from pathplugins.models.foreign.open_clip.read import open_clip_file, read_open_clip
 from pathplugins.models.towers.clip_vit import ClipVisionConfig, ClipVisionTower
+from pathplugins.weights.names.open_clip import VISION, to_transformers
+from pathplugins.weights.tensor_files import INDEX, few, mismatch, read_tensors, weight_files
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pathplugins.core.errors import CheckpointError
-from pathplugins.models.checkpoints.tensor_files import few, mismatch, read_tensors
 from pathplugins.models.towers.longnet_vit import LongNetConfig, LongNetViT
+from pathplugins.weights.tensor_files import few, mismatch, read_tensors
 
 RELEASED_WIDTHS = (768, 1024, 1536)
 """Widths of enc12l768d, enc24l1024d and enc12l1536d; all have 16 heads, which no tensor shape tells."""

@@ -53,8 +53,8 @@ def test_a6_the_seed_decides_and_the_order_does_not(tmp_path: Path) -> None:
 
 def test_a6_pinned() -> None:
     """Changes only on purpose: it is another training set."""
-    from pathplugins.data.formats._captions import caption_draft
-    from pathplugins.data.formats._rows import Row
+    from pathplugins.data.formats.reading.captions import caption_draft
+    from pathplugins.data.formats.reading.rows import Row
 
     make = caption_draft(seed=3)
     texts = [make(Row("s", 1, {"image": f"{n}.jpg", "caption": "c"})).conversations[0].text for n in range(3)]

@@ -138,8 +138,8 @@ class _Server(ThreadingHTTPServer):
 @pytest.fixture
 def gdc(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gdc]:
     """The server, empty; our tools wait for it a hundredth of the usual time, and take kilobytes at once."""
-    from pathplugins.data_tools.pathgen import download
-    from pathplugins.data_tools.pathgen import gdc as of_gdc
+    from pathplugins.data_tools.pathgen.sources import download
+    from pathplugins.data_tools.pathgen.sources import gdc as of_gdc
 
     monkeypatch.setattr(of_gdc, "BACKOFF_S", 0.01)
     monkeypatch.setattr(download, "BACKOFF_S", 0.01)

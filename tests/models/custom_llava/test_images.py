@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoProcessor
 
-from pathplugins.models.checkpoints.projector import load_projector
+from pathplugins.models.compose.projector import load_projector
 from pathplugins.models.connectors.scale_invariant import ScaleInvariantConnector
 
 peft = pytest.importorskip("peft")

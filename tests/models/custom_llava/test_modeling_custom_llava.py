@@ -14,7 +14,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pathplugins.models.checkpoints import language_model
+from pathplugins.models.compose import language_model
 
 ONE = ("What is it?", (9,), "")
 SMALL = ("The tissue", (4,), "")

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from pathplugins.core.errors import CheckpointError
-from pathplugins.models.checkpoints.projector import load_projector, read_projector
+from pathplugins.models.compose.projector import load_projector, read_projector
 from pathplugins.models.connectors.mlp import GammaMLPConnector
 
 peft = pytest.importorskip("peft")

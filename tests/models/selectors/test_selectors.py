@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.models.checkpoints.spec import resolve_selector
+from pathplugins.models.compose.spec import resolve_selector
 from pathplugins.models.selectors import SELECTORS, prumerge
 from pathplugins.models.selectors.base import Bags, Selection, TokenSelector
 

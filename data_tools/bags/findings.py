@@ -1,0 +1,203 @@
+"""Findings: what a file of features or positions is, and what is wrong with it, all of it rather than the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.bags.coords import TOWER_MPP, check_grid, read_coords, tower_coords
+from pathplugins.data.bags.layout import BagInfo, open_bag, read_layout
+from pathplugins.data.bags.rows import RowReader
+
+from . import Geometry, Source, kind_of, open_source, sources_in
+from .patch_files import read_patch_file
+
+WHAT = {
+    "pathplugins": "feature bag of pathplugins",
+    "unpuzzle": "feature bag with coords_yx (Unpuzzle)",
+    "clam": "features of CLAM",
+    "trident": "features of TRIDENT",
+    "stamp": "features of STAMP",
+    "pathgen-mil": "MIL features of PathGen",
+    "slidechat-csv": "features of SlideChat (CSV)",
+    "wsi-llava-pt": "tensor of torch (WSI-LLaVA, CLAM's pt_files)",
+    "patches": "patch positions without features",
+    "slide-embedding": "slide embedding: one vector for the whole slide, not a bag of patches",
+}
+_TOWER_TILE_PX, _TOWER_CELLS = 256, 1000  # GigaPath's slide encoder
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What is known of one slide, or one file."""
+
+    path: str
+    what: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+def reports_of(path: Path, *, coords_mpp: float | None = None, width: int | None = None) -> Iterator[Report]:
+    """One report a slide; a file that cannot be told is one with its reason under ``wrong``.
+
+    Args:
+        path: The file.
+        coords_mpp: Microns per stored pixel, for bags that do not record it.
+        width: The D a model takes, if known.
+    """
+    try:
+        kind = kind_of(path)
+    except PathPluginsError as error:
+        yield Report(path=str(path), what="unknown", wrong=[_without(path, error)])
+        return
+    subjects = sources_in(path, kind) if kind in ("pathgen-mil", "slidechat-csv", "wsi-llava-pt") else [path]
+    for subject in subjects:
+        report = Report(path=str(subject.path if isinstance(subject, Source) else subject), what=WHAT[kind])
+        try:
+            if isinstance(subject, Source):
+                _foreign(subject, report)
+            elif kind == "patches":
+                _patches(path, report)
+            elif kind == "slide-embedding":
+                _embedding(path, report)
+            else:
+                _bag(path, report, coords_mpp)
+        except (PathPluginsError, OSError, RuntimeError, KeyError) as error:  # h5py raises the last three
+            report.wrong.append(_without(path, error))
+        found = report.facts.get("width")
+        if width is not None and found is not None and found != width:
+            report.wrong.append(f"features are {found} wide, expected {width}; made with another encoder?")
+        yield report
+
+
+def _bag(path: Path, report: Report, coords_mpp: float | None) -> None:
+    with open_bag(path) as file:
+        info, features, coords, checksums = read_layout(file, str(path))
+        report.facts |= _facts(info.rows, info.width, info.dtype, Geometry.of(info), info.slide_id)
+        report.facts["storage"] = storage(features) + (", a checksum each row" if checksums is not None else "")
+        order = "y, x" if coords.name.endswith("yx") else "x, y"
+        report.facts["positions"] = f"({order}), {_unit(info)}"
+        try:
+            stored_xy = read_coords(coords, info)  # [N, 2]
+            _judge_positions(stored_xy, Geometry.of(info), report)
+            xy = tower_coords(stored_xy, info, coords_mpp=coords_mpp)
+            report.facts["frame"] = (
+                f"(x, y) pixels at {TOWER_MPP} mpp: {_span(stored_xy)} becomes {_span(xy)}, "
+                f"{len(np.unique(xy // _TOWER_TILE_PX, axis=0))} cells of {_TOWER_TILE_PX} px"
+            )
+            check_grid(xy, info, grid_cells=_TOWER_CELLS, tile_px=_TOWER_TILE_PX)
+        except PathPluginsError as error:
+            report.wrong.append(_without(path, error))
+        _judge_values((block for _, block in RowReader(features, checksums).blocks()), report)
+
+
+def _foreign(source: Source, report: Report) -> None:
+    with open_source(source) as opened:
+        report.facts |= _facts(opened.rows, opened.width, opened.dtype, opened.geometry, source.slide_id)
+        report.notes += opened.notes
+        if opened.coords_xy is None:
+            report.facts["positions"] = "none"
+            report.notes.append("trainers need positions: pathdata convert features --coords DIR makes a bag of it")
+        else:
+            report.facts["positions"] = "(x, y), level-0 pixels"
+            _judge_positions(opened.coords_xy, opened.geometry, report)
+            report.notes.append("trainers read one slide per file: pathdata convert features makes bags of it")
+        _judge_values(opened.blocks, report)
+
+
+def _patches(path: Path, report: Report) -> None:
+    patches = read_patch_file(path)
+    report.what = f"{report.what}, by {patches.tool}" if patches.tool != "unknown" else report.what
+    report.facts |= _facts(len(patches.coords_xy), None, None, patches.geometry, None)
+    report.facts["positions"] = f"(x, y), level-0 pixels, {_span(patches.coords_xy)}"
+    _judge_positions(patches.coords_xy, patches.geometry, report)
+
+
+def _embedding(path: Path, report: Report) -> None:
+    with open_bag(path) as file:
+        vector = file["features" if "features" in file else "feats"]
+        report.facts |= {"shape": list(vector.shape), "dtype": str(vector.dtype)}
+        if not np.isfinite(vector[:]).all():
+            report.wrong.append("holds NaN or infinity")
+
+
+def _judge_positions(xy: np.ndarray, geometry: Geometry, report: Report) -> None:
+    distinct = len(np.unique(xy, axis=0))
+    if distinct < len(xy):
+        report.wrong.append(f"{len(xy) - distinct} of {len(xy)} positions are there twice; extract the slide again")
+    if xy.dtype.kind != "i":
+        return
+    strides = [int(np.gcd.reduce(np.abs(column - column[0]))) for column in xy.T]
+    report.facts["stride"] = strides
+    side = geometry.patch_size_level0
+    if side and any(0 < stride < side / 8 for stride in strides):
+        report.notes.append(
+            f"positions differ by multiples of {strides} only, patches are {side:g} px: no one grid (CLAM and TRIDENT "
+            "begin one in each piece of tissue)"
+        )
+
+
+def _judge_values(blocks: Iterator[np.ndarray], report: Report) -> None:
+    bad: list[int] = []
+    blank: list[int] = []
+    start = 0
+    for block in blocks:
+        bad += (np.flatnonzero(~np.isfinite(block).all(axis=1)) + start).tolist()
+        blank += (np.flatnonzero(~block.any(axis=1)) + start).tolist()
+        start += len(block)
+    for rows, got in ((bad, "hold NaN or infinity"), (blank, "are all zeros")):
+        if rows:
+            report.wrong.append(f"{len(rows)} of {start} feature rows {got}, first row {rows[0]}")
+
+
+def _facts(rows: int, width: int | None, dtype: str | None, geometry: Geometry, slide_id: str | None) -> dict[str, Any]:
+    size = [geometry.level0_width, geometry.level0_height]
+    facts = {
+        "slide": slide_id,
+        "rows": rows,
+        "width": width,
+        "dtype": dtype,
+        "encoder": geometry.encoder,
+        "patch_size": geometry.patch_size,
+        "mpp": geometry.mpp,
+        "patch_size_level0": geometry.patch_size_level0,
+        "level0_mpp": geometry.level0_mpp,
+        "level0_size": size if None not in size else None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def storage(features: h5py.Dataset) -> str:
+    """How HDF5 keeps a dataset."""
+    if features.chunks is None:
+        return "contiguous"
+    filters = [
+        features.compression,
+        "shuffle" if features.shuffle else None,
+        "fletcher32" if features.fletcher32 else None,
+    ]
+    named = ", ".join(name for name in filters if name)
+    return f"chunks {features.chunks[0]} x {features.chunks[1]}" + (f", {named}" if named else "")
+
+
+def _unit(info: BagInfo) -> str:
+    if info.units == "um":
+        return "microns"
+    return "unit not recorded" if info.convention in ("unpuzzle", "stamp") else "level-0 pixels"
+
+
+def _span(xy: np.ndarray) -> str:
+    (left, top), (right, bottom) = xy.min(axis=0).tolist(), xy.max(axis=0).tolist()
+    return f"x {left:g}..{right:g}, y {top:g}..{bottom:g}"
+
+
+def _without(path: Path, error: Exception) -> str:
+    """The message without the path it begins with: it stands under that path."""
+    return str(error).removeprefix(str(path)).lstrip(": ")

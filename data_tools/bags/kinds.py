@@ -1,0 +1,92 @@
+"""Kinds: what a file of features or positions is, told from its keys or first line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import h5py
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.bags.layout import open_bag, own_dataset
+
+Kind = Literal[
+    "pathplugins",
+    "unpuzzle",
+    "clam",
+    "trident",
+    "stamp",
+    "pathgen-mil",
+    "slidechat-csv",
+    "wsi-llava-pt",
+    "patches",
+    "slide-embedding",
+]
+
+H5_SUFFIXES, TORCH_SUFFIXES = (".h5", ".hdf5"), (".pt", ".pth")
+SUFFIXES = (*H5_SUFFIXES, *TORCH_SUFFIXES, ".csv")
+_HEAD_BYTES = 1 << 20  # of a CSV: a header of 100,000 columns
+
+
+def kind_of(path: Path) -> Kind:
+    """What the file is.
+
+    Raises:
+        PathPluginsError: nothing known, or unreadable.
+    """
+    if not path.is_file():
+        raise PathPluginsError(f"{path}: no such file; expected features or positions ({', '.join(SUFFIXES)})")
+    if path.suffix in TORCH_SUFFIXES:
+        return "wsi-llava-pt"
+    if path.suffix == ".csv":
+        if feature_columns(path) is None:
+            raise PathPluginsError(
+                f"{path}: its first line is not 0,1,2,... as in SlideChat's features; expected a table of features"
+            )
+        return "slidechat-csv"
+    try:
+        with open_bag(path) as file:
+            return _h5_kind(file, path)
+    except (OSError, RuntimeError, KeyError) as error:  # h5py raises all three for damaged files
+        raise PathPluginsError(f"{path} cannot be read ({error}); copy or make it again") from error
+
+
+def feature_columns(path: Path) -> int | None:
+    """How many columns 0, 1, 2 ... the first line of a CSV names; None if it names others."""
+    with path.open("rb") as stream:
+        head = stream.readline(_HEAD_BYTES).decode("utf-8", errors="replace")
+    names = head.strip().lstrip("\ufeff").split(",")
+    return len(names) if len(names) > 1 and names == [str(i) for i in range(len(names))] else None
+
+
+def _h5_kind(file: h5py.File, path: Path) -> Kind:
+    keys = set(file)
+    if {"features", "coords_yx"} <= keys:
+        return "pathplugins" if "tool_version" in file.attrs else "unpuzzle"
+    if "features" in keys:
+        features = own_dataset(file, "features", str(path))
+        shape = features.shape or ()
+        if (len(shape) == 1 and shape[0]) or (len(shape) == 2 and shape[0] == 1 and "coords" not in keys):
+            return "slide-embedding"
+        if "coords" in keys:
+            coords = own_dataset(file, "coords", str(path))
+            return "trident" if len(coords.attrs) or "encoder" in features.attrs else "clam"
+    if {"feats", "coords"} <= keys:
+        return "stamp"
+    if "feats" in keys and file.attrs.get("feat_type") in ("slide", "patient"):
+        return "slide-embedding"
+    if "coords" in keys and not {"features", "feats"} & keys:
+        return "patches"
+    if keys and all(_is_slide_group(file, key) for key in keys):
+        return "pathgen-mil"
+    found = ", ".join(sorted(keys)[:10]) or "nothing"
+    raise PathPluginsError(
+        f"{path}: holds {found}; expected `features` with `coords_yx` or `coords`, `feats` with `coords`, `coords` "
+        "alone, or a group with `feat` and `coords` per slide"
+    )
+
+
+def _is_slide_group(file: h5py.File, key: str) -> bool:
+    if not isinstance(file.get(key, getlink=True), h5py.HardLink):
+        return False
+    return isinstance(file[key], h5py.Group) and {"feat", "coords"} <= set(file[key])

@@ -1,0 +1,114 @@
+"""Patch files: positions without features, as ``pathdata patch``, CLAM and TRIDENT write them.
+
+``coords`` is ``[N, 2]``, (x, y) level-0 pixels. CLAM says how many level-0 pixels a patch is wide by the level it reads
+and that level's downsample; nothing in its files says how large a pixel is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.bags.coords import read_coords
+from pathplugins.data.bags.layout import BagInfo, described, open_bag, own_dataset
+
+from .base import Geometry
+
+Tool = Literal["pathplugins", "clam", "trident", "unknown"]
+
+_SUFFIX = "_patches"  # of TRIDENT's patch files
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchFile:
+    """The positions of one slide."""
+
+    tool: Tool
+    coords_xy: np.ndarray
+    """int64 ``[N, 2]``, level-0 pixels."""
+    geometry: Geometry
+
+
+def find_patch_files(folder: Path) -> dict[str, Path]:
+    """Slide id -> its patch file, anywhere below ``folder``."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.h5")):
+        if path.name.startswith(".") or not h5py.is_hdf5(path):
+            continue
+        with open_bag(path) as file:
+            if "coords" not in file or {"features", "feats"} & set(file):
+                continue
+        slide_id = path.stem.removesuffix(_SUFFIX)
+        if slide_id in found:
+            raise PathPluginsError(
+                f"{folder}: two patch files of {slide_id}, {found[slide_id]} and {path}; pass the folder of one run"
+            )
+        found[slide_id] = path
+    if not found:
+        raise PathPluginsError(f"--coords {folder}: no patch file in it; expected H5 files with `coords` alone")
+    return found
+
+
+def read_patch_file(path: Path) -> PatchFile:
+    """Positions and what is said about them."""
+    with open_bag(path) as file:
+        coords = own_dataset(file, "coords", str(path))
+        if coords.ndim != 2 or coords.shape[1] != 2 or not len(coords) or coords.dtype.kind not in "iuf":
+            raise PathPluginsError(
+                f"{path}: `coords` is {coords.dtype} {coords.shape}, expected integers (N, 2), at least one patch"
+            )
+        attributes = {name: _plain(value) for name, value in coords.attrs.items()}
+        tool = _tool(attributes)
+        geometry = _clam(attributes) if tool == "clam" else _recorded(attributes, path)
+        info = BagInfo(
+            path=str(path),
+            rows=len(coords),
+            width=0,
+            dtype="none",
+            convention="trident",
+            level0_width=geometry.level0_width,
+            level0_height=geometry.level0_height,
+        )
+        xy = read_coords(coords, info)
+    return PatchFile(tool=tool, coords_xy=xy, geometry=geometry)
+
+
+def _tool(attributes: Mapping[str, Any]) -> Tool:
+    marks: tuple[tuple[str, Tool], ...] = (
+        ("fingerprint", "pathplugins"),
+        ("patch_level", "clam"),
+        ("patch_size_level0", "trident"),
+    )
+    return next((tool for mark, tool in marks if mark in attributes), "unknown")
+
+
+def _clam(attributes: Mapping[str, Any]) -> Geometry:
+    size = int(attributes["patch_size"])
+    downsample = float(np.ravel(attributes.get("downsample", math.nan))[0])
+    known = math.isfinite(downsample)
+    level_wh = np.ravel(attributes.get("level_dim", ()))
+    full_wh = [round(float(side) * downsample) for side in level_wh] if known and len(level_wh) == 2 else [None, None]
+    return Geometry(
+        patch_size=size,
+        patch_size_level0=round(size * downsample) if known else None,
+        level0_width=full_wh[0],
+        level0_height=full_wh[1],
+    )
+
+
+def _recorded(attributes: dict[str, Any], path: Path) -> Geometry:
+    """What our files and TRIDENT's say outright; ours have CLAM's attributes beside it."""
+    values = described(attributes, str(path))
+    return Geometry(**{field.name: values[field.name] for field in fields(Geometry)})
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

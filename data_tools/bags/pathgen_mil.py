@@ -1,0 +1,47 @@
+"""PathGen's MIL features: one H5 file, a group per slide with ``feat`` ``[N, D]`` and ``coords`` ``[N, 2]``.
+
+Positions are (x, y) level-0 pixels; the attribute ``label`` of a group is a class of the slide and is not carried over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.bags.coords import read_coords
+from pathplugins.data.bags.layout import BagInfo, check_shapes, open_bag, own_dataset
+from pathplugins.data.bags.rows import RowReader
+
+from .base import Geometry, Opened, Source
+
+
+def sources(path: Path, kind: str) -> list[Source]:
+    """A slide for each group."""
+    with open_bag(path) as file:
+        return [Source(path=path, kind=kind, slide_id=name, group=name) for name in sorted(file)]
+
+
+@contextmanager
+def open_source(source: Source) -> Iterator[Opened]:
+    """Open one group."""
+    where = str(source)
+    with open_bag(source.path) as file:
+        if not isinstance(file.get(source.group, getlink=True), h5py.HardLink):
+            raise PathPluginsError(f"{where}: is a link to another place, which is not followed; copy the data itself")
+        group = file[source.group]
+        features, coords = own_dataset(group, "feat", where), own_dataset(group, "coords", where)
+        check_shapes(features, coords, where)
+        n, d = features.shape
+        info = BagInfo(path=where, rows=n, width=d, dtype=str(features.dtype.newbyteorder("=")), convention="clam")
+        yield Opened(
+            rows=n,
+            width=d,
+            dtype=info.dtype,
+            blocks=(block for _, block in RowReader(features).blocks()),
+            geometry=Geometry(),
+            coords_xy=read_coords(coords, info),
+        )

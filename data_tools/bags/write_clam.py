@@ -1,0 +1,47 @@
+"""CLAM's features: ``h5_files/<slide>.h5``, float32 with int32 (x, y) level-0 pixels, and ``pt_files/<slide>.pt``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import h5py
+import numpy as np
+
+from pathplugins.core.files import replacing
+
+from ..optional import need
+from .h5_rows import write_rows
+
+
+def outputs(out: Path, slide_id: str) -> tuple[Path, Path]:
+    """The H5 file, which is written last, and the tensor."""
+    return out / "h5_files" / f"{slide_id}.h5", out / "pt_files" / f"{slide_id}.pt"
+
+
+def write(
+    out: Path, slide_id: str, blocks: Iterable[np.ndarray], coords_xy: np.ndarray, *, width: int, mark: dict[str, str]
+) -> None:
+    """Write both files; ``mark`` becomes attributes of the H5 file's root, where CLAM looks for nothing."""
+    torch = need("torch")
+    h5_path, pt_path = outputs(out, slide_id)
+    shape = (len(coords_xy), width)
+    pt_path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(h5_path) as temporary, TemporaryFile(dir=pt_path.parent) as raw:
+        raw.truncate(4 * shape[0] * width)
+        values = np.memmap(raw, np.float32, "r+", shape=shape)  # torch writes from a file, not from memory
+        with h5py.File(temporary, "w") as file:
+            write_rows(file, "features", _also_into(values, blocks), shape=shape, dtype="float32")
+            write_rows(file, "coords", [coords_xy], shape=coords_xy.shape, dtype="int32")
+            file.attrs.update(mark)
+        with replacing(pt_path) as tensor_path:
+            torch.save(torch.from_numpy(values), tensor_path)
+
+
+def _also_into(values: np.ndarray, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    done = 0
+    for block in blocks:
+        values[done : done + len(block)] = block
+        done += len(block)
+        yield block

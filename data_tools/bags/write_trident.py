@@ -1,0 +1,62 @@
+"""TRIDENT's features: ``features_<encoder>/<slide>.h5``, chunks of one row, positions int64 (x, y) level-0 pixels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pathplugins.core.files import replacing
+
+from ..slides.resolution import MICRONS_PER_PIXEL_AT_1X
+from .base import Geometry
+from .h5_rows import write_rows
+
+
+def output(out: Path, slide_id: str, encoder: str) -> Path:
+    """Where the file goes."""
+    safe = re.sub(r"[^\w.-]+", "_", encoder)
+    return out / f"features_{safe}" / f"{slide_id}.h5"
+
+
+def write(
+    path: Path,
+    blocks: Iterable[np.ndarray],
+    coords_xy: np.ndarray,
+    geometry: Geometry,
+    *,
+    width: int,
+    dtype: str,
+    mark: dict[str, str],
+) -> None:
+    """Write the file; ``geometry`` is complete, ``mark`` becomes attributes of its root."""
+    n, attributes = len(coords_xy), _attributes(geometry, path)
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        features = write_rows(file, "features", blocks, shape=(n, width), dtype=dtype)
+        features.attrs.update(name=path.stem, savetodir=str(path.parent), encoder=geometry.encoder)
+        write_rows(file, "coords", [coords_xy], shape=(n, 2), dtype="int64").attrs.update(attributes)
+        file.attrs.update(mark)
+
+
+def _attributes(geometry: Geometry, path: Path) -> dict[str, str | int | float]:
+    """TRIDENT knows resolutions as magnifications; ours are recorded beside them, exactly."""
+
+    def magnification(mpp: float) -> float | int:
+        value = round(MICRONS_PER_PIXEL_AT_1X / mpp, 2)
+        return int(value) if value.is_integer() else value
+
+    return {
+        "patch_size": geometry.patch_size,
+        "patch_size_level0": geometry.patch_size_level0,
+        "level0_magnification": magnification(geometry.level0_mpp),
+        "target_magnification": magnification(geometry.mpp),
+        "name": path.stem,
+        "savetodir": str(path.parent),
+        "level0_width": geometry.level0_width,
+        "level0_height": geometry.level0_height,
+        "mpp": geometry.mpp,
+        "level0_mpp": geometry.level0_mpp,
+    }

@@ -1,0 +1,1 @@
+"""CLIP for the data tools: architectures, towers, one model to encode patches and texts, zero-shot classification."""

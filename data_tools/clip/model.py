@@ -1,0 +1,93 @@
+"""CLIP models: from a local checkpoint to features of patches and of texts that can be compared.
+
+Features are float32 and of length 1, so that a product of two is the cosine between them. Axes: B patches, T texts,
+D width of the features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from ..encoders.encoder import PatchEncoder, torch_device
+from ..optional import need
+
+if TYPE_CHECKING:
+    from .towers import Towers
+
+LOGIT_SCALE = 100.0  #: cosines times this are the scores of CLIP, whose learnt scale ends at it
+TEXTS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipChoice:
+    """What the user asked for; plain values, so that it can be sent to another process."""
+
+    path: Path
+    """A directory in the format of Transformers or of open_clip, or a file of open_clip's weights."""
+    arch: str | None = None
+    """open_clip's name of what the file is; a directory says it itself."""
+    device: str = "auto"
+    batch_size: int = 64
+
+
+class Clip:
+    """Both towers of a CLIP model, ready to use."""
+
+    def __init__(self, towers: Towers, device: str) -> None:
+        self.images = PatchEncoder(
+            towers,
+            label=towers.label,
+            preprocess=towers.preprocess,
+            device=device,
+            provenance={"weights": ", ".join(path.name for path in towers.weights), "weights_sha256": towers.sha256},
+        )
+        """The encoder of patches: ``prepare`` and call it; gives ``[B, D]``."""
+        self._towers = towers
+        self._device = device
+
+    def patches(self, patches: Sequence[np.ndarray]) -> np.ndarray:
+        """Float32 ``[B, D]`` of square uint8 patches ``[H, W, 3]``."""
+        return self.images(np.stack([self.images.prepare(patch) for patch in patches]))
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Float32 ``[T, D]``; a text beyond the model's length is cut, see `cut`."""
+        torch, features = need("torch"), []
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            tokens = self._towers.tokens(list(texts[start : start + TEXTS_AT_ONCE])).to(self._device)
+            with torch.inference_mode():
+                features.append(self._towers.texts(tokens).float().cpu().numpy())  # [t, D]
+        return np.concatenate(features)
+
+    def cut(self, texts: Sequence[str]) -> list[str]:
+        """Those of the texts that are longer than the model reads."""
+        return [text for text in texts if self._towers.length(text) > self._towers.context_length]
+
+    def describe(self) -> dict[str, Any]:
+        """All that decides the features, for the settings recorded with outputs."""
+        return {**self.images.describe(), "encoder": self._towers.label}
+
+
+def load_clip(choice: ClipChoice) -> Clip:
+    """Load both towers, on the device asked for.
+
+    Raises:
+        PathPluginsError: the path is no CLIP, or there is no such device.
+        CheckpointError: weights that do not fit, all or nothing.
+    """
+    device = torch_device(choice.device)
+    from .towers import read_towers  # torch, which a help text does not need
+
+    return Clip(read_towers(choice.path, choice.arch), device)
+
+
+def central_square(image: Image.Image) -> np.ndarray:
+    """The central square of an RGB image, uint8 ``[S, S, 3]``: what CLIP sees of a picture that is not square."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return np.asarray(image.crop((left, top, left + side, top + side)))

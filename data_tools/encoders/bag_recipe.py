@@ -1,0 +1,74 @@
+"""Slides to bags: the steps of ``pathdata patch``, ``features`` and ``run`` on one slide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..engine.jobs import Recipe, SlideJob, Steps, Tell
+from ..engine.outcome import Outcome
+from ..tiling.grid import TilingSpec
+from ..tiling.one_slide import patch_slide
+from .encode_slide import FeatureOptions, encode_slide
+from .encoder import EncoderChoice, load_encoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class BagJob(SlideJob):
+    """One slide, or its coordinate file where ``tiling`` is None."""
+
+    tiling: TilingSpec | None = None
+    """How it is cut, its own settings included; None if that was done before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BagRecipe(Recipe):
+    """Patches, features, or both."""
+
+    bags: Path
+    """Folder of the bags."""
+    encoder: EncoderChoice | None = None
+    """None makes no features."""
+    features: FeatureOptions = field(default_factory=FeatureOptions)
+    """With an encoder."""
+
+    @property
+    def device(self) -> str | None:
+        """The encoder's."""
+        return None if self.encoder is None else self.encoder.device
+
+    def output(self, slide_id: str) -> Path:
+        """The bag, or the coordinate file where no features are made."""
+        return (self.work / "coords" if self.encoder is None else self.bags) / f"{slide_id}.h5"
+
+    def with_readers(self, readers: int) -> BagRecipe:
+        """The same with at least so many reader threads."""
+        return replace(self, features=replace(self.features, readers=max(readers, self.features.readers)))
+
+    def open(self, device: str | None) -> Steps:
+        """Load the encoder."""
+        choice = self.encoder
+        encoder = None if choice is None else load_encoder(replace(choice, device=device or choice.device))
+
+        def steps(job: SlideJob, tell: Tell) -> Outcome:
+            coords = job.slide
+            outcomes = []
+            if job.tiling is not None:
+                coords = self.work / "coords" / f"{job.slide_id}.h5"
+                outcomes.append(patch_slide(job.slide, self.work, job.tiling, overwrite=self.overwrite))
+            if encoder is not None:
+                outcomes.append(
+                    encode_slide(
+                        coords,
+                        self.bags,
+                        encoder,
+                        self.features,
+                        overwrite=self.overwrite,
+                        on_batch=lambda encoded, patches: tell(job.slide_id, encoded, patches),
+                    )
+                )
+            done = [outcome for outcome in outcomes if outcome.status == "done"]
+            notes = tuple(note for outcome in outcomes for note in outcome.notes)
+            return replace(outcomes[-1], status="done" if done else "skipped", notes=notes)
+
+        return steps

@@ -1,0 +1,149 @@
+"""Weights of a patch encoder: read a checkpoint of any project and load all of the encoder, or refuse."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import pickle
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pathplugins.core.errors import CheckpointError
+from pathplugins.core.files import fed
+
+from ..optional import need
+from .weight_names import to_timm
+
+log = logging.getLogger(__name__)
+
+CONTAINERS = ("state_dict", "model", "model_state_dict", "teacher")  #: where training scripts put the weights
+#: what a training script adds to an encoder: classifiers, and the losses of DINO, MoCo, SimCLR, BYOL and MAE
+HEADS = ("head", "fc.", "classifier", "decoder", "mask_token", "pooler.")
+HEADS += ("projection", "projector", "predictor", "queue")
+COPIES = ("encoder_k.", "net_target.", "momentum_encoder.")  #: slow copies of the encoder that MoCo and BYOL learn from
+COUNTERS = "num_batches_tracked"  #: of batch norms; unused in inference and absent from converted checkpoints
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What of a checkpoint became the encoder."""
+
+    container: str
+    """The entry of the file the weights lay in; empty for the file itself."""
+    prefix: str
+    """What stood before the encoder's names."""
+    naming: str
+    """Whose names they were."""
+    loaded: int
+    """Weights the encoder got: all of its own."""
+    entries: int
+    """Weights the checkpoint has, heads and other parts among them."""
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{what} {name!r}" for what, name in (("in", self.container), ("below", self.prefix)) if name)
+        return f"{self.loaded} weights by {self.naming} names{f' {where}' if where else ''}, of {self.entries} entries"
+
+
+def load_weights(model: Any, path: Path, *, unused: tuple[str, ...] = ()) -> Loaded:
+    """Load the encoder's weights from ``path``.
+
+    Args:
+        model: gets them.
+        path: a ``.safetensors`` file or one of ``torch.save``.
+        unused: how further names begin that may be there and are not needed.
+
+    Raises:
+        CheckpointError: unreadable, or not all of the encoder's weights and nothing but them and known heads.
+    """
+    found, container = read_weights(path)
+    wanted = model.state_dict()
+    renamed, naming, before = to_timm(found) if "patch_embed.proj.weight" in wanted else (found, "timm", "")
+    prefix = _prefix(renamed, wanted, path)
+    own = {key[len(prefix) :]: value for key, value in renamed.items() if key.startswith(prefix)}
+    missing = [key for key in wanted if key not in own and not key.endswith(COUNTERS)]
+    reshaped = [key for key in wanted if key in own and own[key].shape != wanted[key].shape]
+    surplus = [key for key in own if key not in wanted and not key.startswith((*HEADS, *unused))]
+    if missing or reshaped or surplus:
+        raise CheckpointError(
+            f"{path} does not fit: of the encoder's {len(wanted)} weights it has "
+            f"{len(wanted) - len(missing) - len(reshaped)}, lacks {len(missing)}{_some(missing)}, has "
+            f"{len(reshaped)} of another shape{_some(reshaped)}, and has {len(surplus)} the encoder does not "
+            f"know{_some(surplus)}; it is for another --encoder"
+        )
+    model.load_state_dict({key: own[key] for key in wanted if key in own}, strict=False)
+    loaded = sum(key in own for key in wanted)
+    result = Loaded(container=container, prefix=before or prefix, naming=naming, loaded=loaded, entries=len(found))
+    log.info("%s: %s", path, result)
+    return result
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file, for the record kept with the features."""
+    return fed(hashlib.sha256(), path).hexdigest()
+
+
+def read_weights(path: Path) -> tuple[dict[str, Any], str]:
+    """(the tensors of a checkpoint file by name, the entry they lay in); runs no code of the file.
+
+    Raises:
+        CheckpointError: no such file, or no weights in it.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"--weights {path}: no such file")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path), ""
+    torch = need("torch")
+    # the options of a run, which DINO, MAE and SimCLR save beside the weights, are attributes and no code; torch before
+    # 2.5 cannot be told so and refuses such a file
+    allowing = getattr(torch.serialization, "safe_globals", lambda _: nullcontext())
+    try:
+        with allowing([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise CheckpointError(
+            f"{path}: not weights alone, or damaged ({str(error).splitlines()[0]}); "
+            "save the state_dict by itself where the file came from, as .safetensors"
+        ) from error
+    container = ""
+    for name in CONTAINERS:
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content, container = content[name], name
+            break
+    tensors = {k: v for k, v in content.items() if hasattr(v, "shape")} if isinstance(content, dict) else {}
+    if not tensors:
+        raise CheckpointError(f"{path}: holds no weights by name (a {type(content).__name__}); pass a state_dict")
+    return tensors, container
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    safetensors = need("safetensors")
+    try:
+        return need("safetensors.torch").load_file(path)
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{path}: damaged, or no safetensors file ({error}); fetch it again") from error
+
+
+def _prefix(found: dict[str, Any], wanted: dict[str, Any], path: Path) -> str:
+    """What stands before the encoder's names in the checkpoint (``module.backbone.`` and the like).
+
+    Where the encoder is there twice, it is the one that was trained and not its slow copy.
+    """
+    probe = next(iter(wanted))
+    needed = [key for key in wanted if not key.endswith(COUNTERS)]
+    prefixes = {key[: -len(probe)] for key in found if key.endswith(probe)} | {""}
+    matches = {prefix: sum(prefix + key in found for key in needed) for prefix in prefixes}
+    best = [prefix for prefix in sorted(prefixes) if matches[prefix] == max(matches.values())]
+    trained = [prefix for prefix in best if not any(f".{copy}" in f".{prefix}" for copy in COPIES)] or best
+    if len(trained) > 1 and matches[trained[0]] == len(needed):
+        raise CheckpointError(
+            f"{path}: holds the encoder more than once, below {' and '.join(map(repr, trained))}; "
+            "save the one you mean by itself, as .safetensors"
+        )
+    return trained[0]
+
+
+def _some(keys: list[str]) -> str:
+    return f" ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})" if keys else ""

@@ -1,0 +1,94 @@
+"""Progress: a line per slide on stderr, bars below them where that is a terminal."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+if TYPE_CHECKING:
+    from .state import Result
+
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130  #: exit codes
+
+
+def say(line: str) -> None:
+    """A line on stderr that leaves bars whole; never wrapped or coloured, so that a log can be searched."""
+    console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def bars() -> Progress:
+    """Bars on stderr with counts and times; nothing where stderr is not a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"))
+    times = (TimeElapsedColumn(), TextColumn("<"), TimeRemainingColumn())
+    return Progress(*columns, *times, console=console(), transient=True, disable=not console().is_terminal)
+
+
+def console() -> Console:
+    """The console of this stderr; one for all, or lines would tear bars."""
+    return _console(sys.stderr)
+
+
+@functools.lru_cache(maxsize=1)
+def _console(stream: object) -> Console:
+    return Console(file=stream, stderr=True)  # type: ignore[arg-type]
+
+
+class Board:
+    """What is known of a run: a line when a slide ends, a bar for all slides and one for each that is being encoded."""
+
+    def __init__(self, slides: int) -> None:
+        self._slides = slides
+        self._ended = 0
+        self._bars = bars()
+        self._all = self._bars.add_task("slides", total=slides, unit="slides")
+        self._tasks: dict[str, TaskID] = {}
+        self._waiting: set[str] = set()
+
+    def tell(self, slide_id: str, encoded: int, patches: int) -> None:
+        """So many patches of a slide are encoded."""
+        if slide_id not in self._tasks:
+            self._tasks[slide_id] = self._bars.add_task(slide_id, total=patches, unit="patches")
+        self._bars.update(self._tasks[slide_id], completed=encoded)
+
+    def held(self, result: Result) -> None:
+        """Another run is doing a slide; said once."""
+        if result.slide_id not in self._waiting:
+            self._waiting.add(result.slide_id)
+            say(f"{result.slide_id}: {result.reason} is doing it; waiting for that")
+
+    def ended(self, result: Result) -> None:
+        """A slide has ended."""
+        self._ended += 1
+        if (task := self._tasks.pop(result.slide_id, None)) is not None:
+            self._bars.remove_task(task)
+        self._bars.advance(self._all)
+        say(f"[{self._ended}/{self._slides}] {result.slide_id}: {_line(result)}")
+
+    def __enter__(self) -> Board:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+
+def _line(result: Result) -> str:
+    if result.status == "failed":
+        return "failed"
+    already = " (there already)" if result.status == "skipped" else ""
+    return "; ".join([f"{result.patches} patches{already}", *result.notes])

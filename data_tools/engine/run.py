@@ -1,0 +1,107 @@
+"""Schedule: hand slides to a pool until none is left, and count what became of them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pathplugins.core.files import meant_by
+
+from .jobs import Recipe, SlideJob
+from .locks import Held, holding
+from .pools import Pool
+from .progress import Board
+from .state import Result, StateFolder
+
+_HELD_PAUSE_S = 1.0
+_POLL_S = 1.0
+
+
+@dataclass(kw_only=True)
+class Summary:
+    """What became of all slides."""
+
+    done: int = 0
+    skipped: int = 0
+    patches: int = 0
+    seconds: float = 0.0
+    failed: dict[str, str] = field(default_factory=dict)
+    """slide id -> reason, in the order they failed."""
+    not_started: int = 0
+    """Left alone because every slide would have failed alike."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**vars(self), "seconds": round(self.seconds, 1)}
+
+
+def run_jobs(jobs: Sequence[SlideJob], recipe: Recipe, pool: Pool, board: Board) -> Summary:
+    """Do every slide once; one that another run is doing is asked for again until it is done there, or free.
+
+    A failure stops nothing, unless every further slide would fail the same way (a full disk).
+    """
+    state = StateFolder(recipe.work, recipe.command)
+    summary, start = Summary(), time.monotonic()
+    waiting, held, running = deque(jobs), deque[SlideJob](), 0
+    with pool, board:
+        state.begin(job.slide_id for job in jobs)  # once the encoder is there: else nothing was begun
+        remove_leftovers(recipe, jobs)
+        while waiting or held or running:
+            while pool.free and waiting:
+                pool.submit(waiting.popleft())
+                running += 1
+            if not running:
+                time.sleep(_HELD_PAUSE_S)
+                waiting.extend(held)
+                held.clear()
+                continue
+            for job, result in pool.results(board.tell, _POLL_S):
+                running -= 1
+                if result.status == "held":
+                    held.append(job)
+                    board.held(result)
+                    continue
+                _count(summary, result)
+                if result.status == "failed" and not result.trace:  # its process could not say so itself
+                    state.end(result)
+                board.ended(result)
+                if result.fatal:
+                    summary.not_started += len(waiting) + len(held)
+                    waiting.clear()
+                    held.clear()
+    summary.seconds = time.monotonic() - start
+    return summary
+
+
+def remove_leftovers(recipe: Recipe, jobs: Sequence[SlideJob]) -> None:
+    """Remove what killed processes left half-written, of slides that nobody is working on."""
+    state, slides = StateFolder(recipe.work, recipe.command), {job.slide_id for job in jobs}
+    folders = {recipe.work, *recipe.work.glob("*/"), *recipe.work.glob("state/*/")}
+    folders |= {recipe.output(job.slide_id).parent for job in jobs}
+    for folder in sorted(folder for folder in folders if folder.is_dir()):
+        for path in folder.glob(".*.tmp"):
+            name = meant_by(path) or ""
+            slide_id = next((s for s in (name, Path(name).stem) if s in slides), None)
+            if slide_id is None:
+                continue
+            try:
+                with holding(state.lock(slide_id)):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            except Held:
+                continue  # it is being written
+
+
+def _count(summary: Summary, result: Result) -> None:
+    if result.status == "failed":
+        summary.failed[result.slide_id] = result.reason
+        return
+    summary.patches += result.patches
+    if result.status == "done":
+        summary.done += 1
+    else:
+        summary.skipped += 1

@@ -1,0 +1,1 @@
+"""Cut the image-caption pairs of PathGen from their slides."""

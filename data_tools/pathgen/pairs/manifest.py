@@ -1,0 +1,179 @@
+"""Pairs: one manifest of what was made of all slides, and one report of what was not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pathplugins.core.files import meant_by, replacing
+from pathplugins.data.records import first_shown
+
+from ...engine.locks import Held, holding
+from ...records.report import BadRows
+from .finished import FOLDER, PartHead, part_path, read_head
+from .options import PairOptions
+from .plan import Plan, PlannedSlide, build_plan, fingerprint_of
+
+MANIFEST, PLAN, BAD, FAILURES = "manifest.jsonl", "plan.sqlite", "bad.jsonl", "failures.jsonl"
+RESERVED = frozenset(("state", "locks", "errors", FOLDER, MANIFEST, PLAN, BAD, FAILURES))  #: no slide's name
+WAIT_S = 1.0
+
+MISSING, FAILED_SLIDE, OUTSIDE = "missing slide", "failed slide", "outside the slide"  #: reasons of a failure
+
+
+@contextmanager
+def alone(work: Path) -> Iterator[None]:
+    """Let one process at a time write the files that are of all slides; what killed ones left of those is removed."""
+    while True:
+        try:
+            with holding(work / "locks" / ".pairs.lock"):
+                for path in work.glob(".*.tmp"):
+                    if meant_by(path) in (MANIFEST, PLAN, BAD, FAILURES):
+                        path.unlink(missing_ok=True)
+                yield
+                return
+        except Held:
+            time.sleep(WAIT_S)
+
+
+def planned(source: Path, work: Path, *, named: bool, keep_bad: bool, for_good: bool = True) -> tuple[Plan | None, str]:
+    """The plan of a source, made unless it is there; and what to say of bad rows.
+
+    Args:
+        source: The caption file.
+        work: The output folder.
+        named: Whether the pictures that PathGen-Instruct names will be files of those names.
+        keep_bad: Go on without bad rows; else there is no plan where some are bad.
+        for_good: Whether ``work`` will be there to look at.
+    """
+    path = work / PLAN
+    with alone(work):
+        if path.exists():
+            plan = Plan(path)
+            if plan.fingerprint == fingerprint_of(source, named=named) and (keep_bad or not plan.bad):
+                return plan, f"{plan.bad} bad rows are left out; all of them: {work / BAD}" if plan.bad else ""
+            plan.close()
+        with BadRows(work / BAD if for_good else None) as bad_rows:
+            build_plan(source, path, bad_rows, named=named, reserved=RESERVED)
+        plan = Plan(path)
+        report = bad_rows.text(sum(slide.pairs + slide.repeats for slide in plan.slides()))
+        if bad_rows.rows and not keep_bad:
+            plan.close()
+            path.unlink()
+            return None, report
+    return plan, report
+
+
+@dataclass(kw_only=True)
+class Gathered:
+    """What there is of all slides."""
+
+    slides: int = 0
+    """With at least one pair."""
+    pairs: int = 0
+    pictures: int = 0
+    repeats: int = 0
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    """``wsi_id``, ``pairs``, ``reason``, ``detail``; ``x`` and ``y`` of one place."""
+
+    def lost(self, reason: str) -> int:
+        """Pairs that are not there for this reason."""
+        return sum(failure["pairs"] for failure in self.failures if failure["reason"] == reason)
+
+    def text(self, work: Path) -> str:
+        """The report."""
+        lines = [f"{work / MANIFEST}: {self.pairs} pairs, {self.pictures} pictures of {self.slides} slides"]
+        if self.repeats:
+            lines[0] += f"; {self.repeats} rows said the same again"
+        if self.failures:
+            counts = Counter(failure["reason"] for failure in self.failures)
+            what = ", ".join(f"{self.lost(reason)} for {n} x {reason}" for reason, n in counts.most_common())
+            lines.append(f"{sum(map(self.lost, counts))} pairs are not there: {what}")
+            others = [
+                failure for failure in self.failures if failure["reason"] != FAILED_SLIDE
+            ]  # the engine named those
+            lines += first_shown([f"{_place(failure)}: {failure['detail']}" for failure in others])
+            lines.append(f"All of them: {work / FAILURES}")
+        return "\n".join(lines)
+
+
+def gather(
+    work: Path,
+    slides: Sequence[PlannedSlide],
+    options: PairOptions,
+    overrides: Mapping[str, float],
+    missing: Collection[str],
+    failure: Callable[[str], str | None],
+) -> Gathered:
+    """Write the manifest and the report of failures, each whole or not at all.
+
+    Slides come in the order in which the source first names them, the pairs of one in the order of the source.
+
+    Args:
+        work: The output folder.
+        slides: All that the source names.
+        options: How pairs are made now; parts of other options or older texts are as good as absent.
+        overrides: ``wsi_id`` -> resolution given for it.
+        missing: ``wsi_id`` of slides without a file.
+        failure: Why a slide failed in this run, None if it did not; what an earlier run made of it may be in pieces.
+    """
+    found = Gathered()
+    with alone(work):
+        with replacing(work / MANIFEST) as temporary, temporary.open("wb") as manifest:
+            for slide in slides:
+                path = part_path(work, slide.wsi_id)
+                head, why = read_head(path), None if slide.wsi_id in missing else failure(slide.wsi_id)
+                if why or head is None or not is_current(head, slide, options, overrides.get(slide.wsi_id)):
+                    reason = MISSING if slide.wsi_id in missing else FAILED_SLIDE
+                    why = why or ("its file is not below --slides" if reason == MISSING else "was not done")
+                    found.failures.append(_failure(slide.wsi_id, slide.pairs, reason, why))
+                    continue
+                with path.open("rb") as part:
+                    part.readline()
+                    shutil.copyfileobj(part, manifest)
+                _count(found, slide, head)
+        _write_failures(work / FAILURES, found.failures)
+    return found
+
+
+def is_current(head: PartHead, slide: PlannedSlide, options: PairOptions, override_mpp: float | None) -> bool:
+    """Whether a part is what would be made now."""
+    wanted = options.settings(mpp_source=head.mpp_source, has_outside=head.has_outside, override_mpp=override_mpp)
+    return head.digest == slide.digest and head.settings == json.loads(wanted)
+
+
+def _count(found: Gathered, slide: PlannedSlide, head: PartHead) -> None:
+    found.slides += head.pairs > 0
+    found.pairs += head.pairs
+    found.pictures += head.pictures
+    found.repeats += slide.repeats
+    for place in head.left_out:
+        detail = f"{place['outside']:.0%} of its box lies beyond the slide"
+        failure = _failure(slide.wsi_id, place["pairs"], OUTSIDE, detail)
+        found.failures.append(failure | {"x": place["x"], "y": place["y"]})
+
+
+def _failure(wsi_id: str, pairs: int, reason: str, detail: str) -> dict[str, Any]:
+    return {"wsi_id": wsi_id, "pairs": pairs, "reason": reason, "detail": detail}
+
+
+def _place(failure: dict[str, Any]) -> str:
+    at = f" at ({failure['x']}, {failure['y']})" if "x" in failure else ""
+    return f"{failure['wsi_id']}{at}: {failure['reason']}"
+
+
+def _write_failures(path: Path, failures: Sequence[dict[str, Any]]) -> None:
+    """All of them as JSON lines; the file of an earlier run goes if there are none."""
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    with replacing(path) as temporary:
+        lines = "".join(f"{json.dumps(failure, ensure_ascii=False)}\n" for failure in failures)
+        temporary.write_text(lines, encoding="utf-8", newline="\n")

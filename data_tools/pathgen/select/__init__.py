@@ -1,0 +1,1 @@
+"""Choose representative patches of slides with CLIP."""

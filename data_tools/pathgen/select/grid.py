@@ -1,0 +1,192 @@
+"""Grid of the representative patches: tissue at a 32nd of a slide, a grid over each of its regions.
+
+As published (github.com/PathFoundation/PathGen-1.6M, Patch_selection): positions are whole thumbnail pixels times 32,
+the grid starts at the corner of each connected region's bounding box, and a patch stays when more than half of it is
+tissue. Unlike there, no tissue is cut twice where bounding boxes overlap, and no patch reaches beyond the slide.
+
+Positions are (x, y); ``_px0`` is level-0 pixels, arrays ``[H, W]``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from pathplugins.core.errors import PathPluginsError
+
+from ...slides.resolution import Resolution, resolve
+from ...slides.slide import Slide, SlideError
+from ...tiling.grid import TilingSpec, plan
+from ...tissue.detect import TissueSpec, tissue_mask
+from ...tissue.morphology import find_runs
+from ...tissue.own_mask import OwnMask, load_mask
+
+SCALE = 32  #: level-0 pixels per thumbnail pixel
+ASSUMED_MPP = 0.25  #: of a slide without a resolution, to look for tissue alone; most slides of TCGA are 40x
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridSpec:
+    """How slides are cut into candidates."""
+
+    patch_size: int = 672
+    """Side of a patch in pixels."""
+    mpp: float | None = None
+    """Microns per pixel of the patches; None takes level-0 pixels, whatever they are, as published."""
+    overlap: int = 0
+    """Pixels shared by neighbours; below ``patch_size``."""
+    min_tissue: float = 0.5
+    """A patch stays if more than this share of it is tissue."""
+    slide_mpp: float | None = None
+    """Level-0 resolution of slides that record none."""
+    tissue: TissueSpec = field(default_factory=TissueSpec)
+
+    def __post_init__(self) -> None:
+        self.tiling()  # judges all but the next
+        if not 0 <= self.min_tissue < 1:
+            raise PathPluginsError(f"--min-tissue is a share from 0 to below 1, got {self.min_tissue:g}")
+        if self.patch_size < SCALE:
+            raise PathPluginsError(f"--patch-size must be at least {SCALE} pixels here, got {self.patch_size}")
+
+    def tiling(self) -> TilingSpec:
+        """The same in the words of ``pathdata patch``."""
+        mpp = TilingSpec.mpp if self.mpp is None else self.mpp
+        return TilingSpec(patch_size=self.patch_size, mpp=mpp, overlap=self.overlap, slide_mpp=self.slide_mpp)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The candidates of one slide."""
+
+    coords_xy: np.ndarray
+    """int64 ``[N, 2]``, top-left corners, level-0 pixels; row by row."""
+    patch_size: int
+    patch_size_level0: int
+    level0_mpp: float | None
+    """None if the slide records none and none was given."""
+    mpp: float | None
+    """Of the patches."""
+    mpp_source: str
+    """Where ``level0_mpp`` was found; empty if nowhere."""
+    notes: tuple[str, ...] = ()
+
+
+def find_grid(slide: Slide, spec: GridSpec, own: OwnMask | None = None) -> Grid:
+    """The candidates of a slide.
+
+    Args:
+        slide: the slide.
+        spec: how to cut it.
+        own: what is tissue, instead of detection.
+
+    Raises:
+        PathPluginsError: no tissue, or ``spec.mpp`` asked for of a slide that has no resolution or a coarser one.
+    """
+    resolution = _resolution(slide, spec)
+    side_px0, stride_px0 = spec.patch_size, spec.patch_size - spec.overlap
+    mpp = None if resolution is None else float(resolution.mpp)
+    if spec.mpp is not None and resolution is not None:
+        tiling = plan(spec.tiling(), level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(slide.path))
+        side_px0, stride_px0, mpp = tiling.patch_size_px0, tiling.stride_px0, float(tiling.mpp)
+    mask = _mask(slide, spec, own, resolution)
+    corners = region_grid(mask, _thumbnail_px(side_px0), _thumbnail_px(stride_px0), spec.min_tissue)  # [M, 2]
+    coords_xy = corners * SCALE
+    coords_xy = coords_xy[(coords_xy + side_px0 <= slide.size_px0).all(axis=1)]
+    if not len(coords_xy):
+        look_at = "the slide" if own is None else f"the mask {own.path}"
+        raise SlideError(
+            f"{slide.path}: no patch of {side_px0} level-0 pixels is more than {spec.min_tissue:.0%} tissue; look at "
+            f"{look_at}, then lower --min-tissue or --patch-size, or leave the slide out"
+        )
+    nowhere = (
+        f"records no microns per pixel: tissue was looked for as at {ASSUMED_MPP:g} um/px; "
+        "pass --slide-mpp if it is another",
+    )
+    noted = () if resolution is None or resolution.note is None else (resolution.note,)
+    return Grid(
+        coords_xy=coords_xy,
+        patch_size=spec.patch_size,
+        patch_size_level0=side_px0,
+        level0_mpp=None if resolution is None else float(resolution.mpp),
+        mpp=mpp,
+        mpp_source="" if resolution is None else resolution.source,
+        notes=nowhere if resolution is None else noted,
+    )
+
+
+def region_grid(mask: np.ndarray, side: int, step: int, min_share: float) -> np.ndarray:
+    """Corners int64 ``[N, 2]`` (x, y) of squares on a mask ``[H, W]``, row by row, all in its pixels.
+
+    The largest region comes first; a square of a later one that lies by more than half on squares of earlier ones is
+    left out. The share is of the whole mask; what is beyond its border is no tissue.
+    """
+    tissue, taken = (
+        _sums(np.pad(mask, ((0, side), (0, side)))),
+        np.zeros((len(mask) + side, mask.shape[1] + side), bool),
+    )
+    found = []
+    for left, top, right, bottom in region_boxes(mask):
+        ys, xs = np.meshgrid(np.arange(top, bottom, step), np.arange(left, right, step), indexing="ij")
+        corners = np.stack([xs.ravel(), ys.ravel()], axis=1)  # [n, 2]
+        corners = corners[_inside(tissue, corners, side) > min_share * side**2]
+        before = _sums(taken[top : bottom + side, left : right + side])
+        corners = corners[_inside(before, corners - (left, top), side) <= side**2 / 2]
+        for x, y in corners.tolist():
+            taken[y : y + side, x : x + side] = True
+        found.append(corners)
+    corners = np.concatenate(found) if found else np.empty((0, 2), np.int64)
+    return corners[np.lexsort((corners[:, 0], corners[:, 1]))]
+
+
+def region_boxes(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """(left, top, right, bottom) of the 4-connected regions of a mask, ends excluded; the largest region first."""
+    runs = find_runs(mask)
+    if not len(runs.rows):
+        return []
+    _, piece = np.unique(runs.pieces, return_inverse=True)  # [R]
+    areas = np.bincount(piece, weights=runs.ends - runs.starts)  # [P]
+    low, high = np.full((len(areas), 2), np.iinfo(np.int64).max), np.zeros((len(areas), 2), np.int64)  # [P, 2], x, y
+    np.minimum.at(low, piece, np.stack([runs.starts, runs.rows], axis=1))
+    np.maximum.at(high, piece, np.stack([runs.ends, runs.rows + 1], axis=1))
+    boxes = np.concatenate([low, high], axis=1)[np.lexsort((low[:, 0], low[:, 1], -areas))]
+    return [tuple(box) for box in boxes.tolist()]
+
+
+def _sums(mask: np.ndarray) -> np.ndarray:
+    """The integral image ``[H + 1, W + 1]``."""
+    return np.pad(mask.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32), ((1, 0), (1, 0)))
+
+
+def _inside(sums: np.ndarray, corners: np.ndarray, side: int) -> np.ndarray:
+    """How many pixels of a mask lie in each square, int ``[N]``."""
+    x, y = corners[:, 0], corners[:, 1]
+    return sums[y + side, x + side] - sums[y, x + side] - sums[y + side, x] + sums[y, x]
+
+
+def _thumbnail_px(size_px0: int) -> int:
+    return max(1, math.floor(size_px0 / SCALE + 0.5))
+
+
+def _resolution(slide: Slide, spec: GridSpec) -> Resolution | None:
+    """None where nothing says it and nothing needs it."""
+    try:
+        return resolve(slide, fallback_mpp=spec.slide_mpp)
+    except SlideError:
+        if spec.mpp is not None:
+            raise
+        return None
+
+
+def _mask(slide: Slide, spec: GridSpec, own: OwnMask | None, resolution: Resolution | None) -> np.ndarray:
+    """Bool ``[H, W]``, at a 32nd of the slide."""
+    w, h = (max(1, side // SCALE) for side in slide.size_px0)
+    if own is None:
+        level0_mpp = ASSUMED_MPP if resolution is None else resolution.mpp
+        return tissue_mask(slide.thumbnail((w, h)), level0_mpp * SCALE, spec.tissue)
+    mask = load_mask(own, slide.size_px0, (h, w))
+    if mask.shape != (h, w):
+        mask = np.asarray(Image.fromarray(mask).resize((w, h), Image.Resampling.NEAREST))
+    return mask

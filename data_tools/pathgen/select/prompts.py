@@ -1,0 +1,123 @@
+"""Prompts and reports: the sentences that patches are compared with."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.pathgen import slide_key
+
+from ...optional import need
+from .projects import PROJECTS, listed, packaged
+
+
+def builtin_prompts() -> str:
+    """The prompts that come with this package, as YAML."""
+    return packaged("organs.yaml")
+
+
+def read_prompts(path: Path | None, own: frozenset[str] = frozenset()) -> dict[str, tuple[str, ...]]:
+    """Sentences by project; those that come with this package if there is no path.
+
+    Args:
+        path: YAML, a list of sentences under each project.
+        own: projects of the user's that are not of TCGA.
+
+    Raises:
+        PathPluginsError: not YAML, or all that is wrong with it together.
+    """
+    name = "prompts/organs.yaml" if path is None else str(path)
+    try:
+        text = builtin_prompts() if path is None else path.read_text(encoding="utf-8")
+        found = _yaml(text)
+    except (OSError, UnicodeDecodeError, need("yaml", extra="pathgen").YAMLError) as error:
+        raise PathPluginsError(f"--prompts {name}: not readable as YAML ({error}); correct it") from error
+    if not isinstance(found, dict) or not found:
+        raise PathPluginsError(
+            f"--prompts {name}: wanted projects with a list of sentences each, got {type(found).__name__}; "
+            "pathdata pathgen select --print-prompts shows how it looks"
+        )
+    if wrong := list(_prompt_faults(found, own)):
+        raise PathPluginsError(f"--prompts {name}: {len(wrong)} things to correct:\n  {listed(wrong)}")
+    return {key: tuple(sentence.strip() for sentence in sentences) for key, sentences in found.items()}
+
+
+def read_reports(path: Path) -> dict[str, tuple[str, ...]]:
+    """Sentences of the report of each slide, by `slide_key`.
+
+    Args:
+        path: JSON, the name of a slide or its path -> ``{"refined": {section: sentence}}``, ``{section: sentence}``
+            or a list of sentences. An entry without a sentence is as none.
+
+    Raises:
+        PathPluginsError: not JSON, or all the entries that cannot be used together.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PathPluginsError(f"--reports {path}: not readable as JSON ({error}); correct it") from error
+    if not isinstance(found, dict):
+        raise PathPluginsError(f"--reports {path}: wanted an object of slide names, got {type(found).__name__}")
+    reports: dict[str, tuple[str, ...]] = {}
+    wrong, names = [], dict[str, str]()
+    for name, entry in found.items():
+        key = slide_key(name.replace("\\", "/").rpartition("/")[2])
+        sentences = _sentences(entry.get("refined", entry) if isinstance(entry, dict) else entry)
+        if sentences is None:
+            wrong.append(f'{name}: wanted {{"refined": {{section: sentence}}}} or a list of sentences')
+        elif names.setdefault(key, name) != name:
+            wrong.append(f"{name}: is the slide {names[key]} again; keep one of them")
+        elif sentences:
+            reports[key] = sentences
+    if wrong:
+        raise PathPluginsError(
+            f"--reports {path}: {len(wrong)} of {len(found)} entries cannot be used; correct them:\n  {listed(wrong)}"
+        )
+    return reports
+
+
+def _prompt_faults(found: Mapping[Any, Any], own: frozenset[str]) -> Iterator[str]:
+    known = {*PROJECTS, *own}
+    for key, sentences in found.items():
+        if key not in known:
+            near = difflib.get_close_matches(str(key).replace("_", "-").upper(), PROJECTS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield f"{key}: no project of TCGA, and none that --project or --projects names{hint}"
+        if not isinstance(sentences, list) or not sentences:
+            yield f"{key}: wanted a list of sentences, got {sentences!r}"
+            continue
+        empty = [n for n, sentence in enumerate(sentences, 1) if not isinstance(sentence, str) or not sentence.strip()]
+        if empty:
+            yield f"{key}: sentences {', '.join(map(str, empty))} are empty or no text"
+        elif len({sentence.strip() for sentence in sentences}) < len(sentences):
+            yield f"{key}: has a sentence twice"
+
+
+def _sentences(value: Any) -> tuple[str, ...] | None:
+    """All texts in lists and objects, in order, blank ones left out; None if something else is among them."""
+    if isinstance(value, str):
+        return (value.strip(),) if value.strip() else ()
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return None
+    parts = [_sentences(part) for part in value]
+    return None if None in parts else tuple(sentence for part in parts if part for sentence in part)
+
+
+def _yaml(text: str) -> Any:
+    """YAML without code, and without a key that silently replaces another."""
+    yaml = need("yaml", extra="pathgen")
+
+    class Loader(yaml.SafeLoader):  # type: ignore[name-defined]
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):
+                raise yaml.constructor.ConstructorError(None, None, f"{', '.join(twice)} twice", node.start_mark)
+            return super().construct_mapping(node, deep)
+
+    return yaml.load(text, Loader)

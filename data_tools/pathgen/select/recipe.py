@@ -1,0 +1,160 @@
+"""Selection: the representative patches of slides, chosen with CLIP, as ``pathdata pathgen select`` makes them.
+
+In the work folder: ``images/<slide>/<x>_<y>.jpg``, ``slides/<slide>/`` with features, metrics and pictures, and
+``manifest.jsonl``, a row a patch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import read_json, replacing
+
+from ...clip.model import Clip, ClipChoice, load_clip
+from ...encoders.encode_slide import FeatureOptions
+from ...engine.jobs import Recipe, SlideJob, Steps, Tell
+from ...engine.outcome import Outcome, check_same_settings
+from ...pictures.files import encode_jpeg, replacing_folder
+from ...slides.slide import Slide
+from ...tissue.own_mask import OwnMask
+from .grid import GridSpec, find_grid
+from .ranking import ChoiceSpec
+from .result_files import manifest_rows, write_features, write_metrics, write_rankings
+from .slide import Analysis, analyse
+
+MANIFEST = "manifest.jsonl"
+ROWS = "selection.jsonl"  #: the rows of one slide, in its folder
+METRICS = "metrics.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectJob(SlideJob):
+    """One slide."""
+
+    project: str
+    report: tuple[str, ...] = ()
+    """Its sentences; none gives no ranking by them."""
+    mask: OwnMask | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectRecipe(Recipe):
+    """How patches are chosen."""
+
+    clip: ClipChoice
+    prompts: Mapping[str, tuple[str, ...]]
+    """Sentences by project."""
+    grid: GridSpec = field(default_factory=GridSpec)
+    choice: ChoiceSpec = field(default_factory=ChoiceSpec)
+    readers: int = 4
+    """Threads that read patches while the model works."""
+    quality: int = 90
+    """Of the JPEG files."""
+
+    def __post_init__(self) -> None:
+        FeatureOptions(batch_size=self.clip.batch_size, readers=self.readers)  # judges both
+        if not 1 <= self.quality <= 100:
+            raise PathPluginsError(f"--quality is from 1 to 100, got {self.quality}")
+
+    @property
+    def device(self) -> str | None:
+        """The model's."""
+        return self.clip.device
+
+    def output(self, slide_id: str) -> Path:
+        """The folder of a slide, which appears when all in it and all pictures are there."""
+        return self.work / "slides" / slide_id
+
+    def with_readers(self, readers: int) -> SelectRecipe:
+        """The same with at least so many reader threads."""
+        return replace(self, readers=max(readers, self.readers))
+
+    def open(self, device: str | None) -> Steps:
+        """Load the model."""
+        clip = load_clip(replace(self.clip, device=device or self.clip.device))
+
+        def steps(job: SlideJob, tell: Tell) -> Outcome:
+            return self._select(job, clip, tell)  # type: ignore[arg-type]
+
+        return steps
+
+    def _select(self, job: SelectJob, clip: Clip, tell: Tell) -> Outcome:
+        prompts, folder = self.prompts[job.project], self.output(job.slide_id)
+        settings = self._settings(job, clip)
+        if folder.exists() and not self.overwrite:
+            done = read_json(folder / METRICS)
+            found = json.dumps(done["settings"], sort_keys=True)
+            check_same_settings(folder / METRICS, found=found, wanted=settings)
+            if (self.work / "images" / job.slide_id).is_dir():
+                return Outcome(slide_id=job.slide_id, status="skipped", patches=done["chosen"])
+        with Slide(job.slide) as slide:
+            grid = find_grid(slide, self.grid, job.mask)
+            analysis = analyse(
+                slide,
+                grid,
+                clip,
+                prompts,
+                job.report,
+                self.choice,
+                FeatureOptions(batch_size=self.clip.batch_size, readers=self.readers),
+                lambda encoded, patches: tell(job.slide_id, encoded, patches),
+            )
+            self._save_patches(slide, analysis)
+            with replacing_folder(folder) as temporary:
+                write_features(temporary / "features.h5", slide, analysis, clip.describe())
+                write_rankings(temporary, job.slide, analysis, top=self.choice.target)
+                write_metrics(temporary / METRICS, job.slide_id, job.project, analysis, settings)
+                rows = manifest_rows(job.slide_id, job.project, analysis)
+                (temporary / ROWS).write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+        notes = (f"chosen of {len(analysis.features)}", *grid.notes)
+        if cut := clip.cut([*prompts, *job.report]):
+            notes += (f"{len(cut)} sentences are longer than the model reads, and were cut: {cut[0][:60]}...",)
+        return Outcome(slide_id=job.slide_id, status="done", patches=len(analysis.picks), notes=notes)
+
+    def _save_patches(self, slide: Slide, analysis: Analysis) -> None:
+        """The pictures, all or none."""
+        side_px0, side_px = analysis.grid.patch_size_level0, analysis.grid.patch_size
+        with replacing_folder(self.work / "images" / slide.slide_id) as folder:
+            for index, _ in analysis.picks:
+                x, y = analysis.grid.coords_xy[index].tolist()
+                pixels = slide.read(x, y, (side_px0, side_px0), (side_px, side_px))  # [side, side, 3]
+                (folder / f"{x}_{y}.jpg").write_bytes(encode_jpeg(pixels, self.quality))
+
+    def _settings(self, job: SelectJob, clip: Clip) -> str:
+        """All that decides the outputs of a slide, as JSON; texts and masks by their content."""
+        grid, choice = asdict(self.grid), asdict(self.choice)
+        flat: dict[str, Any] = {
+            **{f"tissue.{key}": value for key, value in grid.pop("tissue").items() if key != "mpp"},
+            **grid,
+            **choice,
+            **{f"clip.{key}": value for key, value in clip.describe().items()},
+            "project": job.project,
+            "prompts": _digest(self.prompts[job.project]),
+            "report": _digest(job.report) if job.report else None,
+            "mask": job.mask and job.mask.sha256[:12],
+            "mask_class": job.mask and job.mask.class_name,
+            "jpeg_quality": self.quality,
+        }
+        return json.dumps(json.loads(json.dumps(flat)), sort_keys=True)  # tuples as they are read again
+
+
+def write_manifest(work: Path) -> tuple[int, int]:
+    """Join the rows of all slides that are done to ``manifest.jsonl``, by slide; returns (slides, rows)."""
+    files = sorted(path for path in (work / "slides").glob(f"*/{ROWS}") if not path.parent.name.startswith("."))
+    rows = 0
+    with replacing(work / MANIFEST) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as manifest:
+        for path in files:
+            text = path.read_text(encoding="utf-8")
+            rows += text.count("\n")
+            manifest.write(text)
+    return len(files), rows
+
+
+def _digest(sentences: tuple[str, ...]) -> str:
+    return hashlib.sha256("\n".join(sentences).encode()).hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""Get published files and slides: Hugging Face hub, GDC, their licence terms."""

@@ -1,0 +1,1 @@
+"""Draw pictures of slides: overlays, heat maps, image files."""

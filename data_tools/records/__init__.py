@@ -1,0 +1,1 @@
+"""Convert conversations about images from any published format to any other."""

@@ -1,0 +1,234 @@
+"""Conversion: a data set in one format becomes a file in another, record by record."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import replacing
+from pathplugins.data.formats import READERS
+from pathplugins.data.formats.reading.assembly import Stream
+from pathplugins.data.formats.reading.json_pieces import Piece
+from pathplugins.data.formats.reading.unique import IdsRepeat
+from pathplugins.data.images import MAX_PIXELS
+from pathplugins.data.records import BadSample, Record
+
+from ..engine.progress import bars
+from .pieces import NotApartError, convert_pieces, pieces_of
+from .report import BadRows
+from .writers import WRITERS
+from .writers.target import NotHeldError, Sink, Target
+
+_BLOCK = 256  # rows turned into text at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What became of a data set."""
+
+    written: int
+    """Samples in the output; 0 if bad rows stopped it."""
+    too_large: int
+    """Rows left out for the size of an image."""
+    bad: int
+    """Rows that are wrong in any other way, or that the output format cannot hold."""
+    report: str
+    """All of the rows left out, by reason, the first few with their place; empty if there are none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to convert, and how."""
+
+    source: Path
+    """What the reader of the format takes."""
+    out: Path
+    """The file to write."""
+    format_name: str
+    """A name of ``READERS``."""
+    to: str | None = None
+    """A name of ``WRITERS``; None writes the JSON lines of ``xtuner``."""
+    image_folder: Path | None = None
+    """Where relative images are looked for first; then beside ``source``. Those in it are written relative to it. With
+    None, images stay as they are written, and nobody looks at them; those that belong to ``source`` (``Stream.beside``)
+    are looked at, and written relative to the folder of ``out``."""
+    image_suffix: str | None = None
+    """Replaces the last suffix of every image, before it is looked for."""
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """For the reader; those that are None are not passed."""
+    max_pixels: int = MAX_PIXELS
+    """Width times height an image may have."""
+    on_bad: Literal["error", "skip"] = "error"
+    """``error`` writes nothing if a row is bad, ``skip`` leaves it out."""
+    overwrite: bool = False
+    """Replace an entry of ``dataset_info.json`` that says something else."""
+    dry_run: bool = False
+    """Look at everything and write nothing."""
+
+
+def convert(request: Request) -> Conversion:
+    """Read a data set, look at every image once if there is a folder of them, and write it whole or not at all.
+
+    Rows left out are in ``<out>.bad.jsonl``. Images are judged by their headers; those above ``max_pixels`` are left
+    out and never stop the conversion, as in the published step. Memory grows with the data set by eight bytes for each
+    id and some eighty for each distinct image looked at.
+    """
+    target: Target = WRITERS.get(request.to or "xtuner")
+    register = target.beside(request.out, request.overwrite) if target.beside else None
+    stream = _open(request)
+    pieces = pieces_of(stream) if not _looks(request, stream) and not target.numbered else []
+    while True:
+        try:
+            done = _pass(request, stream, target, pieces)
+        except IdsRepeat:
+            pieces = []  # the stream knows now which of them
+            continue
+        except NotApartError:
+            pieces, stream = [], dataclasses.replace(stream)  # with no ids seen yet
+            continue
+        if done.written and register and not request.dry_run:
+            register()
+        return done
+
+
+def _open(request: Request) -> Stream:
+    reader = READERS.get(request.format_name)
+    options = _fitting(reader, request)
+    folder = request.image_folder
+    if folder is not None and not folder.is_dir() and "extract_images" not in options:
+        raise PathPluginsError(f"--image-folder {folder}: no such folder; expected the one with the images")
+    stream: Stream = reader.stream(request.source, media_dir=folder, **options)
+    if folder is None and not stream.beside:
+        stream = dataclasses.replace(stream, folders=(), look=False)
+    return dataclasses.replace(stream, suffix=request.image_suffix)
+
+
+def _fitting(reader: Callable[..., Any], request: Request) -> dict[str, Any]:
+    """The options that were given, if the format has them all."""
+    known = inspect.signature(reader).parameters
+    given = {name: value for name, value in request.options.items() if value is not None}
+    if unknown := [name for name in given if name not in known]:
+        has = ", ".join(f"--{name.replace('_', '-')}" for name in request.options if name in known) or "no such options"
+        wrong = ", ".join(f"--{name.replace('_', '-')}" for name in unknown)
+        raise PathPluginsError(f"{wrong}: not an option of {request.format_name.replace('_', '-')}, which has {has}")
+    extracts = "extract_images" in known and request.image_folder is not None and not request.dry_run
+    return {**given, "extract_images": True} if extracts else given
+
+
+def _pass(request: Request, stream: Stream, target: Target, pieces: list[Piece]) -> Conversion:
+    """Go through the stream once and write what it gives."""
+    sink, beside = target.sink(request.out), request.out.with_name(f"{request.out.name}.bad.jsonl")
+    with BadRows(None if request.dry_run else beside) as bad_rows:
+
+        def stopped() -> bool:
+            return bool(bad_rows.bad) and request.on_bad == "error"
+
+        if pieces:
+            blocks = convert_pieces(pieces, stream, target.rows(request.out), sink.encode)
+        else:
+            rows = _rows(request, stream, target, bad_rows)
+            blocks = ((b"" if stopped() else sink.encode(block), len(block)) for block in _cut(rows))
+        written = _write(request, sink, blocks, stopped)
+    return Conversion(
+        written=0 if stopped() else written,
+        too_large=bad_rows.rows - bad_rows.bad,
+        bad=bad_rows.bad,
+        report=bad_rows.text(written),
+    )
+
+
+def _rows(request: Request, stream: Stream, target: Target, bad_rows: BadRows) -> Iterator[Any]:
+    """The rows of the good records; the others are noted."""
+    make = target.rows(request.out)
+    relative = _relative(request) if _looks(request, stream) else None
+    for record, faults in _looked_at(request, stream):
+        if faults:
+            bad_rows.add(faults)
+            continue
+        if relative is not None and record.images:
+            record = dataclasses.replace(record, images=tuple(map(relative, record.images)))
+        try:
+            yield make(record)
+        except NotHeldError as error:
+            detail = f"{record.id}: {error}"
+            bad_rows.add([BadSample(source=record.source, row=record.row, reason="does not fit", detail=detail)])
+
+
+def _looks(request: Request, stream: Stream) -> bool:
+    """Whether images are looked at."""
+    return request.image_folder is not None or stream.beside
+
+
+def _relative(request: Request) -> Callable[[str], str]:
+    """How an image is written: relative to the folder of images, or to the one of the output."""
+    if request.image_folder is not None:
+        inside = f"{request.image_folder.absolute()}{os.sep}"
+        return lambda image: image.removeprefix(inside)
+    out = os.path.realpath(request.out.parent)  # ".." of a link is not where the link is
+
+    @functools.lru_cache(2**16)
+    def of_folder(folder: str) -> str:
+        return os.path.relpath(os.path.realpath(folder), out)
+
+    def of_image(image: str) -> str:
+        folder, name = os.path.split(image)
+        return os.path.normpath(f"{of_folder(folder)}/{name}")
+
+    return of_image
+
+
+def _looked_at(request: Request, stream: Stream) -> Iterator[tuple[Any, list[BadSample]]]:
+    """Each record with what is wrong with it."""
+    if _looks(request, stream):
+        from .images import look_at_images
+
+        yield from look_at_images(stream, max_pixels=request.max_pixels, feature_files=request.to is not None)
+        return
+    for item in stream:
+        yield (item, []) if isinstance(item, Record) else (None, [item])
+
+
+def _cut(rows: Iterator[Any]) -> Iterator[list[Any]]:
+    while block := [*itertools.islice(rows, _BLOCK)]:
+        yield block
+
+
+def _write(request: Request, sink: Sink, blocks: Iterator[tuple[bytes, int]], stopped: Callable[[], bool]) -> int:
+    """Write the blocks whole or, if a bad row stops it or there is none, not at all; returns the number of rows."""
+    count = 0
+    with _whole(request) as put, bars() as bar:
+        task = bar.add_task("converted", total=None, unit="samples")
+        for data, rows in blocks:
+            put(sink.between if count else sink.start)
+            put(data)
+            count += rows
+            bar.advance(task, rows)
+        if not count or stopped():
+            raise _NothingToWriteError
+        put(sink.end)
+    return count
+
+
+class _NothingToWriteError(Exception):
+    """Ends the writing of a file that is not wanted after all."""
+
+
+@contextmanager
+def _whole(request: Request) -> Iterator[Callable[[str], object]]:
+    """What writes bytes into the output, which appears when the block ends well."""
+    with ExitStack() as stack:
+        stack.enter_context(suppress(_NothingToWriteError))
+        if request.dry_run:
+            yield len  # takes them and leaves them
+            return
+        temporary = stack.enter_context(replacing(request.out))
+        yield stack.enter_context(temporary.open("wb")).write

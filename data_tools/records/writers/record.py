@@ -1,0 +1,24 @@
+"""Records as they are, one a line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pathplugins.data.records import Record
+
+from .target import JSON_LINES, Target
+
+
+def record_row(record: Record) -> dict[str, Any]:
+    """All of it."""
+    return {
+        "id": record.id,
+        "conversations": [{"role": role, "text": text} for role, text in record.conversations],
+        "images": [*record.images],
+        "meta": record.meta,
+        "source": record.source,
+        "row": record.row,
+    }
+
+
+RECORD = Target(rows=lambda out: record_row, sink=lambda out: JSON_LINES, suffix=".jsonl", numbered=True)

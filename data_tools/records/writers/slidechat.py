@@ -1,0 +1,19 @@
+"""SlideChat's training file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pathplugins.data.records import Record
+
+from .target import Target, by_suffix, messages, no_system, only_image
+
+
+def slidechat_row(record: Record) -> dict[str, Any]:
+    """The image is a list with one CSV file; SlideChat takes any other for the one of the sample before."""
+    image = only_image(record, ".csv", "SlideChat")
+    no_system(record, "SlideChat")
+    return {"id": record.id, "image": [image], "conversations": messages(record)}
+
+
+SLIDECHAT = Target(rows=lambda out: slidechat_row, sink=by_suffix)

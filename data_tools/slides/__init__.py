@@ -1,0 +1,1 @@
+"""Find and open slides, read their pixels and their resolution."""

@@ -1,0 +1,207 @@
+"""Slides: open one, know its size, read pixels from it.
+
+Sizes are (w, h), positions (x, y) and arrays ``[H, W, C]``; ``_px0`` is level-0 pixels, ``_px`` pixels as read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from pathplugins.core.errors import MissingDependencyError, PathPluginsError
+from pathplugins.core.files import SLIDE_SUFFIXES
+
+from ..optional import need
+from .jpeg_tiles import JpegTiles, OpenSlideNeededError, cache_bytes
+from .openslide_pixels import read_on_white
+
+IMAGE_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"))  #: of plain images
+BLOCK_PX = 4096  #: side of the largest region read at once for a thumbnail, pixels of the level read
+USUAL_TILE_PX = 256  #: height of tiles where OpenSlide tells none
+LEVEL_TOLERANCE = 1.01  #: pyramids are rounded (4.0003 instead of 4); such a level still counts as sharp enough
+
+
+class SlideError(PathPluginsError):
+    """A slide that cannot be used; the message names the file."""
+
+
+class Slide:
+    """An open slide or plain image; safe to read from several threads."""
+
+    def __init__(self, path: Path, reader: Literal["auto", "openslide"] = "auto") -> None:
+        """Open it.
+
+        Args:
+            path: the file.
+            reader: ``auto`` reads tiled JPEG slides tile by tile, several times faster, where the pixels are known to
+                be those of OpenSlide; ``openslide`` never does.
+
+        Raises:
+            SlideError: nothing can read it.
+        """
+        self.path = path
+        self.slide_id = path.stem
+        self._handle, self.image_dpi = _open(path)
+        self._tiles, self.reader_note = _tiles(path, self._handle, reader)
+        self.downsamples = tuple(float(d) for d in self._handle.level_downsamples)
+        """Downsample of every level, 1.0 first."""
+
+    @property
+    def reader(self) -> Literal["tiles", "openslide"]:
+        """What reads it; ``reader_note`` says in a clause why not ``tiles``, and is None for those."""
+        return "openslide" if self._tiles is None else "tiles"
+
+    @property
+    def slow_note(self) -> str | None:
+        """What makes reading slower than it could be; None where there is no other way, as with a plain image."""
+        return f"read through OpenSlide: {self.reader_note}" if self.reader_note and self.properties else None
+
+    @property
+    def size_px0(self) -> tuple[int, int]:
+        """(w, h) of the sharpest level."""
+        return self._handle.dimensions
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """The properties OpenSlide found; empty for a plain image."""
+        return dict(self._handle.properties)
+
+    def read(self, x_px0: int, y_px0: int, size_px0: tuple[int, int], size_px: tuple[int, int]) -> np.ndarray:
+        """The level-0 box at (x, y), as ``size_px`` pixels of RGB on white.
+
+        Read from the nearest level that is at least as sharp as asked for, then resized.
+
+        Returns:
+            uint8 ``[H, W, 3]``.
+        """
+        wanted = min(size_px0[0] / size_px[0], size_px0[1] / size_px[1])
+        level = self._level_for(wanted)
+        scale = self.downsamples[level]
+        at_level = (max(1, round(size_px0[0] / scale)), max(1, round(size_px0[1] / scale)))
+        region = self._region(level, int(x_px0), int(y_px0), at_level)
+        if at_level != size_px:
+            region = np.asarray(Image.fromarray(region).resize(size_px, Image.Resampling.BICUBIC))
+        return region  # [H, W, 3]
+
+    def thumbnail(self, size_px: tuple[int, int]) -> np.ndarray:
+        """The whole slide as uint8 ``[H, W, 3]``, read block by block so that memory stays bounded."""
+        (w, h), (w0, h0) = size_px, self.size_px0
+        scale = min(w0 / w, h0 / h)
+        block = max(1, int(BLOCK_PX * self.downsamples[self._level_for(scale)] / scale))
+        canvas = np.empty((h, w, 3), np.uint8)
+        for top in range(0, h, block):
+            for left in range(0, w, block):
+                right, bottom = min(left + block, w), min(top + block, h)
+                x, y = left * w0 // w, top * h0 // h
+                box_px0 = (right * w0 // w - x, bottom * h0 // h - y)
+                canvas[top:bottom, left:right] = self.read(x, y, box_px0, (right - left, bottom - top))
+        return canvas
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._tiles is not None:
+            self._tiles.close()
+        self._handle.close()
+
+    def __enter__(self) -> Slide:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _region(self, level: int, x_px0: int, y_px0: int, size_px: tuple[int, int]) -> np.ndarray:
+        """A box of a level at a level-0 position, uint8 ``[H, W, 3]``."""
+        why = ""
+        if self._tiles is not None:
+            try:
+                return self._tiles.region(level, x_px0, y_px0, size_px)
+            except OpenSlideNeededError as reason:
+                why = f"{reason}; "
+        try:
+            return read_on_white(self._handle, x_px0, y_px0, level, size_px)
+        except need("openslide").OpenSlideError as error:
+            raise SlideError(
+                f"{self.path}: cannot read the {size_px[0]} x {size_px[1]} pixels of level {level} at "
+                f"({x_px0}, {y_px0}) ({why}OpenSlide: {error}); the file is damaged, or no kind OpenSlide knows: "
+                "copy it again, or leave it out"
+            ) from error
+
+    def _level_for(self, downsample: float) -> int:
+        """The blurriest level that is still at least as sharp as ``downsample``."""
+        sharp = [i for i, d in enumerate(self.downsamples) if d <= downsample * LEVEL_TOLERANCE]
+        return max(sharp, key=lambda i: self.downsamples[i], default=0)
+
+
+def _open(path: Path) -> tuple[Any, float | None]:
+    """The OpenSlide handle, and the dots per inch when it is a plain image that records them."""
+    openslide = need("openslide")
+    if not path.is_file():
+        raise SlideError(f"{path}: no such slide file")
+    try:
+        if openslide.OpenSlide.detect_format(path) is not None:
+            handle = openslide.OpenSlide(path)
+            if int(openslide.__library_version__.split(".")[0]) >= 4:  # older ones have no cache to set
+                tile_height = int(handle.properties.get("openslide.level[0].tile-height", USUAL_TILE_PX))
+                row_bytes = 4 * tile_height * handle.dimensions[0]
+                handle.set_cache(openslide.OpenSlideCache(cache_bytes(row_bytes)))  # its own 32 MiB are soon outgrown
+            return handle, None
+        image = Image.open(path)
+        image.load()  # now, not at the first read: decoding is not safe in several threads
+    except Image.DecompressionBombError as error:
+        raise SlideError(
+            f"{path}: too large for an image without tiles, which has to be decoded whole ({error}); convert it to a "
+            f"tiled TIFF, e.g. vips tiffsave {path.name} {path.stem}.tif --tile --pyramid --compression jpeg --bigtiff"
+        ) from error
+    except (openslide.OpenSlideError, OSError) as error:
+        raise SlideError(f"{path}: neither OpenSlide nor Pillow can read it ({error}); check or re-copy it") from error
+    if image.mode not in IMAGE_MODES:
+        raise SlideError(
+            f"{path}: its pixels are {image.mode!r}, which have no obvious 8-bit colours; save it as 8-bit RGB or grey"
+        )
+    dpi = image.info.get("dpi")
+    return openslide.ImageSlide(image.convert("RGBA")), float(dpi[0]) if dpi else None
+
+
+def _tiles(path: Path, handle: Any, reader: str) -> tuple[JpegTiles | None, str | None]:
+    """What reads the tiles, or why OpenSlide has to."""
+    if reader == "openslide":
+        return None, "asked for"
+    try:
+        return JpegTiles(path, handle), None
+    except OpenSlideNeededError as reason:
+        return None, str(reason)
+    except MissingDependencyError as error:
+        return None, str(error)
+
+
+def find_slides(given: list[Path], *, outside: Path) -> list[Path]:
+    """The slide files among files and folders, folders searched to any depth except below ``outside``.
+
+    Raises:
+        SlideError: a path that does not exist, a folder without slides, or two slides with one name.
+    """
+    found: dict[str, Path] = {}
+    for path in given:
+        if path.is_dir():
+            slides = sorted(p for p in path.rglob("*") if p.suffix.lower() in SLIDE_SUFFIXES and p.is_file())
+            slides = [p for p in slides if outside.resolve() not in p.resolve().parents]
+            if not slides:
+                raise SlideError(f"{path}: no slides in this folder; looked for {' '.join(sorted(SLIDE_SUFFIXES))}")
+        elif path.is_file():
+            slides = [path]
+        else:
+            raise SlideError(f"{path}: no such file or folder")
+        for slide in slides:
+            other = found.setdefault(slide.stem, slide)
+            if other.resolve() != slide.resolve():
+                raise SlideError(
+                    f"two slides are called {slide.stem!r}: {other} and {slide}; outputs are named by slide, "
+                    "so rename one or give them separate --out folders"
+                )
+    return list(found.values())

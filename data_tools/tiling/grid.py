@@ -1,0 +1,160 @@
+"""Patch grid: where patches lie on a slide, as a pure function of sizes.
+
+Sizes are (w, h), positions (x, y); ``_px0`` is level-0 pixels, ``_px`` pixels of the patch as the encoder sees it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.units import Mpp
+
+from ..tissue.detect import TissueSpec
+from ..tissue.own_mask import OwnMask
+
+PatchFormat = Literal["jpeg", "png", "webdataset"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TilingSpec:
+    """How slides are cut into patches."""
+
+    patch_size: int = 256
+    """Side of a patch in pixels at ``mpp``."""
+    mpp: float = 0.5
+    """Resolution of the patches, microns per pixel."""
+    overlap: int = 0
+    """Pixels shared by neighbours at ``mpp``; must be below ``patch_size``."""
+    min_tissue: float = 0.25
+    """Smallest fraction of a patch that must be tissue; 0 keeps the background too."""
+    slide_mpp: float | None = None
+    """Level-0 resolution of slides that record none."""
+    override_mpp: float | None = None
+    """Level-0 resolution of this slide, whatever it records."""
+    snap: float = 0.02
+    """A level this close to ``mpp`` (relative) is taken as it is, unresampled: 20x is 0.499 here and 0.504 there."""
+    tissue: TissueSpec = field(default_factory=TissueSpec)
+    mask: OwnMask | None = None
+    """What is tissue on this slide, instead of ``tissue``."""
+    save_patches: PatchFormat | None = None
+    """Write the patches as pictures too."""
+
+    def __post_init__(self) -> None:
+        if self.patch_size < 1:
+            raise PathPluginsError(f"--patch-size must be at least 1 pixel, got {self.patch_size}")
+        if not 0 <= self.overlap < self.patch_size:
+            raise PathPluginsError(f"--overlap must be in [0, --patch-size {self.patch_size}), got {self.overlap}")
+        if not 0 <= self.min_tissue <= 1:
+            raise PathPluginsError(f"--min-tissue is a fraction in [0, 1], got {self.min_tissue:g}")
+        recorded = (("--slide-mpp", self.slide_mpp), ("the mpp of a slide", self.override_mpp))
+        for option, mpp in (("--mpp", self.mpp), *recorded):
+            if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
+                raise PathPluginsError(f"{option} is microns per pixel, above 0 (e.g. 0.5), got {mpp:g}")
+
+    def settings(self) -> str:
+        """All that decides the patches, as JSON that is the same for the same settings.
+
+        Pictures of the patches are made from them and have settings of their own; a mask is its content, not its path.
+        """
+        flat = asdict(self)
+        del flat["save_patches"]
+        flat |= {f"tissue.{key}": value for key, value in flat.pop("tissue").items()}
+        mask = self.mask
+        flat["mask"] = mask and mask.sha256[:12]
+        flat["mask_class"] = mask and mask.class_name
+        return json.dumps(flat, sort_keys=True)
+
+    def fingerprint(self) -> str:
+        """Short stable id of the settings."""
+        return hashlib.sha256(self.settings().encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiling:
+    """A ``TilingSpec`` worked out for one slide."""
+
+    patch_size_px0: int
+    stride_px0: int
+    mpp: Mpp
+    """What the patches really have: level-0 patches are whole pixels, so it may be off ``TilingSpec.mpp`` a little."""
+
+
+def plan(spec: TilingSpec, *, level0_mpp: float, downsamples: tuple[float, ...], slide: str) -> Tiling:
+    """Level-0 sizes of the patches of one slide.
+
+    Raises:
+        PathPluginsError: the patches would be sharper than the slide.
+    """
+    ratio = spec.mpp / level0_mpp  # level-0 pixels per patch pixel
+    near = min(downsamples, key=lambda d: abs(ratio / d - 1))
+    if abs(ratio / near - 1) <= spec.snap and round(spec.patch_size * ratio / near) != spec.patch_size:
+        ratio = near
+    if round(spec.patch_size * ratio) < spec.patch_size:
+        raise PathPluginsError(
+            f"{slide}: asked for {spec.mpp:g} um/px but it is {level0_mpp:g} um/px at its sharpest; "
+            f"up-sampling is not supported: pass --mpp {level0_mpp:g} or more, or leave this slide out"
+        )
+    patch_px0 = round(spec.patch_size * ratio)
+    stride_px0 = max(1, round((spec.patch_size - spec.overlap) * ratio))
+    return Tiling(patch_size_px0=patch_px0, stride_px0=stride_px0, mpp=Mpp(patch_px0 * level0_mpp / spec.patch_size))
+
+
+def patch_grid(size_px0: tuple[int, int], tiling: Tiling) -> np.ndarray:
+    """Top-left corners of all patches wholly inside the slide, top to bottom, then left to right.
+
+    A strip narrower than a stride may be left over at the right and bottom: a patch there would be padding in part.
+
+    Returns:
+        int64 ``[N, 2]``, columns (x, y), level-0 pixels.
+    """
+    w, h = size_px0
+    xs = np.arange(0, w - tiling.patch_size_px0 + 1, tiling.stride_px0, dtype=np.int64)
+    ys = np.arange(0, h - tiling.patch_size_px0 + 1, tiling.stride_px0, dtype=np.int64)
+    grid_y, grid_x = np.meshgrid(ys, xs, indexing="ij")  # [rows, columns] each
+    return np.stack([grid_x.ravel(), grid_y.ravel()], axis=1)  # [N, 2]
+
+
+def tissue_fraction(
+    mask: np.ndarray, size_px0: tuple[int, int], coords_xy: np.ndarray, patch_size_px0: int
+) -> np.ndarray:
+    """How much of every patch is tissue, exactly: mask pixels cut by a patch border count in part.
+
+    Args:
+        mask: bool ``[H, W]`` over the whole slide, coarser than it.
+        size_px0: size of the slide.
+        coords_xy: ``[N, 2]`` top-left corners.
+        patch_size_px0: side of the patches.
+
+    Returns:
+        float64 ``[N]`` in [0, 1].
+    """
+    h, w = mask.shape
+    integral = np.pad(mask.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32), ((1, 0), (1, 0)))  # [H + 1, W + 1]
+    scale = np.array([w / size_px0[0], h / size_px0[1]])  # mask pixels per level-0 pixel, (x, y)
+    low, high = coords_xy * scale, (coords_xy + patch_size_px0) * scale  # [N, 2] each
+    inside = (
+        _at(integral, high[:, 0], high[:, 1])
+        - _at(integral, low[:, 0], high[:, 1])
+        - _at(integral, high[:, 0], low[:, 1])
+        + _at(integral, low[:, 0], low[:, 1])
+    )
+    fraction = inside / np.prod(patch_size_px0 * scale)
+    return np.clip(fraction.round(9), 0.0, 1.0)  # rounded: full is 1, or --min-tissue 1 would drop it
+
+
+def _at(integral: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The integral image between its grid points; linear, which is exact for a mask of squares."""
+    x, y = np.clip(x, 0, integral.shape[1] - 1), np.clip(y, 0, integral.shape[0] - 1)
+    left = np.minimum(x.astype(np.int64), integral.shape[1] - 2)
+    top = np.minimum(y.astype(np.int64), integral.shape[0] - 2)
+    fx, fy = x - left, y - top  # [N] each, in [0, 1]
+    upper = integral[top, left] * (1 - fx) + integral[top, left + 1] * fx
+    lower = integral[top + 1, left] * (1 - fx) + integral[top + 1, left + 1] * fx
+    return upper * (1 - fy) + lower * fy

@@ -1,0 +1,120 @@
+"""Patching: one slide to one coordinate file, a picture of it, its tissue as GeoJSON and, if wanted, its patches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pathplugins.core.files import replacing
+
+from ..engine.outcome import Outcome, check_same_settings
+from ..pictures.overlay import draw_overlay
+from ..slides.resolution import Resolution, resolve
+from ..slides.slide import Slide, SlideError
+from ..tissue.detect import tissue_mask
+from ..tissue.geojson import write_tissue
+from ..tissue.own_mask import load_mask
+from .coord_files import PatchSet, read_coords, write_coords
+from .grid import Tiling, TilingSpec, patch_grid, plan, tissue_fraction
+from .patch_pictures import leftover_note, patch_images_done, write_patch_images
+
+
+def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = False) -> Outcome:
+    """Write ``<slide_id>`` of ``out/coords``, ``out/overlays``, ``out/geojson``, unless they are there already.
+
+    With ``spec.save_patches`` also of ``out/patches``, for which what is there of the others is enough.
+
+    Raises:
+        PathPluginsError: no resolution, too blurred, no tissue, or an output of other settings.
+    """
+    slide_id = path.stem
+    coords_path = out / "coords" / f"{slide_id}.h5"
+    overlay_path, geojson_path = out / "overlays" / f"{slide_id}.png", out / "geojson" / f"{slide_id}.geojson"
+    patches: PatchSet | None = None
+    notes: tuple[str, ...] = ()
+    if coords_path.exists() and not overwrite:
+        patches = read_coords(coords_path)
+        check_same_settings(coords_path, found=patches.settings, wanted=spec.settings())
+        if not (overlay_path.exists() and geojson_path.exists()):
+            patches = None
+        elif spec.save_patches is None or patch_images_done(out, patches, spec.save_patches):
+            return Outcome(slide_id=slide_id, status="skipped", patches=len(patches.coords_xy))
+    with Slide(path) as slide:
+        if patches is None:
+            resolution = resolve(slide, fallback_mpp=spec.slide_mpp, override_mpp=spec.override_mpp)
+            notes = tuple(note for note in (resolution.note, slide.slow_note) if note)
+            tiling = plan(spec, level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(path))
+            mask = find_tissue(slide, resolution.mpp, spec)
+            patches = _select(slide, resolution, tiling, spec, mask)
+            draw_overlay(overlay_path, slide, mask, patches)
+            with replacing(geojson_path) as temporary:
+                write_tissue(temporary, mask, slide.size_px0)
+            write_coords(coords_path, patches)  # after what shows it: its presence says that the patches are found
+        if spec.save_patches is not None:
+            write_patch_images(out, slide, patches, spec.save_patches)
+        elif note := leftover_note(out, patches):
+            notes += (note,)
+    return Outcome(slide_id=slide_id, status="done", patches=len(patches.coords_xy), notes=notes)
+
+
+def find_tissue(slide: Slide, level0_mpp: float, spec: TilingSpec) -> np.ndarray:
+    """Bool ``[H, W]`` over the whole slide, from the mask given for it or from its colours.
+
+    At ``spec.tissue.mpp`` or, where the slide is coarser, at its own resolution.
+    """
+    scale = min(1.0, level0_mpp / spec.tissue.mpp)
+    w, h = (max(1, round(side * scale)) for side in slide.size_px0)
+    if spec.mask is not None:
+        return load_mask(spec.mask, slide.size_px0, (h, w))
+    return tissue_mask(slide.thumbnail((w, h)), level0_mpp / scale, spec.tissue)
+
+
+def _select(slide: Slide, resolution: Resolution, tiling: Tiling, spec: TilingSpec, mask: np.ndarray) -> PatchSet:
+    """The patches of the grid that are tissue."""
+    coords = patch_grid(slide.size_px0, tiling)
+    w, h = slide.size_px0
+    if not len(coords):
+        raise SlideError(
+            f"{slide.path}: {w} x {h} pixels are less than one patch of {tiling.patch_size_px0} (level-0 pixels); "
+            "pass a smaller --patch-size"
+        )
+    kept = tissue_fraction(mask, slide.size_px0, coords, tiling.patch_size_px0) >= spec.min_tissue
+    if not kept.any():
+        look_at = "the slide" if spec.mask is None else f"the mask {spec.mask.path}"
+        raise SlideError(
+            f"{slide.path}: no tissue found (no patch is {spec.min_tissue:.0%} tissue); look at {look_at}, "
+            "then lower --min-tissue or leave the slide out"
+        )
+    return PatchSet(
+        coords_xy=coords[kept],
+        name=slide.slide_id,
+        slide=str(slide.path),
+        patch_size=spec.patch_size,
+        patch_size_level0=tiling.patch_size_px0,
+        overlap=spec.overlap,
+        mpp=tiling.mpp,
+        level0_mpp=resolution.mpp,
+        mpp_source=resolution.source,
+        level0_magnification=resolution.magnification,
+        target_magnification=resolution.magnification * spec.patch_size / tiling.patch_size_px0,
+        level0_width=w,
+        level0_height=h,
+        fingerprint=spec.fingerprint(),
+        settings=spec.settings(),
+        mask=None if spec.mask is None else str(spec.mask.path),
+        **_level_of(slide, spec.patch_size, tiling.patch_size_px0),
+    )
+
+
+def _level_of(slide: Slide, patch_size: int, patch_size_px0: int) -> dict[str, Any]:
+    """The level whose pixels the patches are, in CLAM's words; nothing if they are resized from another."""
+    for level, downsample in enumerate(slide.downsamples):
+        if abs(patch_size_px0 / downsample - patch_size) >= 0.5:  # a rounded level (4.0003) is still the same pixels
+            continue
+        side = (slide.properties.get(f"openslide.level[{level}].{name}") for name in ("width", "height"))
+        w, h = (int(text) if text else px for text, px in zip(side, slide.size_px0, strict=True))  # an image has one
+        w0, h0 = slide.size_px0
+        return {"patch_level": level, "downsample": (w0 / w, h0 / h), "level_dim": (w, h)}
+    return {}

@@ -1,0 +1,142 @@
+"""Process list: a CSV with one row per slide, in which its users leave slides out and change settings for some.
+
+A blank cell means what the command says. The file in the work folder is written by us and edited by them: their cells
+are never changed, new slides are appended.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import replacing
+from pathplugins.data.records import first_shown
+
+from ..tissue.detect import TissueSpec
+from .grid import TilingSpec
+
+NAME = "process_list.csv"
+_TISSUE = {f.name: type(f.default) for f in fields(TissueSpec) if f.name != "mpp"}
+_FIELDS = {"slide_mpp": "override_mpp", "min_tissue": "min_tissue"}
+PARAMETERS: dict[str, type] = {**dict.fromkeys(_FIELDS, float), **_TISSUE}
+"""Columns with settings, and their types; the slide's own resolution is an override, whatever it records."""
+COLUMNS = ("slide_id", "slide", "process", *PARAMETERS)
+Row = dict[str, str]  #: column -> cell
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlideRow:
+    """What a list says of one slide."""
+
+    process: bool
+    changes: dict[str, Any]
+    """Parameter -> value, for the cells that are not blank."""
+
+    def applied(self, spec: TilingSpec) -> TilingSpec:
+        """``spec`` for this slide."""
+        tissue = {key: value for key, value in self.changes.items() if key in _TISSUE}
+        own = {_FIELDS[key]: value for key, value in self.changes.items() if key in _FIELDS}
+        return replace(spec, **own, tissue=replace(spec.tissue, **tissue))
+
+
+def read_process_list(path: Path, spec: TilingSpec) -> dict[str, SlideRow]:
+    """Slide id -> what its row says.
+
+    Args:
+        path: the file.
+        spec: the settings of the run, for which the rows have to make sense.
+
+    Raises:
+        PathPluginsError: not such a list; or bad cells, all of them in one report.
+    """
+    found: dict[str, SlideRow] = {}
+    seen: set[str] = {""}
+    bad: list[str] = []
+    for line, row in _rows(path):
+        slide_id = row["slide_id"]
+        if slide_id in seen:
+            bad.append(f"row {line}, slide_id: {slide_id!r}, wanted a name that is in no other row")
+            continue
+        seen.add(slide_id)
+        cells = {key: _parsed(row[key], kind) for key, kind in PARAMETERS.items() if row.get(key)}
+        process = _parsed(row.get("process") or "1", bool)
+        wrong = {key: row[key] for key, value in {**cells, "process": process}.items() if value is None}
+        bad += [f"row {line} ({slide_id}), {key}: {cell!r}, wanted {_wanted(key)}" for key, cell in wrong.items()]
+        if wrong:
+            continue
+        found[slide_id] = SlideRow(process=process, changes=cells)
+        try:
+            found[slide_id].applied(spec)
+        except PathPluginsError as error:
+            bad.append(f"row {line} ({slide_id}): {error}")
+    if bad:
+        raise PathPluginsError(
+            f"{path}: {len(bad)} bad cells; correct them (blank means what the command says):\n"
+            + "\n".join(first_shown(bad))
+        )
+    return found
+
+
+def update_process_list(path: Path, slides: Iterable[Path]) -> None:
+    """Write a list of these slides, or append those that the list there lacks; every cell that is there stays."""
+    rows = {row["slide_id"]: row for _, row in _rows(path)} if path.exists() else {}
+    before = dict(rows)
+    for slide in slides:
+        rows.setdefault(slide.stem, {"slide_id": slide.stem, "slide": str(slide), "process": "1"})
+    if path.exists() and rows.keys() == before.keys():
+        return
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows.values())
+    with replacing(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+def _rows(path: Path) -> list[tuple[int, Row]]:
+    """(line, cells) of every row that is not empty; cells stripped."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark before the first column
+    except (OSError, UnicodeDecodeError) as error:
+        raise PathPluginsError(f"{path}: not a readable process list ({error}); save it as CSV, UTF-8") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    header = [name.strip() for name in reader.fieldnames or ()]
+    if "slide_id" not in header:
+        raise PathPluginsError(
+            f"{path}: no column slide_id, only {header}; wanted columns {', '.join(COLUMNS)}, separated by commas"
+        )
+    for name in header:
+        if name not in COLUMNS or header.count(name) > 1:
+            near = difflib.get_close_matches(name, COLUMNS, n=1)
+            hint = f"; did you mean {near[0]}?" if near and name not in COLUMNS else ""
+            raise PathPluginsError(f"{path}: column {name!r} is none of {', '.join(COLUMNS)}, each once{hint}")
+    reader.fieldnames = header
+    rows = []
+    for cells in reader:
+        if None in cells:
+            raise PathPluginsError(f"{path}, row {reader.line_num}: more cells than the {len(header)} columns")
+        row = {name: (cell or "").strip() for name, cell in cells.items()}
+        if any(row.values()):
+            rows.append((reader.line_num, row))
+    return rows
+
+
+def _parsed(cell: str, kind: type) -> Any:
+    """The value of a cell; None if it is not of this kind."""
+    words: dict[str, bool] = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    convert: Callable[[str], Any] = (lambda text: words[text.lower()]) if kind is bool else kind
+    try:
+        return convert(cell)
+    except (ValueError, KeyError):
+        return None
+
+
+def _wanted(column: str) -> str:
+    kinds = {bool: "1 or 0", int: "a whole number", float: "a number, with a point as in 0.25"}
+    return kinds[bool if column == "process" else PARAMETERS[column]]

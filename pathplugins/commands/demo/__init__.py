@@ -1,0 +1,1 @@
+"""``pathplugins demo``: train and ask a tiny model on CPU."""

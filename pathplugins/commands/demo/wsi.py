@@ -1,0 +1,205 @@
+"""The whole way on a laptop: slides, patches, features, bags, stage 2, stage 3, an answer and a picture."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pathplugins.commands.configs import folder
+from pathplugins.core.errors import PathPluginsError
+
+QUESTION = "What does this slide show?"
+KINDS = ("normal tissue", "tumour", "inflammation", "necrosis")
+"""What the four kinds of drawn slides are called; the position is their ``--kind``."""
+MARK = ".pathplugins-demo"
+TRAINING_SLIDES = 4  # of each kind
+TOWER = "{in_chans: 320, embed_dim: 64, depth: 2, num_heads: 4, segment_lengths: [64, 256], dilated_ratios: [1, 2]}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``pathplugins demo``."""
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("wsi", "pallava", "pathgen"),
+        default="wsi",
+        help="slides in LLaMA-Factory, images in XTuner, patches of slides in LLaMA-Factory",
+    )
+    parser.add_argument("--slide", type=Path, help="ask about this slide instead of a drawn one (any OpenSlide format)")
+    parser.add_argument("--out", type=Path, help="where everything goes (default: demo, demo-pallava, demo-pathgen)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo; every step is a command a user would type, and is shown."""
+    if args.what == "pallava":
+        from pathplugins.commands.demo import pallava as demo_pallava
+
+        return demo_pallava.run(args)
+    if args.what == "pathgen":
+        from pathplugins.commands.demo import pathgen as demo_pathgen
+
+        return demo_pathgen.run(args)
+    out: Path = args.out or Path("demo")
+    if args.slide is not None and not args.slide.is_file():
+        raise PathPluginsError(f"{args.slide} does not exist; name a slide with --slide, or none to have one drawn")
+    clear(out)
+    say("No weights are downloaded: patch encoder, slide encoder and language model are tiny and start UNTRAINED.")
+    began = time.monotonic()
+    asked = _slides(out, args.slide)
+    command(out, "pathdata", "patch", out / "slides", "--out", out / "work", "--mpp", 0.5)
+    command(out, "pathdata", "features", out / "work", "--encoder", "convnext_atto", "--random-weights", 0)
+    _dataset(out)
+    _language_model(out)
+    configs = folder("llamafactory")
+    command(out, "llamafactory-cli", "train", configs / "wsi_llava_stage2.yaml", *_overrides(out, 2))
+    command(out, "llamafactory-cli", "train", configs / "wsi_llava_stage3.yaml", *_overrides(out, 3))
+    command(out, "llamafactory-cli", "export", configs / "wsi_llava_export.yaml", *_model(out), *_export(out))
+    bag = out / "work" / "bags" / f"{asked.stem}.h5"
+    answer = command(out, "pathplugins", "ask", out / "merged", "--bag", bag, "--question", QUESTION)
+    say(f"\nslide:    {asked}\nquestion: {QUESTION}\nanswer:   {answer.strip().splitlines()[-1]}")
+    known = "the model has seen drawn slides only: this shows the way, it says nothing about the slide"
+    say(f"expected: {_sentence(KINDS[1])}" if args.slide is None else f"note:     {known}")
+    say(f"picture:  {out / 'work' / 'overlays' / asked.stem}.png  (tissue and patches)")
+    say(f"loss:     {out / 'saves' / 'stage3' / 'training_loss.png'}\ntook {time.monotonic() - began:.0f} s")
+    return 0
+
+
+def clear(out: Path) -> None:
+    """An empty folder to show the whole way in; what is removed for it is an earlier demo and nothing else."""
+    if out.exists() and any(out.iterdir()):
+        if not (out / MARK).is_file():
+            raise PathPluginsError(f"{out} holds something that is not a demo; name another folder with --out")
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARK).touch()
+
+
+def _slides(out: Path, given: Path | None) -> Path:
+    """Draw the slides to learn from and to be asked about; returns the one that is asked about."""
+    for kind in range(len(KINDS)):
+        for number in range(TRAINING_SLIDES + 1):
+            name = f"train_{kind}_{number}" if number < TRAINING_SLIDES else f"val_{kind}"
+            path = out / "slides" / f"{name}.svs"
+            words = [
+                "pathdata",
+                "demo-slide",
+                path,
+                "--size",
+                "2048x1536",
+                "--kind",
+                kind,
+                "--seed",
+                10 * kind + number,
+            ]
+            command(out, *words, quiet=number > 0)
+    if given is None:
+        return out / "slides" / "val_1.svs"
+    target = out / "slides" / given.name
+    target.symlink_to(given.resolve())
+    return target
+
+
+def _dataset(out: Path) -> None:
+    """A CSV of training slides and one of held-out ones, by the names in the shipped ``dataset_info.json``."""
+    shutil.copyfile(folder("llamafactory") / "dataset_info.json", out / "dataset_info.json")
+    for split, numbers in (("train", range(TRAINING_SLIDES)), ("val", [None])):
+        rows = []
+        for kind, shown in enumerate(KINDS):
+            for number in numbers:
+                name = f"train_{kind}_{number}" if number is not None else f"val_{kind}"
+                rows.append([f"work/bags/{name}.h5", _sentence(shown), QUESTION, _sentence(shown), name, "demo"])
+        with (out / f"{split}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["h5_path", "caption", "question", "answer", "slide_id", "dataset"])
+            writer.writerows(rows)
+
+
+def _sentence(shown: str) -> str:
+    return f"The slide shows {shown}."
+
+
+def _language_model(out: Path) -> None:
+    from pathplugins.data.prompts import REPORT_REQUEST, SYSTEM_PROMPT
+    from pathplugins.models.compose.tiny_llm import build_tiny_llm
+
+    say("building a tiny untrained Llama in " + str(out / "llm"))
+    build_tiny_llm(out / "llm", [SYSTEM_PROMPT, REPORT_REQUEST, QUESTION, *map(_sentence, KINDS)] * 4, vocabulary=768)
+
+
+def _model(out: Path) -> list[str]:
+    return [f"llm_name_or_path={out / 'llm'}", "vision_tower=null", "random_vision_seed=0", f"vision_config={TOWER}"]
+
+
+def _overrides(out: Path, stage: int) -> list[str]:
+    """What a tiny model and a handful of slides want different from the shipped YAML."""
+    words = [
+        *_model(out),
+        f"dataset_dir={out}",
+        f"output_dir={out / 'saves' / f'stage{stage}'}",
+        "image_seq_length=16",
+        "per_device_train_batch_size=8",
+        "gradient_accumulation_steps=1",
+        "preprocessing_num_workers=1",
+        "dataloader_num_workers=0",
+        "logging_steps=5",
+        "bf16=false",
+    ]
+    if stage == 2:
+        return [*words, "num_train_epochs=5", "save_steps=10", "eval_steps=10"]
+    stage2 = f"projector_path={out / 'saves' / 'stage2' / 'mm_projector.bin'}"
+    # A language model that starts from noise needs a connector that may move freely and a rate that stays high.
+    llm = "lora_target=q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
+    connector = ["additional_target=multi_modal_projector", "projector_dropout=0.0", "lora_dropout=0.0"]
+    rates = ["learning_rate=2.0e-3", "loraplus_lr_ratio=4.0", "lr_scheduler_type=constant"]
+    return [*words, stage2, llm, *connector, *rates, "num_train_epochs=120", "save_steps=60", "eval_steps=60"]
+
+
+def _export(out: Path) -> list[str]:
+    return [
+        f"projector_path={out / 'saves' / 'stage2' / 'mm_projector.bin'}",
+        f"adapter_name_or_path={out / 'saves' / 'stage3'}",
+        f"export_dir={out / 'merged'}",
+        "image_seq_length=16",
+    ]
+
+
+def command(out: Path, *words: object, quiet: bool = False, cwd: Path | None = None) -> str:
+    """Show a command, run it with its log below ``out``, and return what it printed."""
+    argv = [str(word) for word in words]
+    if not quiet:
+        say("$ " + shlex.join(argv))
+    program = Path(sys.executable).with_name(argv[0])
+    log = out / "logs" / f"{argv[0]}-{argv[1]}{'-' + Path(argv[2]).stem if len(argv) > 2 else ''}.log"
+    log.parent.mkdir(exist_ok=True)
+    environment = {
+        "OMP_NUM_THREADS": "1",  # tensors this small are slower on several
+        **os.environ,
+        # `xtuner` runs the `python` it finds there
+        "PATH": f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PATHPLUGINS_CACHE": str((out / "cache").absolute()),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    with log.open("w") as file:
+        done = subprocess.run(
+            [str(program), *argv[1:]], stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=cwd
+        )
+    text = log.read_text()
+    if done.returncode != 0:
+        tail = "\n".join(text.splitlines()[-25:])
+        raise PathPluginsError(
+            f"{argv[0]} {argv[1]} ended with exit code {done.returncode}; all of it is in {log}:\n{tail}"
+        )
+    return text
+
+
+def say(text: str) -> None:
+    """A line to the user, at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,155 @@
+"""``pathplugins doctor``: what is installed, whether the hook is on, what the trainer knows of us, what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pathplugins import __version__, bootstrap
+from pathplugins.core import hosts, touch_points, versions
+
+PACKAGES = (
+    *("torch", "torchvision", "torchaudio", "transformers", "peft", "deepspeed", "llamafactory", "xtuner", "mmengine"),
+    *("timm", "h5py", "openslide-python"),
+)
+_PROBE_TIMEOUT_S = 300  # importing a trainer takes 10 to 20 s, several times that on a cold network disk
+_PROBE_MARK = "pathplugins-probe:"
+
+Verdict = Literal["ok", "warn", "fail", ""]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the report."""
+
+    section: str
+    name: str
+    value: str
+    verdict: Verdict = "ok"
+
+
+def examine() -> Iterator[Finding]:
+    """Everything the report says, in order."""
+    yield from _versions()
+    yield from _hook()
+    if versions.installed("torch") is None:
+        yield Finding(section="trainer", name="torch", value="not installed, so no trainer to ask", verdict="")
+        return
+    answer = _ask_child()
+    if isinstance(answer, str):
+        yield Finding(section="trainer", name="asking it", value=answer, verdict="fail")
+    else:
+        yield from _trainer(answer)
+
+
+def probe() -> None:
+    """Runs in a child process: import the trainers as training runs do and write what they know, as one JSON line."""
+    import torch
+
+    cuda = range(torch.cuda.device_count())
+    answer: dict[str, Any] = {"accelerators": [torch.cuda.get_device_name(index) for index in cuda]}
+    answer["drift"] = {
+        name: touch_points.check(points) for name, points in hosts.TRAINERS.items() if versions.installed(name)
+    }
+    answer["registered"] = _registered() if answer["drift"].get("llamafactory") == [] else {}
+    answer["failures"] = [f"{name}: {message}" for name, message, _ in bootstrap.FAILURES]
+    sys.stdout.write(f"\n{_PROBE_MARK}{json.dumps(answer)}\n")
+
+
+def render(findings: list[Finding]) -> str:
+    """The report as aligned text."""
+    width = max(len(finding.name) for finding in findings)
+    lines: list[str] = []
+    section = ""
+    for finding in findings:
+        if finding.section != section:
+            section = finding.section
+            lines += ["", section]
+        lines.append(f"  {finding.verdict:4}  {finding.name:{width}}  {finding.value}")
+    wrong = sum(finding.verdict == "fail" for finding in findings)
+    lines += ["", f"{wrong} problem{'s' * (wrong != 1)} found" if wrong else "nothing wrong found"]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """``pathplugins doctor`` takes no options."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report; 1 when something is wrong."""
+    findings = list(examine())
+    sys.stdout.write(render(findings))
+    return int(any(finding.verdict == "fail" for finding in findings))
+
+
+def _versions() -> Iterator[Finding]:
+    found = {name: versions.installed(name) for name in ("python", *PACKAGES)}
+    yield Finding(section="versions", name="pathplugins", value=__version__)
+    for name, version in found.items():
+        tested = f"(tested: {' to '.join(versions.TESTED[name])})" if name in versions.TESTED else ""
+        if version is None:
+            yield Finding(section="versions", name=name, value=f"not installed {tested}".rstrip(), verdict="")
+        else:
+            verdict: Verdict = "ok" if versions.is_tested(name, version) else "warn"
+            yield Finding(section="versions", name=name, value=f"{version} {tested}".rstrip(), verdict=verdict)
+    for problem in versions.known_bad(found):
+        yield Finding(section="versions", name="combination", value=problem, verdict="fail")
+
+
+def _hook() -> Iterator[Finding]:
+    code = "import sys; print(any(type(finder).__module__ == 'pathplugins.bootstrap' for finder in sys.meta_path))"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    disabled = os.environ.get("PATHPLUGINS_DISABLE")
+    cure = (
+        f"PATHPLUGINS_DISABLE={disabled} is set"
+        if disabled
+        else "pip install the package, its pathplugins.pth starts it"
+    )
+    for name, on in (("this interpreter", bootstrap.active()), ("a new interpreter", child.stdout.strip() == "True")):
+        yield Finding(section="hook", name=name, value="on" if on else f"off: {cure}", verdict="ok" if on else "fail")
+
+
+def _ask_child() -> dict[str, Any] | str:
+    """What :func:`probe` says in a new interpreter, or why it says nothing."""
+    command = [sys.executable, "-c", "from pathplugins.commands.doctor import probe; probe()"]
+    try:
+        child = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PROBE_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return f"importing it took more than {_PROBE_TIMEOUT_S} s"
+    for line in reversed(child.stdout.splitlines()):
+        if line.startswith(_PROBE_MARK):
+            return json.loads(line.removeprefix(_PROBE_MARK))
+    last = next(reversed(child.stderr.strip().splitlines()), "no message")
+    return f"importing it ended with exit code {child.returncode}: {last}"
+
+
+def _registered() -> dict[str, bool]:
+    # `train` imports these; without them a table may exist before the module that fills it.
+    for point in hosts.LLAMAFACTORY:
+        touch_points.resolve(point.path)
+    return {f"{entry.kind} {entry.name}": touch_points.is_registered(entry) for entry in hosts.REGISTERED}
+
+
+def _trainer(answer: dict[str, Any]) -> Iterator[Finding]:
+    devices = ", ".join(answer["accelerators"]) or "none, CPU only"
+    yield Finding(section="trainer", name="accelerators", value=devices)
+    if not answer["drift"]:
+        names = " nor ".join(hosts.TRAINERS)
+        yield Finding(section="trainer", name="trainers", value=f"neither {names} is installed", verdict="")
+    for problem in answer["failures"]:
+        yield Finding(section="trainer", name="registration failed", value=problem, verdict="fail")
+    for trainer, problems in answer["drift"].items():
+        for problem in problems:
+            yield Finding(section="trainer", name="symbol changed", value=problem, verdict="fail")
+        if not problems:
+            count = f"all {len(hosts.TRAINERS[trainer])} are as we know them"
+            yield Finding(section="trainer", name=f"symbols of {trainer}", value=count)
+    for name, known in answer["registered"].items():
+        value = "registered" if known else "not registered"
+        yield Finding(section="trainer", name=name, value=value, verdict="ok" if known else "fail")

@@ -1,0 +1,132 @@
+"""``pathplugins import-weights``: other projects' weights -> directories this package and Transformers load."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pathplugins.core.errors import CheckpointError, PathPluginsError
+
+KINDS = ("open-clip", "llava", "projector")
+_ONLY = {
+    "open-clip": ("activation", "arch"),
+    "llava": ("activation", "vision_tower", "image_aspect_ratio", "template"),
+    "projector": (),
+}
+"""Kind of source -> the options that mean something for it."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument(
+        "source",
+        type=Path,
+        metavar="SOURCE",
+        help="OpenCLIP file or directory (pathgenclip.pt) | LLaVA v1.5 directory, original or of Transformers "
+        "(PathGen-LLaVA) | mm_projector.bin",
+    )
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="PATH", help="new directory; for a connector a new .safetensors file"
+    )
+    parser.add_argument(
+        "--activation",
+        choices=("quick_gelu", "gelu"),
+        help="of a CLIP whose files do not say: OpenCLIP's ViT-B-16 runs gelu, what grew from OpenAI's quick_gelu",
+    )
+    parser.add_argument("--arch", metavar="NAME", help="of OpenCLIP, such as ViT-L-14-336: refuse weights of another")
+    parser.add_argument(
+        "--vision-tower", metavar="PATH_OR_HUB_ID", help="CLIP of a LLaVA that does not hold its vision tower"
+    )
+    parser.add_argument("--image-aspect-ratio", choices=("pad",), help="of a LLaVA that does not say it pads images")
+    parser.add_argument(
+        "--template", choices=("v1", "none"), help="chat template of a LLaVA whose tokenizer has none (default: v1)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find out what the source is, convert it, say what was found."""
+    kind = kind_of(args.source)
+    asked = {name for names in _ONLY.values() for name in names if getattr(args, name) is not None}
+    if foreign := sorted(asked.difference(_ONLY[kind])):
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
+        raise PathPluginsError(f"{args.source} is of kind {kind}, for which {options} means nothing; leave it out")
+    {"open-clip": _open_clip, "llava": _llava, "projector": _projector}[kind](args)
+    return 0
+
+
+def kind_of(source: Path) -> str:
+    """One of `KINDS`, by configuration and tensor names; what is none of them is a `CheckpointError`."""
+    from pathplugins.models.foreign.llava.settings import is_llava
+    from pathplugins.models.foreign.open_clip.read import open_clip_file
+    from pathplugins.weights.lazy_files import lazy_file
+    from pathplugins.weights.names.llava import part_of
+    from pathplugins.weights.tensor_files import few
+
+    if not source.exists():
+        raise CheckpointError(f"{source} does not exist; check the path or download the weights first")
+    if source.is_dir() and is_llava(source):
+        return "llava"
+    if open_clip_file(source) is not None:
+        return "open-clip"
+    if source.is_dir():
+        names = sorted(path.name for path in source.iterdir())
+        if "mm_projector.bin" in names:
+            return "projector"
+        raise CheckpointError(
+            f"{source} is no LLaVA (a config.json with mm_vision_tower, or with text_config and vision_config), no "
+            f"directory of OpenCLIP and no output of LLaVA's first phase; it holds {few(names) or 'nothing'}. Name the "
+            "weights file itself if there is one"
+        )
+    names = list(lazy_file(source))
+    if any((part_of(name, "llava") or ("",))[0] == "connector" for name in names):
+        return "projector"
+    raise CheckpointError(
+        f"{source} holds {len(names)} tensors ({few(names) or 'none'}): neither OpenCLIP's (visual.conv1.weight) nor a "
+        "connector of LLaVA (model.mm_projector.*); of a LLaVA give the directory"
+    )
+
+
+def _open_clip(args: argparse.Namespace) -> None:
+    from pathplugins.models.foreign.open_clip.convert import import_open_clip
+
+    done = import_open_clip(args.source, args.out, activation=args.activation, arch=args.arch)
+    _say(f"{args.source}: OpenCLIP, {done.architecture}; {'image and text' if done.both else 'image alone'}")
+    _say(f"activation {done.activation}, by {done.told_by}")
+    numbers = ", ".join(f"{name} {value:.1e}" for name, value in done.differences.items())
+    _say(f"largest difference to the original weights' own forward, of the largest value: {numbers}")
+    _say(f"wrote {args.out}; train with vision_model_name: clip, vision_tower: {args.out}")
+
+
+def _llava(args: argparse.Namespace) -> None:
+    from pathplugins.models.compose.local_copy import TOWER_FILES, local_copy
+    from pathplugins.models.foreign.llava.read import import_llava
+
+    done = import_llava(
+        args.source,
+        args.out,
+        vision_tower=args.vision_tower and local_copy(args.vision_tower, "--vision-tower", TOWER_FILES),
+        activation=args.activation,
+        image_aspect_ratio=args.image_aspect_ratio,
+        template=args.template != "none",
+    )
+    layout = {"llava": "LLaVA v1.5", "hf-llava": "LLaVA of Transformers"}[done.layout]
+    counts = ", ".join(f"{count} of the {part}" for part, count in done.counts.items())
+    _say(f"{args.source}: {layout}, tensors: {counts}; {done.dtype}")
+    _say(f"vision tower from {done.tower}, hidden state {done.select_layer}; connector {done.connector}")
+    if done.template_given:
+        _say("the tokenizer had no chat template and was given LLaVA's v1 (--template none leaves it without)")
+    _say(f"wrote {args.out}; train with model_name_or_path: {args.out}, or ask it:")
+    _say(f'  pathplugins ask {args.out} --image FILE --question "What does this show?"')
+
+
+def _projector(args: argparse.Namespace) -> None:
+    from pathplugins.models.foreign.llava.projector import import_projector
+
+    kind = import_projector(args.source, args.out)
+    _say(f"{args.source}: LLaVA's connector {kind}")
+    _say(f"wrote {args.out}; train with mm_projector_type: {kind}, projector_path: {args.out}")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")

@@ -1,0 +1,230 @@
+"""Assembly: drafts become records.
+
+A draft is a record whose id and images are still as the file writes them. Assembling selects, makes ids unique,
+resolves the images to absolute paths and checks each record by itself. It goes record by record, so that a source may
+be larger than the memory; the lists that trainers take come from the same stream.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.formats.reading.ids import Listed
+from pathplugins.data.formats.reading.json import read_samples
+from pathplugins.data.formats.reading.rows import BadRowError, Draft, Row, Unwanted, drafts
+from pathplugins.data.formats.reading.unique import IdBook, IdsRepeat
+from pathplugins.data.records import BadSample, Record, check_record
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """Records of a source with unique ids, and what is wrong with its other rows, in the order of the rows.
+
+    Iterating may raise ``IdsRepeat``: what was made of the pass is wrong then, and iterating again is right. A
+    repeated id gets ``#`` and its row (``#file:row`` where a folder was read); it does not depend on the selection.
+    """
+
+    path: Path
+    """The source, for messages."""
+    drafts: Callable[[], Iterator[Draft]]
+    """Reads the source, each time from its start."""
+    folders: Sequence[Path] = ()
+    """Absolute; where relative images are looked for, see ``Places``. With none, images stay as they are written."""
+    look: bool = False
+    """An image that is in none of the folders makes its row bad here; else the check of the images finds out."""
+    beside: bool = False
+    """The images belong to the file: they are where it says from where it is, and are looked for there unasked."""
+    suffix: str | None = None
+    """Replaces the last suffix of every image before it is looked for."""
+    ids: str | Path | None = None
+    """Index file of the samples to keep (``_ids``); rows that are not in it are not judged."""
+    min_words: int = 0
+    """Samples whose answer has fewer words are left out, and counted in the log."""
+    ids_are_final: bool = False
+    """Ids stay as they are; rows with a repeated one are bad."""
+    make: Callable[[Row], Record | None] | None = None
+    """If the source is JSON samples and nothing else matters: makes a draft of one, as ``drafts`` does."""
+    book: IdBook = field(default_factory=IdBook, init=False, repr=False, compare=False)
+    """The ids seen so far."""
+
+    def __iter__(self) -> Iterator[Record | BadSample]:
+        """One pass; see above."""
+        book, counted = self.book, self.book.complete
+        listed = None if self.ids is None else Listed(Path(self.ids), source=self.path)
+        words, finish = _Words(self.min_words, self.path) if self.min_words else None, self._finisher()
+        items = self.drafts()
+        for item in items:
+            if isinstance(item, BadSample):
+                yield item
+                continue
+            if not counted and not book.add(item.id, _source_of(item)):
+                for rest in items:
+                    if not isinstance(rest, BadSample):
+                        book.add(rest.id, _source_of(rest))
+                book.close()
+                raise IdsRepeat
+            if isinstance(item, Unwanted) or (listed is not None and item not in listed):
+                continue
+            if words is None or item in words:
+                yield finish(item)
+        if not counted and not book.close():
+            raise IdsRepeat
+        for selection in (listed, words):
+            if selection is not None:
+                selection.finish()
+
+    def lists(self) -> tuple[list[Record], list[BadSample]]:
+        """The records, and the bad rows in order of file and row; the source is read once."""
+        found = [*self.drafts()]
+        stream = replace(self, drafts=lambda: iter(found))
+        while True:
+            good: list[Record] = []
+            bad: list[BadSample] = []
+            try:
+                for item in stream:
+                    good.append(item) if isinstance(item, Record) else bad.append(item)
+            except IdsRepeat:
+                continue
+            return good, sorted(bad, key=lambda sample: (sample.source, sample.row or 0))
+
+    def _finisher(self) -> Callable[[Record], Record | BadSample]:
+        """What makes a record of a draft."""
+        locate = self._locator()
+        unique, repeats, final_ids = self.book.unique, self.book.repeats, self.ids_are_final
+
+        def finish(draft: Record) -> Record | BadSample:
+            name, images = draft.id, draft.images
+            if not final_ids:
+                name = unique(name, draft.source, draft.row)
+            elif repeats(name):
+                detail = f"the id {name!r} stands in more than one row; expected each once"
+                return BadSample(source=draft.source, row=draft.row, reason="repeated id", detail=detail)
+            if locate is not None and images:
+                try:
+                    images = tuple(map(locate, images))
+                except BadRowError as error:
+                    return BadSample(source=draft.source, row=draft.row, reason=error.reason, detail=str(error))
+            if name is not draft.id or images is not draft.images:
+                draft = replace(draft, id=name, images=images)
+            return check_record(draft) or draft
+
+        return finish
+
+    def _locator(self) -> Callable[[str], str] | None:
+        suffix = self.suffix
+        find: Callable[[str], str] | None = None
+        if self.folders:
+            find = functools.lru_cache(2**16)(self._look_for) if self.look else Places(self.folders).locate
+        if suffix is None:
+            return find
+
+        def with_suffix(image: str) -> str:
+            image = os.path.splitext(image)[0] + suffix  # noqa: PTH122 - keeps "./" and "//" as they are written
+            return find(image) if find else image
+
+        return with_suffix
+
+    def _look_for(self, image: str) -> str:
+        """The absolute path of a file that is there."""
+        places = list(dict.fromkeys(folder / image for folder in self.folders))
+        found = next((place for place in places if place.is_file()), None)
+        if found is None:
+            tried = " or ".join(dict.fromkeys(map(str, places)))
+            raise BadRowError("missing file", f"no bag at {tried}; set media_dir or h5_path")
+        return str(found)
+
+
+def json_stream(
+    path: str | Path, make: Callable[[Row], Record | None], *, media_dir: str | Path | None, **options: Any
+) -> Stream:
+    """The stream of a source of JSON samples (``_json``); ``make`` makes a draft of one, whatever the others are.
+
+    ``media_dir`` as for `folders_for`, ``options`` are fields of `Stream`.
+    """
+    source = Path(path)
+    folders = folders_for(source, media_dir)
+    return Stream(path=source, drafts=lambda: drafts(read_samples(source), make), make=make, folders=folders, **options)
+
+
+def reader(open_stream: Callable[..., Stream]) -> Any:
+    """Make a reader of a function that opens a stream: called, it gives lists; ``.stream`` is the function itself."""
+
+    @functools.wraps(open_stream)
+    def read(*args: Any, **options: Any) -> tuple[list[Record], list[BadSample]]:
+        return open_stream(*args, **options).lists()
+
+    read.stream = open_stream  # type: ignore[attr-defined]
+    return read
+
+
+def _source_of(draft: Record | Unwanted) -> str | None:
+    return None if isinstance(draft, Unwanted) else draft.source
+
+
+def folders_for(path: Path, media_dir: str | Path | None) -> tuple[Path, ...]:
+    """Where the images of a source are looked for: ``media_dir``, then beside the file (or in the folder)."""
+    beside = path.absolute() if path.is_dir() else path.absolute().parent
+    return tuple(dict.fromkeys((beside,) if media_dir is None else (Path(media_dir).absolute(), beside)))
+
+
+class Places:
+    """Finds images in the first of several folders, with one listing per folder instead of a look per image.
+
+    What is in none of them is taken to belong into the first, where the check of the images will miss it. With one
+    folder nothing is read at all.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = [str(folder) for folder in folders]
+        self._listings: dict[str, frozenset[str]] = {}
+
+    def locate(self, image: str) -> str:
+        """The absolute path of an image; one that is absolute stays as it is."""
+        places = [os.path.join(folder, image) for folder in self._folders]  # noqa: PTH118 - a million Paths take 5 s
+        if len(places) > 1:
+            return next((place for place in places if self._is_there(place)), places[0])
+        return places[0]
+
+    def _is_there(self, place: str) -> bool:
+        folder, name = os.path.split(place)
+        if folder not in self._listings:
+            try:
+                self._listings[folder] = frozenset(os.listdir(folder))  # noqa: PTH208 - names are all that is needed
+            except (OSError, ValueError):  # ValueError: a null character
+                self._listings[folder] = frozenset()
+        return name in self._listings[folder]
+
+
+class _Words:
+    """The samples whose answer is long enough."""
+
+    def __init__(self, at_least: int, path: Path) -> None:
+        self._at_least, self._path = at_least, path
+        self._total = self._kept = 0
+
+    def __contains__(self, record: Record) -> bool:
+        kept = len(record.conversations[-1].text.split()) >= self._at_least
+        self._total += 1
+        self._kept += kept
+        return kept
+
+    def finish(self) -> None:
+        """Log how many were left out; an error if all of them were."""
+        if self._total and not self._kept:
+            raise PathPluginsError(
+                f"{self._path}: none of {self._total} captions has {self._at_least} words; lower min_words"
+            )
+        if self._kept < self._total:
+            logger.warning(
+                "%s: %d of %d captions have fewer than %d words, left out",
+                *(self._path, self._total - self._kept, self._total, self._at_least),
+            )

@@ -1,0 +1,83 @@
+"""Tables: the rows of a comma- or tab-separated file. Every cell is text: "NA", "None" and "1" stay what they are."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.formats.reading.rows import Row, read_lines
+from pathplugins.data.records import BadSample
+
+
+def read_table(
+    path: Path, *, wanted: str, columns: Collection[str], check_header: Callable[[list[str]], object]
+) -> Iterator[Row | BadSample]:
+    """Rows with stripped cells, read as they are asked for; blank lines are left out, malformed rows are bad.
+
+    Args:
+        path: The table, UTF-8.
+        wanted: What it should be, for messages, e.g. ``a slide table (.csv or .tsv)``.
+        columns: Names known to this format; the separator is the one that finds most of them in the header.
+        check_header: Called with the names of the header; raises if they will not do.
+
+    Raises:
+        PathPluginsError: no such file, not a table, no rows, or a column twice.
+    """
+    lines = read_lines(path, wanted=wanted)
+    first = next(lines, "")
+    if not first.strip():
+        raise PathPluginsError(f"{path} is empty; expected a header with the columns {', '.join(columns)}")
+    delimiter = max(",\t", key=lambda mark: len({*columns} & {cell.strip(' "\r\n') for cell in first.split(mark)}))
+    reader = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    empty = True
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = [cell.strip() for cell in next(reader)]
+        except StopIteration:
+            break
+        except csv.Error as error:
+            detail = f"not readable as CSV: {error}; is a quotation mark left open or not doubled?"
+            if header is None:
+                raise PathPluginsError(f"{path}:{line} is {detail}") from error
+            empty = False
+            yield BadSample(source=str(path), row=line, reason="malformed row", detail=detail)
+            continue
+        if header is None:
+            header = _unique(cells, path)
+            check_header(header)
+        elif any(cells):
+            empty = False
+            if len(cells) == len(header):
+                yield Row(str(path), line, dict(zip(header, cells, strict=True)))
+                continue
+            detail = f"{len(cells)} fields, the header has {len(header)}; put text with separators in quotation marks"
+            yield BadSample(source=str(path), row=line, reason="ragged row", detail=detail)
+    if empty:
+        raise PathPluginsError(f"{path} has a header and no rows; expected one row per sample")
+
+
+def require_columns(path: Path, wanted: Collection[str]) -> Callable[[list[str]], None]:
+    """A ``check_header`` that wants these columns; more may be there."""
+
+    def check(names: list[str]) -> None:
+        missing = [name for name in wanted if name not in names]
+        if missing:
+            raise PathPluginsError(
+                f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(names)}; expected "
+                f"{', '.join(wanted)}, separated by commas or tabs"
+            )
+
+    return check
+
+
+def _unique(names: list[str], path: Path) -> list[str]:
+    repeated = sorted(name for name, count in Counter(names).items() if name and count > 1)
+    if repeated:
+        raise PathPluginsError(f"{path} has more than one column {', '.join(repeated)}; remove or rename the others")
+    return names

@@ -1,0 +1,181 @@
+"""Compose a model directory from a language model, a vision tower and a connector, without copying the LLM's shards.
+
+A composed directory holds ``llm-*.safetensors`` (links to the LLM's shards, under the LLM's own key names),
+``vision_tower.safetensors``, ``projector.safetensors``, one index over them, ``config.json``, tokenizer and processor.
+It loads with ``AutoModelForImageTextToText`` on every supported Transformers version.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import pathplugins
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import write_json
+from pathplugins.models.compose.cache import cached, new_directory
+from pathplugins.models.compose.initialise import initialise
+from pathplugins.models.compose.language_model import dtype_of, place_language_model, place_tokenizer, read_text_config
+from pathplugins.models.compose.projector import PREFIX, load_projector, projector_options
+from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX, fresh_selector, load_selector, marks_for
+from pathplugins.models.compose.spec import SELECTOR_FILE, ComposeSpec, resolve_connector, tower_without_weights
+from pathplugins.models.connectors import CONNECTORS
+from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
+from pathplugins.models.custom_llava.image_processing import TiledImageProcessor
+from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
+from pathplugins.models.towers import TOWER_WEIGHTS, TOWERS
+from pathplugins.weights.tensor_files import INDEX
+
+logger = logging.getLogger(__name__)
+
+
+def compose(spec: ComposeSpec, out: Path, *, copy: bool = False) -> Path:
+    """Write the model directory ``out``, which must not exist or be empty; nothing half-written is ever seen there.
+
+    Args:
+        spec: what to put together.
+        out: where; created beside and renamed.
+        copy: copy the LLM's shards instead of linking them, for a directory that must outlive or leave them.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise PathPluginsError(f"{out} exists and is not an empty directory; choose another --out or remove it")
+    with new_directory(out) as beside:
+        _write(spec, beside, copy=copy)
+    return out
+
+
+def composed(spec: ComposeSpec) -> Path:
+    """The directory of ``spec`` in the cache, composed once however many ranks and nodes ask at the same time."""
+
+    def fill(out: Path) -> None:
+        logger.info("composing %s", spec)
+        _write(spec, out, copy=False)
+
+    return cached(f"custom_llava-{spec.fingerprint()}-v{pathplugins.__version__}", fill)
+
+
+def _write(spec: ComposeSpec, out: Path, *, copy: bool) -> None:
+    llm = Path(spec.llm)
+    text_config = read_text_config(llm)
+    dtype = dtype_of(text_config)
+    tower_config, tower_state = _tower(spec)
+    tower = tower_without_weights(tower_config)
+    connector_config, connector = _connector(spec, tower.hidden_size, text_config.hidden_size)
+    if getattr(connector, "across_tiles", False) and tower.reads == "bags":
+        raise PathPluginsError(
+            f"mm_projector_type {spec.mm_projector_type} looks across the tiles of an image, and "
+            f"{spec.vision_model_name} reads feature bags; choose another connector"
+        )
+    weights = place_language_model(llm, text_config, out, copy=copy)
+    image_token, image_token_id = place_tokenizer(llm, out)
+    config = CustomLlavaConfig(
+        text_config=text_config,
+        vision_config=tower_config,
+        projector_config=connector_config,
+        vision_feature_select_mode=_selector(spec, tower),
+        selector_config=spec.selector_config,
+        image_seq_length=spec.image_seq_length,
+        image_token_id=image_token_id,
+        use_prefix_lm_mask=spec.use_prefix_lm_mask,
+        torch_dtype=dtype,
+        architectures=["CustomLlavaForConditionalGeneration"],
+    )
+    selector = fresh_selector(config, seed=spec.seed)
+    config.question_marks = marks_for(selector, out)
+    if spec.projector_path is not None:
+        load_selector(selector, Path(spec.projector_path))
+    weights["vision_tower.safetensors"] = _save(tower_state, out / "vision_tower.safetensors", "vision_tower.", dtype)
+    weights["projector.safetensors"] = _save(connector.state_dict(), out / "projector.safetensors", PREFIX, dtype)
+    if state := selector.state_dict():
+        weights[SELECTOR_FILE] = _save(state, out / SELECTOR_FILE, SELECTOR_PREFIX, dtype)
+    total = sum(p.stat().st_size for p in out.glob("*.safetensors"))
+    weight_map = {key: name for name, keys in weights.items() for key in keys}
+    write_json(out / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
+    write_json(out / "preprocessor_config.json", _image_processor(spec, tower, tower_config, connector).to_dict())
+    # No "processor_class": AutoProcessor then goes by the configuration, which registers the processor.
+    write_json(out / "processor_config.json", {"image_token": image_token})
+    if (llm / "generation_config.json").is_file():
+        shutil.copyfile(llm / "generation_config.json", out / "generation_config.json")
+    config.save_pretrained(out)
+
+
+def _selector(spec: ComposeSpec, tower: nn.Module) -> str:
+    if tower.reads == "images" and spec.image_seq_length < 1:
+        raise PathPluginsError("image_seq_length is 0: an image has no slide token to keep; give a positive number")
+    return spec.vision_feature_select_mode or ("none" if tower.reads == "images" else "random_sample")
+
+
+def _image_processor(
+    spec: ComposeSpec, tower: nn.Module, tower_config: dict[str, Any], connector: nn.Module
+) -> CustomLlavaImageProcessor | TiledImageProcessor:
+    if tower.reads == "images":
+        return TiledImageProcessor(
+            tile_size=tower.tile_size,
+            tokens_per_tile=tower.tokens_per_tile,
+            merged_tiles=getattr(connector, "across_tiles", False),
+            image_aspect_ratio=spec.image_aspect_ratio,
+            fast_resize=spec.fast_resize,
+            vision_feature_select_mode=_selector(spec, tower),
+            image_seq_length=spec.image_seq_length,
+            seed=spec.seed,
+        )
+    return CustomLlavaImageProcessor(
+        feature_dim=tower_config["in_chans"],
+        patches_per_wsi=spec.patches_per_wsi,
+        patches_block=spec.patches_block,
+        vision_feature_select_mode=_selector(spec, tower),
+        image_seq_length=spec.image_seq_length,
+        coords_mpp=spec.coords_mpp,
+        compat_coords_yx=spec.compat_coords_yx,
+        seed=spec.seed,
+    )
+
+
+def _tower(spec: ComposeSpec) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Configuration and weights of the tower."""
+    name = "longnet_vit" if spec.vision_model_name == "gigapath" else spec.vision_model_name
+    try:
+        if spec.vision_tower is not None:
+            options, state = TOWER_WEIGHTS.get(name)(spec.vision_tower, spec.vision_config)
+            return {"model_type": name, **options}, state
+        logger.warning("the vision tower has RANDOM weights (seed %s): for smoke tests only", spec.random_vision_seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(spec.random_vision_seed)
+            tower = TOWERS.get(name)(spec.vision_config)
+            initialise(tower)
+    except TypeError as error:
+        raise PathPluginsError(f"vision_config {spec.vision_config} of {name}: {error}; check the names") from error
+    return {"model_type": name, **vars(tower.config)}, tower.state_dict()
+
+
+def _connector(spec: ComposeSpec, vision_width: int, llm_width: int) -> tuple[dict[str, Any], nn.Module]:
+    """Configuration and module; trained weights say what they can of their own shape."""
+    kind, told = spec.mm_projector_type, {}
+    if spec.projector_path is not None:
+        told = projector_options(Path(spec.projector_path))
+    if told and not getattr(CONNECTORS.get(kind), "across_tiles", False):
+        raise PathPluginsError(
+            f"projector_path: {spec.projector_path} holds a scale_invariant connector; mm_projector_type is {kind}, "
+            "set it to scale_invariant"
+        )
+    options = resolve_connector(kind, {**told, **spec.projector_config})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)
+        connector = CONNECTORS.get(kind)(vision_width, llm_width, **options)
+        initialise(connector)
+    if spec.projector_path is not None:
+        load_projector(connector, Path(spec.projector_path), keep_scale=spec.keep_gamma)
+    return {"type": kind, **options}, connector
+
+
+def _save(state: dict[str, Tensor], path: Path, prefix: str, dtype: torch.dtype) -> list[str]:
+    """Write a part under its prefix in the language model's dtype; returns its keys."""
+    tensors = {prefix + key: value.to(dtype).contiguous() for key, value in state.items()}
+    save_file(tensors, path, metadata={"format": "pt"})
+    return list(tensors)

@@ -1,0 +1,113 @@
+"""The language model of a composed directory: its configuration, its shards as links, its tokenizer."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
+
+from pathplugins.core.errors import CheckpointError
+from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file, make_portable
+from pathplugins.weights.tensor_files import few, tensor_names, weight_files
+
+RESERVED = (
+    "<|reserved_special_token_0|>",
+    "<|image_pad|>",
+    "<|placeholder1|>",
+    "<unused0>",
+    "[control_8]",
+    "<|extra_0|>",
+)
+"""Vocabulary entries that LLM authors left free: Llama 3, Qwen 2.5, Phi 3, Gemma, Mistral 3, Qwen 1."""
+
+
+def read_text_config(llm: Path) -> PretrainedConfig:
+    """The configuration of a causal language model that can be composed; anything else is a `CheckpointError`."""
+    if not (llm / "config.json").is_file():
+        raise CheckpointError(
+            f"{llm} holds no config.json; give the directory of a whole language model, not of an adapter"
+        )
+    config = AutoConfig.from_pretrained(llm, trust_remote_code=False)
+    if not hasattr(config, "vocab_size") or not hasattr(config, "hidden_size"):
+        raise CheckpointError(f"{llm}: {config.model_type} has parts besides a language model; give a text-only one")
+    if getattr(config, "quantization_config", None) is not None:
+        raise CheckpointError(f"{llm} is quantised; compose from the unquantised model and quantise when loading")
+    return config
+
+
+def dtype_of(config: PretrainedConfig) -> torch.dtype:
+    """Of the weights, as the configuration says; float32 where it does not."""
+    said: Any = getattr(config, "dtype", None) or getattr(config, "torch_dtype", None) or torch.float32
+    return getattr(torch, said) if isinstance(said, str) else said
+
+
+def place_language_model(llm: Path, config: PretrainedConfig, out: Path, *, copy: bool) -> dict[str, list[str]]:
+    """Link (or copy) the shards; returns file name -> keys. Refuses a model whose weights are not all there."""
+    wanted = weights_of(llm, config)
+    shards = {}
+    for source in weight_files(llm):
+        name = f"llm-{source.name}"
+        shards[name] = tensor_names(source)
+        if copy:
+            shutil.copyfile(source, out / name)
+        else:
+            (out / name).symlink_to(source.resolve())  # a hub cache links to blobs that have no suffix
+    missing = sorted(wanted.keys() - {key for keys in shards.values() for key in keys})
+    if missing:
+        raise CheckpointError(
+            f"{llm} lacks {len(missing)} of the {len(wanted)} weights of its own config.json: {few(missing)}; is the "
+            "download complete?"
+        )
+    return {name: [key for key in keys if key in wanted] for name, keys in shards.items()}
+
+
+def place_tokenizer(llm: Path, out: Path) -> tuple[str, int]:
+    """Copy the tokenizer and choose the entry that stands for a vision token."""
+    if not (llm / "tokenizer_config.json").is_file():
+        raise CheckpointError(f"{llm} holds no tokenizer_config.json; finish the download")
+    for path in filter(is_tokenizer_file, llm.iterdir()):
+        shutil.copyfile(path, out / path.name)
+    shutil.copyfile(llm / "config.json", out / "config.json")  # names the tokenizer where its own files do not
+    make_portable(out)  # before it is read: Transformers 4 cannot read what 5 has saved
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    token = next((name for name in RESERVED if _is_free(tokenizer, name)), None)
+    if token is None:
+        # The id may lie outside the embedding: the model never looks it up, so nothing has to be resized.
+        token = "<image>"
+        tokenizer.add_tokens([token], special_tokens=True)
+        tokenizer.save_pretrained(out)
+        make_portable(out)
+    return token, tokenizer.convert_tokens_to_ids(token)
+
+
+def weights_of(llm: Path, config: PretrainedConfig) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the weights the model needs from its files."""
+    try:
+        with torch.device("meta"):
+            state = AutoModelForCausalLM.from_config(config).state_dict()
+    except ValueError as error:
+        raise CheckpointError(f"{llm}: {config.model_type} is no causal language model of Transformers") from error
+    wanted = {name: tuple(value.shape) for name, value in state.items()}
+    if config.tie_word_embeddings:
+        wanted.pop("lm_head.weight", None)
+    strange = sorted(key for key in wanted if not key.startswith(("model.", "lm_head.")))
+    if strange:
+        raise CheckpointError(
+            f"{llm}: a {config.model_type} language model names its weights {few(strange)}; only those with weights "
+            "named model.* and lm_head.* are supported (Llama, Qwen, Mistral, Phi, Gemma and their kin)"
+        )
+    return wanted
+
+
+def _is_free(tokenizer: Any, token: str) -> bool:
+    """Whether ``token`` is one entry wherever it stands in a text, and means nothing else to this model."""
+    if token not in tokenizer.get_vocab():
+        return False
+    entry = tokenizer.convert_tokens_to_ids(token)
+    in_use = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id)
+    return (
+        entry not in in_use and tokenizer(f"a{token}{token}b", add_special_tokens=False)["input_ids"].count(entry) == 2
+    )

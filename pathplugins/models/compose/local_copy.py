@@ -1,0 +1,45 @@
+"""Model parts by directory, file or hub id."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.models.compose.tiny_llm import TINY, tiny_llm
+
+logger = logging.getLogger(__name__)
+
+FILES = ["*.safetensors", "*.json", "*.model", "*.jinja", "*.txt"]
+"""What is downloaded of a language model."""
+TOWER_FILES = ["*.json", "*.safetensors", "*.bin", "*.pt", "*.pth"]
+"""What is downloaded of a vision tower."""
+
+
+def local_copy(name: str, option: str, files: list[str]) -> str:
+    """``name`` as an absolute path: itself when it exists, else its copy in the Hugging Face cache, fetched if need be.
+
+    Args:
+        name: file, directory, hub id, or `TINY` for an untrained language model made here.
+        option: what asked for it, for messages.
+        files: patterns of what to fetch.
+    """
+    if name == TINY:
+        return str(tiny_llm())
+    path = Path(name).expanduser()
+    if path.exists():
+        return str(path.absolute())
+    if path.is_absolute() or name.startswith("."):
+        raise PathPluginsError(f"{option}: {name} does not exist; correct the path or give a hub id")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    logger.info("%s %s is no path here; fetching it from the Hugging Face hub", option, name)
+    try:
+        return snapshot_download(name, allow_patterns=files)
+    except (OSError, HFValidationError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise PathPluginsError(
+            f"{option} {name} is neither a path nor a hub repository that can be fetched: {reason}; check the name, "
+            "log in for gated models (hf auth login), or give a directory"
+        ) from error

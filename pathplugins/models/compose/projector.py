@@ -1,0 +1,213 @@
+"""Connector files: ``mm_projector.bin`` of WSI-LLaVA and LLaVA, XTuner's ``.pth``, or a training output directory."""
+
+from __future__ import annotations
+
+import logging
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.core.files import read_json, write_json
+from pathplugins.models.connectors.mlp import GammaMLPConnector, logit_of
+from pathplugins.weights.names import pallava as pallava_names
+from pathplugins.weights.tensor_files import INDEX, few, mismatch, read_tensors, tensor_names, weight_files
+from pathplugins.weights.training_file import lazy_tensors
+
+logger = logging.getLogger(__name__)
+
+FILE = "mm_projector.bin"
+SETTINGS = "mm_projector.json"
+ADAPTER = "adapter_model.safetensors"
+PREFIX = "multi_modal_projector."
+"""Of the connector's weights in a checkpoint of the whole model."""
+_ONE_FILE = ("pytorch_model.bin", "mp_rank_00_model_states.pt")
+"""Whose directory holds them: ``projector/`` of ``xtuner convert pth_to_hf``, ``iter_N.pth/`` of DeepSpeed."""
+SCALE = "scale_logit"
+
+_PREFIXES = (PREFIX, "mm_projector.", pallava_names.PREFIX)
+"""What stands before a connector's names: ours, LLaVA's, XTuner's (PA-LLaVA's among them)."""
+_PUBLISHED = {"gamma_logit": SCALE, "0": "linear_1", "2": "linear_2"}
+"""First part of a published name -> ours: WSI-LLaVA's logit, the places in LLaVA's ``nn.Sequential``."""
+
+Bounds = tuple[float, float]
+
+
+def load_projector(connector: nn.Module, path: Path, *, keep_scale: bool = False) -> None:
+    """Load ``path`` into ``connector``.
+
+    Args:
+        connector: one of `pathplugins.models.connectors.CONNECTORS`.
+        path: a file, or a directory with ``mm_projector.bin``, a checkpoint of the whole model or a PEFT adapter, or
+            one that XTuner wrote.
+        keep_scale: for `gamma_mlp`: when the bounds differ from those the file was trained with, solve the logit for
+            the trained scale. Without it the logit is kept, the scale changes, and a warning gives both.
+    """
+    state, bounds = read_projector(path)
+    if report := mismatch(connector.state_dict(), state):
+        raise CheckpointError(
+            f"{path} does not fit the connector {type(connector).__name__}: {report}; "
+            "check mm_projector_type, mm_hidden_size and the language model it was trained with"
+        )
+    connector.load_state_dict(state)
+    if not isinstance(connector, GammaMLPConnector):
+        return
+    now = (connector.scale_min, connector.scale_max)
+    if keep_scale and bounds is None:
+        raise PathPluginsError(
+            f"keep_gamma: {path} does not say between which bounds it was trained; write them beside it, in "
+            f'{SETTINGS}: {{"scale_min": 1.2, "scale_max": 1.8}}'
+        )
+    logit = connector.scale_logit.item()
+    if keep_scale and bounds != now:
+        nn.init.constant_(connector.scale_logit, logit_of(scale_of(logit, bounds), *now))
+    elif bounds is not None:
+        warn_of_changed_scale(path, logit, bounds, now)
+
+
+def read_projector(path: Path) -> tuple[dict[str, Tensor], Bounds | None]:
+    """Weights by our names, and the bounds of the scale where they are recorded."""
+    tensors: dict[str, Tensor] = {}
+    for file in _files(path):
+        tensors.update(_connector_of(file))
+    state = from_published(tensors)
+    lora = [name for name in state if ".lora_" in name]
+    if lora or not state:
+        found = f"LoRA on the connector ({few(lora)}); merge it first" if lora else few(tensors) or "none"
+        raise CheckpointError(f"{path}: wanted the weights of a connector, found {found}; give the output of stage 2")
+    return state, _bounds(path if path.is_dir() else path.parent)
+
+
+def projector_options(path: Path) -> dict[str, Any]:
+    """Options of the connector that ``path`` was trained with, where it cannot be built without them.
+
+    Of a `scale_invariant` connector: what is written beside the weights, and what their names and shapes tell, which
+    counts for more. Nothing for the others, whose shape is that of the models around them.
+    """
+    told = pallava_names.published_options(read_projector(path)[0])
+    recorded = _recorded(path if path.is_dir() else path.parent) if told else {}
+    return {**{name: value for name, value in recorded.items() if name != "type"}, **told}
+
+
+def save_projector(state: dict[str, Tensor], folder: Path, config: dict[str, Any]) -> Path:
+    """Write ``mm_projector.bin`` by the published key names, with its configuration beside it.
+
+    Args:
+        state: connector weights by our names.
+        folder: output directory of a training run.
+        config: ``projector_config`` of the model.
+    """
+    beside = folder / (FILE + ".tmp")
+    torch.save(to_published({key: value.detach().cpu().contiguous() for key, value in state.items()}), beside)
+    beside.replace(folder / FILE)
+    write_json(folder / SETTINGS, config)
+    return folder / FILE
+
+
+def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Connector weights by our names; what is marked as belonging to another part of the model is left out.
+
+    LLaVA's own file says ``model.mm_projector.{0,2}.*``; WSI-LLaVA's has bare names with ``gamma_logit``; XTuner's says
+    ``projector.model.``, and ``model.`` in a directory of its own; PEFT puts its words before and behind our name.
+    """
+    marker = _marker(state)
+    renamed = {}
+    for key, value in state.items():
+        if marker not in key:
+            continue
+        if marker:
+            key = key.split(marker, 1)[1].removeprefix("modules_to_save.").removeprefix("default.")
+        elif key.startswith("model."):
+            key = key.removeprefix("model.")
+        if key.startswith("original_module."):  # what PEFT keeps of the time before training
+            continue
+        if (key := pallava_names.to_ours(key)) is None:
+            continue
+        head, dot, rest = key.partition(".")
+        head = _PUBLISHED.get(head, head)
+        if not dot and head in ("weight", "bias"):  # LLaVA's `linear` type is the bare layer
+            head, dot, rest = "linear_1", ".", head
+        renamed[head + dot + rest] = value.reshape(1) if head == SCALE and value.numel() == 1 else value
+    return renamed
+
+
+def _marker(names: Iterable[str]) -> str:
+    """What the names of the connector hold in a file of more than the connector."""
+    names = list(names)
+    return next((prefix for prefix in _PREFIXES if any(prefix in name for name in names)), "")
+
+
+def _connector_of(file: Path) -> dict[str, Tensor]:
+    """The tensors of one file; a checkpoint of the whole model is gigabytes, so only its connector is read."""
+    if file.suffix == ".safetensors":
+        return read_tensors(file, containing=_marker(tensor_names(file)))
+    if not zipfile.is_zipfile(file):
+        return read_tensors(file)
+    lazy = lazy_tensors(file)
+    marker = _marker(lazy)
+    return {name: read() for name, read in lazy.items() if marker in name}
+
+
+def to_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The names of the published files: PA-LLaVA's connector, else WSI-LLaVA's, which calls the logit otherwise."""
+    if pallava_names.is_pallava(state):
+        return {pallava_names.to_published(key): value for key, value in state.items()}
+    return {"gamma_logit" if key == SCALE else key: value for key, value in state.items()}
+
+
+def scale_of(logit: float, bounds: Bounds) -> float:
+    """The scale that ``logit`` means between ``bounds``."""
+    low, high = bounds
+    return low + torch.tensor(logit, dtype=torch.float64).sigmoid().item() * (high - low)
+
+
+def warn_of_changed_scale(source: Path, logit: float, trained: Bounds, now: Bounds) -> None:
+    """Say that the same logit is another scale, where it is."""
+    if abs(scale_of(logit, trained) - scale_of(logit, now)) < 1e-6:
+        return
+    logger.warning(
+        "%s was trained with gamma %.4f (bounds %s to %s); under the bounds %s to %s the same weights have gamma %.4f. "
+        "Compose with projector_path and keep_gamma: true to keep the trained value",
+        source,
+        scale_of(logit, trained),
+        *trained,
+        *now,
+        scale_of(logit, now),
+    )
+
+
+def _files(path: Path) -> list[Path]:
+    """Where the weights of a connector lie, when ``path`` is a directory."""
+    if not path.is_dir():
+        return [path]
+    for name in (FILE, ADAPTER):
+        if (path / name).is_file():
+            return [path / name]
+    if (path / INDEX).is_file() or (path / "model.safetensors").is_file():
+        return weight_files(path)
+    for name in _ONE_FILE:
+        if (path / name).is_file():
+            return [path / name]
+    raise CheckpointError(
+        f"{path} holds neither {FILE} nor {ADAPTER} nor the .safetensors of a whole model nor {' nor '.join(_ONE_FILE)}"
+        "; give the output directory of stage 2 or one of its checkpoints"
+    )
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
+    """``projector_config`` of the model a folder's weights belong to, empty where nothing says."""
+    for name in (SETTINGS, "config.json"):
+        if (folder / name).is_file():
+            config = read_json(folder / name)
+            if config := config if name == SETTINGS else config.get("projector_config"):
+                return config
+    return {}
+
+
+def _bounds(folder: Path) -> Bounds | None:
+    config = _recorded(folder)
+    return (config["scale_min"], config["scale_max"]) if {"scale_min", "scale_max"} <= config.keys() else None

@@ -1,0 +1,117 @@
+"""A view of a model directory: other options, the same weights."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import pathplugins
+from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.core.files import read_json, write_json
+from pathplugins.models.compose.cache import cached
+from pathplugins.models.compose.projector import PREFIX, SCALE, warn_of_changed_scale
+from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX, fresh_selector, marks_for, save_selector
+from pathplugins.models.compose.spec import SELECTOR_FILE, check_options, digest, resolve_connector, stamp
+from pathplugins.models.connectors import CONNECTORS
+from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
+from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file
+from pathplugins.weights.tensor_files import INDEX, mismatch, read_tensors, tensor_names, weight_files
+
+logger = logging.getLogger(__name__)
+
+REWRITTEN = ("config.json", "preprocessor_config.json")
+LINKED = (INDEX, "generation_config.json", "processor_config.json")
+"""Beside weights and tokenizer; what a trainer left there (optimizer, logs, ``mm_projector.bin``) stays behind."""
+
+
+def derived(source: Path, *, config: dict[str, Any], processor: dict[str, Any]) -> Path:
+    """``source`` with other options: a directory in the cache with its weights linked, or itself if nothing differs.
+
+    Args:
+        source: composed or trained directory.
+        config: entries of ``config.json`` to replace; a dictionary replaces the entries it has.
+        processor: entries of ``preprocessor_config.json`` to replace.
+    """
+    absent = [name for name in REWRITTEN if not (source / name).is_file()]
+    if absent:
+        raise CheckpointError(f"{source} holds no {' and no '.join(absent)}; give a composed or trained directory")
+    before = [read_json(source / name) for name in REWRITTEN]
+    if foreign := sorted(processor.keys() - before[1].keys()):
+        raise PathPluginsError(f"{', '.join(foreign)}: not for the images {source} reads; remove the keys")
+    after = [_merged(settings, changes) for settings, changes in zip(before, (config, processor), strict=True)]
+    if after[0]["vision_feature_select_mode"] != before[0]["vision_feature_select_mode"]:
+        after[0]["selector_config"] = config.get("selector_config", {})  # the other selector's mean nothing to this one
+    if after == before:
+        return source
+    for settings in after:
+        check_options(settings)
+    weights = weight_files(source)
+    files = [*weights, *(p for p in sorted(source.iterdir()) if p.name in LINKED or is_tokenizer_file(p))]
+    _check_projector(source, weights, before[0]["projector_config"], after[0]["projector_config"])
+    selector = fresh_selector(CustomLlavaConfig.from_dict(after[0]), seed=after[1].get("seed", 42))
+    known = before[0].get("question_marks") if selector.needs_prompt else None
+    after[0]["question_marks"] = known or marks_for(selector, source)
+    index = {name: path for path in weights for name in tensor_names(path)}
+    fresh = {name: value for name, value in selector.state_dict().items() if SELECTOR_PREFIX + name not in index}
+    if fresh:
+        mode = after[0]["vision_feature_select_mode"]
+        logger.warning("%s holds no weights of the token selector %s: its projection starts anew", source, mode)
+
+    def fill(out: Path) -> None:
+        for path in files:
+            if not fresh or (path not in weights and path.name != INDEX):
+                (out / path.name).symlink_to(path.resolve())
+        if fresh:
+            _link_and_add(out, index, fresh)
+        for name, settings in zip(reversed(REWRITTEN), reversed(after), strict=True):  # config.json last: it says done
+            write_json(out / name, settings)
+
+    return cached(f"custom_llava-view-{digest([stamp(files), after])}-v{pathplugins.__version__}", fill)
+
+
+def _link_and_add(out: Path, index: dict[str, Path], fresh: dict[str, Tensor]) -> None:
+    """Link the files of ``index`` (name of a weight -> file), write a new selector's weights beside, and an index."""
+    # Under its own name Transformers would take a model.safetensors for the whole and never look at the index.
+    names = {path: f"linked-{path.name}" for path in index.values()}
+    for path, name in names.items():
+        (out / name).symlink_to(path.resolve())
+    like = next(file for name, file in index.items() if name.startswith(PREFIX))
+    dtype = next(iter(read_tensors(like, containing=PREFIX).values())).dtype
+    save_selector({name: value.to(dtype) for name, value in fresh.items()}, out)
+    weight_map = {name: names[path] for name, path in index.items()}
+    weight_map |= {SELECTOR_PREFIX + name: SELECTOR_FILE for name in fresh}
+    write_json(out / INDEX, {"metadata": {}, "weight_map": weight_map})
+
+
+def _merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    nested = {key: {**settings[key], **value} for key, value in changes.items() if isinstance(value, dict)}
+    return {**settings, **changes, **nested}
+
+
+def _check_projector(source: Path, files: list[Path], before: dict[str, Any], after: dict[str, Any]) -> None:
+    """The weights are there: their options must be known, and what they no longer mean is said."""
+    resolve_connector(after["type"], {key: value for key, value in after.items() if key not in ("type", "scale_init")})
+    if before.get("scale_init") != after.get("scale_init"):
+        raise PathPluginsError(f"gamma_init: the gamma of {source} is trained already; remove the key")
+    if report := mismatch(_weights(before), _weights(after)):
+        raise PathPluginsError(
+            f"projector_config: the connector of {source} has other weights than these options ask for: {report}; "
+            "remove them, or set model_name_or_path: custom_llava to compose anew"
+        )
+    if "scale_min" not in before:
+        return
+    trained, now = ((options["scale_min"], options["scale_max"]) for options in (before, after))
+    for file in files if trained != now else []:
+        for logit in read_tensors(file, containing=PREFIX + SCALE).values():
+            warn_of_changed_scale(source, logit.item(), trained, now)
+
+
+def _weights(options: dict[str, Any]) -> dict[str, Tensor]:
+    """Weights of a connector, of which only names and shapes are there, between widths of no meaning."""
+    settings = {key: value for key, value in options.items() if key not in ("type", "scale_init")}
+    with torch.device("meta"):
+        return CONNECTORS.get(options["type"])(options.get("num_attention_heads", 1), 1, **settings).state_dict()

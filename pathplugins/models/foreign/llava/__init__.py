@@ -1,0 +1,1 @@
+"""LLaVA v1.5 checkpoints, in and out."""

@@ -1,0 +1,156 @@
+"""``config.json`` of a LLaVA checkpoint: what it says of the model, and whether a `custom_llava` can be that model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pathplugins.core.errors import CheckpointError
+from pathplugins.core.files import read_json
+from pathplugins.weights.names.llava import Layout
+
+FAMILIES = {"llava": "llama", "llava_llama": "llama", "llava_mistral": "mistral"}
+"""``model_type`` of the original -> of its language model."""
+UNPADDED = "unpadded_vocab_size"
+"""Our own entry in an exported ``config.json``: rows of the embedding before one was added for ``<image>``."""
+_FOREIGN = ("mm_", "tune_mm_", "freeze_mm_", "unfreeze_mm_", "image_", "vision_", "tokenizer_")
+_FOREIGN_NAMES = (
+    *("use_mm_proj", "s2", "s2_scales"),
+    *("_name_or_path", "auto_map", "ignore_index", "max_length", "text_config", "transformers_version"),
+)
+"""Entries of the original's ``config.json`` that are not of its language model: beginnings, and whole names."""
+
+_FITS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "mm_projector_type": ("linear", ("mlp2x_gelu", "linear")),
+    "mm_vision_select_feature": ("patch", ("patch",)),
+    "mm_patch_merge_type": ("flat", ("flat",)),
+    "mm_use_im_start_end": (False, (False,)),
+    "s2": (False, (False,)),
+    "image_aspect_ratio": ("square", ("pad",)),
+}
+"""Entry of the original's ``config.json`` -> its default there, and what a `custom_llava` can be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlavaSettings:
+    """What a checkpoint says of itself."""
+
+    layout: Layout
+    """Whose names its weights have."""
+    text: dict[str, Any]
+    """``config.json`` of the language model alone."""
+    connector: str
+    """Our name of it."""
+    select_layer: int
+    """Hidden state of the vision tower that is read."""
+    tower_name: str | None = None
+    """Directory or hub id of the vision tower, as the original has it."""
+    tower_trained: bool = False
+    """The original's tower was trained along: then the weights in the checkpoint count, not those of `tower_name`."""
+    vision: dict[str, Any] | None = None
+    """Configuration of the vision tower, which Transformers' layout has."""
+    vocabulary: int | None = None
+    """Rows of the embedding that are the language model's own, where some were added; None: all."""
+
+
+def is_llava(folder: Path) -> bool:
+    """Whether a directory says it is a LLaVA, of either layout."""
+    path = folder / "config.json"
+    return path.is_file() and _layout(read_json(path)) is not None
+
+
+def read_settings(folder: Path, *, image_aspect_ratio: str | None = None) -> LlavaSettings:
+    """Read ``config.json``; everything that does not fit is in one error.
+
+    Args:
+        folder: of the checkpoint.
+        image_aspect_ratio: ``pad``, where the checkpoint does not say that its images are padded to a square.
+    """
+    config = read_json(folder / "config.json")
+    layout = _layout(config)
+    if layout is None:
+        raise CheckpointError(
+            f"{folder}: config.json says model_type {config.get('model_type')!r}; wanted {', '.join(FAMILIES)} with "
+            "mm_vision_tower, or Transformers' llava with text_config and vision_config"
+        )
+    settings, problems = (_original if layout == "llava" else _transformers)(folder, config, image_aspect_ratio)
+    if problems:
+        raise CheckpointError(f"{folder} does not fit custom_llava: {'; '.join(problems)}")
+    return settings
+
+
+def _layout(config: dict[str, Any]) -> Layout | None:
+    if "mm_vision_tower" in config and config.get("model_type") in FAMILIES:
+        return "llava"
+    if config.get("model_type") == "llava" and {"text_config", "vision_config"} <= config.keys():
+        return "hf-llava"
+    return None
+
+
+def _original(folder: Path, config: dict[str, Any], ratio: str | None) -> tuple[LlavaSettings, list[str]]:
+    """The settings of haotian-liu/LLaVA; what is not in the file has its defaults."""
+    del folder
+    said = {name: config.get(name, default) for name, (default, _) in _FITS.items()}
+    said["image_aspect_ratio"] = ratio or said["image_aspect_ratio"] or "square"  # null is written too
+    problems = [
+        f"{name} is {said[name]!r}, wanted {' or '.join(map(str, wanted))}"
+        for name, (_, wanted) in _FITS.items()
+        if said[name] not in wanted
+    ]
+    if said["image_aspect_ratio"] == "square":
+        problems[-1] += " (--image-aspect-ratio pad, if it was trained so after all)"
+    text = {
+        name: value for name, value in config.items() if not name.startswith(_FOREIGN) and name not in _FOREIGN_NAMES
+    }
+    family = FAMILIES[config["model_type"]]
+    text |= {"model_type": family, "architectures": [f"{family.capitalize()}ForCausalLM"]}
+    settings = LlavaSettings(
+        layout="llava",
+        text=text,
+        connector=said["mm_projector_type"],
+        select_layer=config.get("mm_vision_select_layer", -2),
+        tower_name=config["mm_vision_tower"],
+        tower_trained=bool(config.get("unfreeze_mm_vision_tower")),
+    )
+    return settings, problems
+
+
+def _transformers(folder: Path, config: dict[str, Any], ratio: str | None) -> tuple[LlavaSettings, list[str]]:
+    """The settings of ``LlavaForConditionalGeneration``; what is not in the file has its defaults."""
+    problems = []
+    layer = config.get("vision_feature_layer", -2)
+    if not isinstance(layer, int):
+        problems.append(f"vision_feature_layer is {layer}, wanted one number")
+    if (strategy := config.get("vision_feature_select_strategy", "default")) != "default":
+        problems.append(f"vision_feature_select_strategy is {strategy!r}, wanted default (patch tokens alone)")
+    if (act := config.get("projector_hidden_act", "gelu")) != "gelu":
+        problems.append(f"projector_hidden_act is {act!r}, wanted gelu")
+    if not config.get("multimodal_projector_bias", True):
+        problems.append("its connector has no bias")
+    if (kind := config["vision_config"].get("model_type")) != "clip_vision_model":
+        problems.append(f"its vision tower is a {kind}, wanted a clip_vision_model")
+    if (ratio or _ratio_of(folder)) != "pad":
+        problems.append(
+            "its preprocessor_config.json crops images (do_pad is not true) and custom_llava pads them; give "
+            "--image-aspect-ratio pad if it was trained with padding, as LLaVA v1.5 was"
+        )
+    settings = LlavaSettings(
+        layout="hf-llava",
+        text=dict(config["text_config"]),
+        connector="mlp2x_gelu",
+        select_layer=layer,
+        vision=dict(config["vision_config"]),
+        vocabulary=config.get(UNPADDED),
+    )
+    return settings, problems
+
+
+def _ratio_of(folder: Path) -> str:
+    """How Transformers' processor makes a square of an image."""
+    for name in ("preprocessor_config.json", "processor_config.json"):  # the latter from Transformers 5 on
+        if (folder / name).is_file():
+            said = read_json(folder / name)
+            if said.get("image_processor", said).get("do_pad"):
+                return "pad"
+    return "square"

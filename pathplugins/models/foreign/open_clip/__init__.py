@@ -1,0 +1,1 @@
+"""OpenCLIP checkpoints to Transformers directories."""

@@ -1,0 +1,1 @@
+"""Names of weights in other projects, and ours for them."""

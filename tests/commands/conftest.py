@@ -1,0 +1,34 @@
+"""Tiny models and bags, made once per session."""
+
+from pallava_weights import published, shapes_of
+from tiny_models import (
+    grads,
+    load,
+    make_llm,
+    make_spec,
+    make_vlm,
+    pack,
+    pallava,
+    picture,
+    processor,
+    shared,
+    vlm,
+    write_h5,
+)
+
+__all__ = [
+    "grads",
+    "load",
+    "make_llm",
+    "make_spec",
+    "make_vlm",
+    "pack",
+    "pallava",
+    "picture",
+    "processor",
+    "published",
+    "shapes_of",
+    "shared",
+    "vlm",
+    "write_h5",
+]

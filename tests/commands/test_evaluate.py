@@ -1,0 +1,285 @@
+"""``pathplugins evaluate``: asks as ``ask`` does, checks before, goes on where it was, shares among processes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pathplugins.cli import main
+from pathplugins.core.files import read_json
+
+transformers = pytest.importorskip("transformers")
+
+CHAT = "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{% endfor %}[assistant]"
+WORDS = ["what does this slide show benign malignant invasive carcinoma normal tissue yes no gland of the"]
+QUESTIONS = ["What is it?", "Is it benign?", "Is this a slide of normal tissue or of the invasive carcinoma?", "Why?"]
+SIZES = [(61, 39), (37, 44), (130, 21), (20, 90)]  # (w, h), 6 to 9 tiles of 20 pixels
+TOKENS = 7
+
+
+@pytest.fixture(scope="module", autouse=True)
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATHPLUGINS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("TOKENIZERS_PARALLELISM", "false")
+        yield
+    logging.getLogger("pathplugins").setLevel(logging.NOTSET)  # which the command has changed
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Untrained: what it says means nothing, but no two images or questions get the same answer."""
+    from pathplugins.models.compose.compose import compose
+    from pathplugins.models.compose.spec import ComposeSpec
+    from pathplugins.models.compose.tiny_llm import build_tiny_llm
+
+    root = tmp_path_factory.mktemp("evaluate")
+    llm = build_tiny_llm(root / "llm", WORDS, tied=False, initializer_range=0.3)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(llm)
+    tokenizer.chat_template = CHAT
+    tokenizer.save_pretrained(llm)
+    tower = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3, "num_attention_heads": 4}
+    spec = ComposeSpec(
+        llm=str(llm),
+        vision_model_name="plip",
+        vision_config={**tower, "image_size": 20, "patch_size": 4},
+        random_vision_seed=0,
+        mm_projector_type="scale_invariant",
+        projector_config={"num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 17},
+    )
+    return str(compose(spec, root / "vlm"))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
+    for number, (w, h) in enumerate(SIZES):
+        pixels = np.random.default_rng(number).integers(0, 256, (h, w, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def told(model: str, images: Path) -> list[str]:
+    """What ``ask`` answers, one question at a time."""
+    from pathplugins.commands.ask import answer, load
+
+    loaded = load(model, device="cpu")
+    texts = [answer(*loaded, images / f"{n}.png", question, TOKENS) for n, question in enumerate(QUESTIONS)]
+    assert len({*texts}) == len(texts)
+    return texts
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, told: list[str]) -> Path:
+    """LLaVA lines: the first answer is right, one of the others half right, and a question without an image."""
+    right = [told[0], "Yes", f"{told[2]} unheardof", "no"]
+    samples: list[dict[str, Any]] = [
+        {"id": f"q{n}", "image": f"{n}.png", "question": f"<image>\n{QUESTIONS[n]}", "answer": right[n]}
+        for n in range(len(QUESTIONS))
+    ]
+    samples.append({"id": "alone", "question": "What is normal?", "answer": "a gland"})
+    path = tmp_path_factory.mktemp("data") / "test.jsonl"
+    with path.open("w") as stream:
+        for sample in samples:
+            turns = [("human", sample.pop("question")), ("gpt", sample.pop("answer"))]
+            sample["conversations"] = [{"from": speaker, "value": text} for speaker, text in turns]
+            stream.write(f"{json.dumps(sample)}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def words(model: str, images: Path, data: Path) -> Callable[..., list[str]]:
+    """The command line, without ``--out``."""
+
+    def words(*more: object, **changes: object) -> list[str]:
+        options = {"data": data, "image-folder": images, "task": "vqa", "device": "cpu", "max-new-tokens": TOKENS}
+        given = [
+            text
+            for name, value in {**options, **changes}.items()
+            for text in (f"--{name.replace('_', '-')}", str(value))
+        ]
+        return ["evaluate", model, *given, *map(str, more)]
+
+    return words
+
+
+@pytest.fixture(scope="module")
+def whole(words: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One process from the beginning to the end, three questions at a time."""
+    out = tmp_path_factory.mktemp("out") / "whole"
+    assert main([*words(batch_size=3), "--out", str(out)]) == 0
+    return out
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_a34_every_question_is_asked_as_ask_does(whole: Path, data: Path, told: list[str]) -> None:
+    written = lines(whole)
+    assert [line["prediction"] for line in written[:-1]] == told
+    assert [(line["id"], line["row"]) for line in written] == [("q0", 1), ("q1", 2), ("q2", 3), ("q3", 4), ("alone", 5)]
+    assert written[1].keys() == {"id", "source", "row", "question", "answer", "prediction"}
+    assert (written[1]["source"], written[1]["question"], written[1]["answer"]) == (str(data), "Is it benign?", "Yes")
+    assert sorted(path.name for path in whole.iterdir()) == ["metrics.json", "predictions.jsonl", "settings.json"]
+
+
+def test_a34_metrics(whole: Path) -> None:
+    metrics = read_json(whole / "metrics.json")
+    assert (metrics["task"], metrics["questions"], metrics["left_out"]) == ("vqa", 5, 0)
+    scores = metrics["metrics"]
+    assert {name: (scores[name]["value"], scores[name]["n"]) for name in scores if name != "yes_no_unparsed"} == {
+        "accuracy": (0.2, 5),
+        "yes_no_accuracy": (0.0, 2),
+        "other_accuracy": (pytest.approx(1 / 3), 3),
+        "other_token_recall": (pytest.approx((1 + scores_of_half(lines(whole)[2]["answer"])) / 3), 3),
+    }
+    assert scores["yes_no_unparsed"] == 2
+
+
+def scores_of_half(answer: str) -> float:
+    """The model says every word of it but one; "a gland" it does not say."""
+    from pathplugins.data.scoring.answers import normalise
+
+    count = len({*normalise(answer).split()})
+    assert count > 1
+    return (count - 1) / count
+
+
+def test_a_killed_run_goes_on(words: Callable[..., list[str]], whole: Path, tmp_path: Path) -> None:
+    """What is on disk is kept, half a line is asked again, and settings that do not change answers may differ."""
+    first, second, third, *_ = (whole / "predictions.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = {**json.loads(second), "prediction": "kept"}
+    shutil.copy(whole / "settings.json", tmp_path)
+    (tmp_path / "predictions.jsonl").write_text(f"{first}{json.dumps(kept)}\n{third[:-9]}", encoding="utf-8")
+    assert main([*words(batch_size=2), "--out", str(tmp_path)]) == 0
+    assert lines(tmp_path) == [lines(whole)[0], kept, *lines(whole)[2:]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--max-new-tokens", "8"], "max_new_tokens was 7, is 8"),
+        (["--dtype", "float32"], "dtype was auto, is float32"),
+        (["--limit", "3"], r"data was 5 questions of .*, is 3 questions of"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_runs_are_not_mixed(
+    words: Callable[..., list[str]],
+    whole: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: list[str],
+    message: str,
+) -> None:
+    before = {path: path.read_bytes() for path in whole.iterdir()}
+    assert main([*words(), *change, "--out", str(whole)]) == 2
+    said = capsys.readouterr().err
+    assert f"{whole} holds answers of another run" in said
+    assert said.rstrip().endswith("restore these to go on with it, or give another --out")
+    assert re.search(message, said)
+    assert {path: path.read_bytes() for path in whole.iterdir()} == before
+
+
+def test_a39_two_processes_do_what_one_does(words: Callable[..., list[str]], whole: Path, tmp_path: Path) -> None:
+    """They also take in what three processes of a killed run have left."""
+    (tmp_path / "predictions.2.jsonl").write_text(f"{json.dumps(lines(whole)[2])}\n{{", encoding="utf-8")
+    shutil.copy(whole / "settings.json", tmp_path)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [*launch, "-m", "pathplugins.cli", *words(batch_size=1), "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-6000:]
+    assert "2 of 2 questions answered (this process's share of 2)" in done.stderr
+    assert done.stdout.count("yes_no_accuracy") == 1
+    for name in ("predictions.jsonl", "metrics.json"):
+        assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in whole.iterdir()}
+
+
+def test_bad_samples_come_first_and_in_one_report(
+    words: Callable[..., list[str]], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "images"
+    shutil.copytree(images, folder)
+    (folder / "1.png").unlink()
+    (folder / "2.png").write_bytes((folder / "2.png").read_bytes()[:-400])
+    out = tmp_path / "out"
+    assert main([*words(image_folder=folder), "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert "2 of 5 samples cannot be used: 1 x missing file, 1 x unreadable file" in said
+    assert [path.name for path in out.iterdir()] == ["bad_samples.jsonl"]
+    assert main([*words(image_folder=folder, on_bad_sample="skip"), "--out", str(out)]) == 0
+    assert [line["id"] for line in lines(out)] == ["q0", "q3", "alone"]
+    metrics = read_json(out / "metrics.json")
+    assert (metrics["questions"], metrics["left_out"]) == (3, 2)
+
+
+def test_a35_answers_without_a_letter_are_counted(
+    words: Callable[..., list[str]], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "test.csv"
+    choices = ["A: benign", "B: malignant", "C: normal", "D: unclear"]
+    with table.open("w", newline="") as stream:
+        header = ["Figure_path", "Question", *(f"Choice {letter}" for letter in "ABCD"), "Answer_label"]
+        csv.writer(stream).writerows([header, *([f"{n}.png", QUESTIONS[n], *choices, "AB"[n % 2]] for n in range(3))])
+    out = tmp_path / "out"
+    assert main([*words(data=table, format="pmc_vqa", task="choices"), "--out", str(out)]) == 0
+    assert [line["answer"] for line in lines(out)] == ["A) benign", "B) malignant", "A) benign"]
+    scores = read_json(out / "metrics.json")["metrics"]
+    assert scores["accuracy"] == {"value": 0.0, "low": 0.0, "high": 0.0, "n": 3}
+    assert scores["unparsed"] == 3
+    assert [line.split() for line in capsys.readouterr().out.splitlines()][1:3] == [
+        ["accuracy", "0.0000", "0.0000", "-", "0.0000", "3"],
+        ["unparsed", "3"],
+    ]
+
+
+def test_a36_class_folders_in_half_precision(words: Callable[..., list[str]], images: Path, tmp_path: Path) -> None:
+    """A4, A38 too; two images of each class are drawn, not the four of the first."""
+    for name in ("InSitu", "Benign"):
+        shutil.copytree(images, tmp_path / "Photos" / name)
+    out, labels = tmp_path / "out", json.dumps({"InSitu": "in situ carcinoma", "Benign": "healthy"})
+    options = {"data": tmp_path / "Photos", "format": "class_folders", "task": "labels", "dtype": "bfloat16"}
+    assert main([*words(**options, limit=4, option=f"labels={labels}"), "--out", str(out)]) == 0
+    assert [line["id"] for line in lines(out)] == ["Benign/0", "Benign/2", "InSitu/0", "InSitu/2"]
+    scores = read_json(out / "metrics.json")["metrics"]
+    assert (scores["accuracy"]["value"], scores["unparsed"]) == (0.0, 4)
+    assert {label: row["n"] for label, row in scores["classes"].items()} == {"healthy": 2, "in situ carcinoma": 2}
+    single = tmp_path / "single"
+    options["dtype"] = "float32"
+    assert main([*words(**options, limit=4, option=f"labels={labels}"), "--out", str(single)]) == 0
+    assert [line["prediction"] for line in lines(single)] != [line["prediction"] for line in lines(out)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bits": 4}, "--bits 4 needs an NVIDIA GPU, the device is cpu"),
+        ({"batch_size": 0}, "--batch-size is 0, expected 1 or more"),
+        ({"option": "split=test"}, "--option split=test: expected NAME=VALUE; llava has the options ids"),
+        ({"task": "choices"}, "5 x answer not among choices"),
+    ],
+    ids=str,
+)
+def test_mistakes(
+    words: Callable[..., list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any],
+    message: str,
+) -> None:
+    assert main([*words(**changes), "--out", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,157 @@
+"""Prompts, reports and projects: what a slide is compared with, and what is said of files that cannot be used."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("yaml")
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data_tools.pathgen.select.projects import (
+    PROJECTS,
+    packaged,
+    project_of,
+    read_projects,
+    resolve_projects,
+)
+from pathplugins.data_tools.pathgen.select.prompts import builtin_prompts, read_prompts, read_reports
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_all_projects_of_tcga_have_prompts() -> None:
+    prompts = read_prompts(None)
+    assert len(PROJECTS) == 33
+    assert {*prompts} == {*PROJECTS}
+    assert {"TCGA-GBM", "TCGA-BRCA"} <= {*prompts}
+    assert all(len(sentences) == 20 for sentences in prompts.values())
+    sentences = [sentence for found in prompts.values() for sentence in found]
+    assert all(sentence.endswith(".") and 10 < len(sentence) < 130 for sentence in sentences)
+
+
+def test_printed_prompts_can_be_given_back(tmp_path: Path) -> None:
+    assert read_prompts(written(tmp_path / "p.yaml", builtin_prompts())) == read_prompts(None)
+
+
+def test_any_number_of_sentences(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "p.yaml", "TCGA-BRCA: [one]\nTCGA-GBM:\n" + "".join(f"  - {n} cells\n" for n in range(41))
+    )
+    found = read_prompts(path)
+    assert found["TCGA-BRCA"] == ("one",)
+    assert len(found["TCGA-GBM"]) == 41
+
+
+def test_all_faults_of_a_prompt_file_come_together(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "p.yaml",
+        "TCGA_BRCA: [a, b]\nTCGA-GBN: [a]\nTCGA-OV: []\nTCGA-LGG: [a, ' ', 3]\nTCGA-ACC: [a, a]\nmine: [a]\n",
+    )
+    with pytest.raises(PathPluginsError) as caught:
+        read_prompts(path)
+    text = str(caught.value)
+    assert "6 things to correct" in text
+    assert "TCGA_BRCA: no project of TCGA, and none that --project or --projects names; did you mean TCGA-BRCA?" in text
+    assert "TCGA-GBN" in text
+    assert "did you mean TCGA-GBM?" in text
+    assert "TCGA-OV: wanted a list of sentences" in text
+    assert "TCGA-LGG: sentences 2, 3 are empty or no text" in text
+    assert "TCGA-ACC: has a sentence twice" in text
+    assert read_prompts(written(path, "mine: [a]"), frozenset(["mine"])) == {"mine": ("a",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("TCGA-OV: [a]\nTCGA-OV: [b]\n", "TCGA-OV twice"),
+        ("TCGA-OV: [a\n", "not readable as YAML"),
+        ("- a\n", "got list"),
+        ("", "got NoneType"),
+        ("TCGA-OV: [!!python/object/apply:os.system [ls]]\n", "not readable as YAML"),
+    ],
+)
+def test_files_that_are_no_prompts(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(PathPluginsError, match=says):
+        read_prompts(written(tmp_path / "p.yaml", text))
+    with pytest.raises(PathPluginsError, match="not readable"):
+        read_prompts(tmp_path / "absent.yaml")
+
+
+def test_reports_are_found_however_the_slide_is_spelt(tmp_path: Path) -> None:
+    reports = {
+        "/data/slides/TCGA-AB-1234-01Z-00-DX1.AbC-9.svs": {"refined": {"diagnosis": "a carcinoma", "margins": " "}},
+        "other.slide": ["one", "two", ""],
+        "c:\\scans\\third.TIF": {"diagnosis": "plain", "more": ["x", {"y": "z"}]},
+        "empty": [],
+    }
+    found = read_reports(written(tmp_path / "r.json", json.dumps(reports)))
+    assert found == {
+        "tcga-ab-1234-01z-00-dx1.abc-9": ("a carcinoma",),
+        "other.slide": ("one", "two"),
+        "third": ("plain", "x", "z"),
+    }
+
+
+def test_reports_that_cannot_be_used_come_together(tmp_path: Path) -> None:
+    path = written(tmp_path / "r.json", json.dumps({"a": 3, "b": {"refined": {"x": None}}, "c.svs": ["x"], "C": ["y"]}))
+    with pytest.raises(PathPluginsError) as caught:
+        read_reports(path)
+    assert "3 of 4 entries" in str(caught.value)
+    assert "C: is the slide c.svs again" in str(caught.value)
+    with pytest.raises(PathPluginsError, match="got list"):
+        read_reports(written(path, "[]"))
+    with pytest.raises(PathPluginsError, match="not readable as JSON"):
+        read_reports(written(path, "{"))
+
+
+def test_projects_of_barcodes() -> None:
+    lines = [line for line in packaged("tissue_source_sites.txt").splitlines() if line.startswith("TCGA-")]
+    sites = [site for line in lines for site in line.partition(": ")[2].split()]
+    assert [line.partition(":")[0] for line in lines] == sorted(PROJECTS)
+    assert len(sites) == len({*sites}) == 826
+    assert all(len(site) == 2 for site in sites)
+    assert project_of("TCGA-A1-A0SB-01Z-00-DX1.B34C267B-CAAA-4AB6-AD5C-276C26F997A1") == "TCGA-BRCA"
+    assert project_of("tcga-02-0001-01z") == "TCGA-GBM"
+    assert project_of("TCGA-NA-A4QV-01Z") == "TCGA-UCS"  # a code that tables of numbers lose
+    assert project_of("TCGA-07-0001") is None  # a cell line
+    assert project_of("slide-7") is None
+
+
+def test_project_comes_from_the_option_then_the_table_then_the_barcode(tmp_path: Path) -> None:
+    table = read_projects(
+        written(
+            tmp_path / "p.csv", "Filename, project\nx/TCGA-A1-1.svs, TCGA-OV\nmine.tif, TCGA-LGG\nmine.tif, TCGA-LGG\n"
+        )
+    )
+    slides = ["TCGA-A1-1", "TCGA-A1-2", "MINE"]
+    found = resolve_projects(slides, table, None, PROJECTS)
+    assert found == {"TCGA-A1-1": "TCGA-OV", "TCGA-A1-2": "TCGA-BRCA", "MINE": "TCGA-LGG"}
+    assert {*resolve_projects(slides, table, "TCGA-GBM", PROJECTS).values()} == {"TCGA-GBM"}
+
+
+def test_slides_without_a_project_or_prompts_come_together() -> None:
+    with pytest.raises(PathPluginsError) as caught:
+        resolve_projects(["a", "b", "TCGA-02-1", "TCGA-A1-1"], {}, None, ["TCGA-BRCA"])
+    text = str(caught.value)
+    assert "the project of 2 of 4 slides is unknown" in text
+    assert "\n  a\n  b\n" in text
+    assert "--projects FILE.csv" in text
+    assert "TCGA-02-1: TCGA-GBM" in text
+    with pytest.raises(PathPluginsError, match="and 5 more"):
+        resolve_projects([f"s{n}" for n in range(25)], {}, None, PROJECTS)
+
+
+def test_tables_that_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    with pytest.raises(PathPluginsError, match="wanted a column project"):
+        read_projects(written(path, "slide,cancer\na,b\n"))
+    with pytest.raises(PathPluginsError) as caught:
+        read_projects(written(path, "slide,project\n,TCGA-OV\na,\nb,TCGA-OV\nB.svs,TCGA-GBM\n"))
+    assert "3 of 4 rows" in str(caught.value)
+    assert "line 5: B.svs is TCGA-GBM here and TCGA-OV above" in str(caught.value)
+    with pytest.raises(PathPluginsError, match="cannot be read"):
+        read_projects(tmp_path / "absent.csv")

@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data_tools.slides.resolution import read_mpp_table, resolve
+from pathplugins.data_tools.slides.slide import Slide, SlideError
+from pathplugins.data_tools.slides.svs_writer import write_svs
+
+pytest.importorskip("openslide")
+
+
+def image(path: Path, **save: object) -> Slide:
+    Image.new("RGB", (61, 43), "white").save(path, **save)
+    return Slide(path)
+
+
+def test_recorded_by_the_scanner(sharp_slide: Path) -> None:
+    with Slide(sharp_slide) as slide:
+        resolution = resolve(slide, fallback_mpp=0.9)
+    assert (resolution.mpp, resolution.source, resolution.magnification) == (0.25, "openslide.mpp-x", 40)
+    assert resolution.note is None
+
+
+def test_resolution_tag_of_a_plain_tiff(tmp_path: Path) -> None:
+    slide = image(tmp_path / "i.tif", resolution_unit="cm", x_resolution=20000, y_resolution=20000)
+    resolution = resolve(slide)
+    assert resolution.mpp == pytest.approx(0.5, rel=1e-3)
+    assert resolution.source in ("image dpi", "tiff.XResolution")
+    assert resolution.magnification == pytest.approx(20, rel=1e-3)
+
+
+@pytest.mark.parametrize("save", [{}, {"dpi": (96, 96)}])
+def test_a_screen_resolution_is_none(tmp_path: Path, save: dict[str, object]) -> None:
+    slide = image(tmp_path / "i.png", **save)
+    with pytest.raises(SlideError, match=r"i\.png.*--slide-mpp"):
+        resolve(slide)
+    resolution = resolve(slide, fallback_mpp=0.25)
+    assert (resolution.mpp, resolution.source, resolution.magnification) == (0.25, "--slide-mpp", 40)
+
+
+def test_contradiction_is_reported_and_mpp_wins(tmp_path: Path) -> None:
+    write_svs(tmp_path / "s.svs", [np.zeros((300, 260, 3), np.uint8)], mpp=0.2325, magnification=20)
+    resolution = resolve(Slide(tmp_path / "s.svs"))
+    assert resolution.mpp == 0.2325
+    assert resolution.magnification == pytest.approx(43.01)
+    assert "20x" in (resolution.note or "")
+    assert "0.2325" in (resolution.note or "")
+
+
+def test_an_override_wins_and_is_recorded(sharp_slide: Path) -> None:
+    with Slide(sharp_slide) as slide:
+        resolution = resolve(slide, fallback_mpp=0.9, override_mpp=0.5)
+    assert (resolution.mpp, resolution.source, resolution.magnification) == (0.5, "given for the slide", 20)
+    assert "40x" in (resolution.note or "")
+
+
+def test_pixels_that_are_not_square_are_reported(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+
+    def tiff(down_per_cm: float) -> Slide:
+        path = tmp_path / f"{down_per_cm}.tif"
+        resolution = {"resolution": (20000, down_per_cm), "resolutionunit": "CENTIMETER"}
+        tifffile.imwrite(path, np.zeros((300, 260, 3), np.uint8), photometric="rgb", tile=(256, 256), **resolution)
+        return Slide(path)
+
+    resolution = resolve(tiff(18000))
+    assert resolution.mpp == pytest.approx((0.5 + 0.5556) / 2, rel=1e-3)
+    assert "0.5 um/px across but 0.555556 down" in (resolution.note or "")
+    assert resolve(tiff(19900)).note is None
+
+
+def test_table_of_resolutions(tmp_path: Path) -> None:
+    table = tmp_path / "mpp.csv"
+    table.write_bytes(
+        b"\xef\xbb\xbfwsi, MPP ,note\r\nTCGA-A1.8923A-91.svs,0.25,x\r\nTCGA-A2.8923A-91,0.5,\r\n"
+        b"in/a/folder.TIFF,1.0,\r\nin/another/folder.tiff,1,\r\n"
+    )
+    assert read_mpp_table(table) == {"TCGA-A1.8923A-91": 0.25, "TCGA-A2.8923A-91": 0.5, "folder": 1.0}
+    table.write_text("filename,mpp\n")
+    assert read_mpp_table(table) == {}
+
+
+def test_bad_rows_are_reported_together(tmp_path: Path) -> None:
+    table = tmp_path / "mpp.csv"
+    table.write_text("slide,mpp\na,0.25\nb,\n,0.5\nc,twenty\nd,20\na,0.5\ne\n" + "f,-1\n" * 30)
+    with pytest.raises(PathPluginsError) as raised:
+        read_mpp_table(table)
+    message = str(raised.value)
+    assert message.startswith(f"{table}: 36 of 37 rows")
+    for part in (
+        "line 3: mpp of b is ''",
+        "line 4: names no slide",
+        "line 5",
+        "'20', not",
+        "line 7: a is 0.5",
+        "line 8",
+    ):
+        assert part in message
+    assert "and 16 more" in message
+    assert "line 30" not in message
+
+
+@pytest.mark.parametrize("text", ["", "slide,magnification\na,20\n", "0.25,a\n"])
+def test_a_table_without_the_columns_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mpp.csv").write_text(text)
+    with pytest.raises(PathPluginsError, match=r"mpp\.csv: wanted a column mpp and one of slide, "):
+        read_mpp_table(tmp_path / "mpp.csv")
+
+
+def test_a_table_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mpp.csv").write_bytes(b"slide,mpp\n\xff\xfe\n")
+    for path in (tmp_path / "mpp.csv", tmp_path / "absent.csv"):
+        with pytest.raises(PathPluginsError, match=path.name):
+            read_mpp_table(path)
