@@ -165,7 +165,7 @@ def test_the_prompt_is_asked_for_and_looked_at(
 def test_a_projection_that_was_never_trained_is_said(
     model: Path, prompted: Path, bag: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pathplugins.data_tools.pictures.drawing import heat_map
+    from pathplugins.data_tools.pictures import heat_map
 
     titles = []
     monkeypatch.setattr(
