@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "select": ("pathplugins.commands.select", "draw which patches of a slide a token selector keeps, and their scores"),
     "evaluate": ("pathplugins.commands.evaluate", "ask a model every question of a test set and score the answers"),
     "demo": (
-        "pathplugins.commands.demo.wsi",
+        "pathplugins.commands.demo",
         "train and ask a tiny model on CPU: `demo` (slides), `demo pallava` (images)",
     ),
 }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import time
 from pathlib import Path
 
-from pathplugins.commands.demo.wsi import clear, command, say
+from pathplugins.commands.demo.steps import clear, command, say
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.formats.drawn import QUESTION, caption, read_drawn
 
@@ -15,11 +14,9 @@ STEPS = {"align": 60, "tune": 240}
 """Training steps of each stage: what four textures and a language model that starts from noise take."""
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the demo; every step is a command a user would type, and is shown."""
-    if args.slide is not None:
-        raise PathPluginsError("--slide is for `pathplugins demo`; this one draws its own images")
-    out = (args.out or Path("demo-pallava")).absolute()
+def run(out: Path) -> None:
+    """Run the demo in the folder ``out``; every step is a command a user would type, and is shown."""
+    out = out.absolute()
     clear(out)
     say("No weights are downloaded: vision tower, connector and language model are tiny and start UNTRAINED.")
     began = time.monotonic()
@@ -33,7 +30,6 @@ def run(args: argparse.Namespace) -> int:
     answer = command(out, "pathplugins", "ask", out / "hf_model", "--image", image.images[0], "--question", QUESTION)
     say(f"\nimage:    {image.images[0]}\nquestion: {QUESTION}\nanswer:   {answer.strip().splitlines()[-1]}")
     say(f"expected: {caption(image.meta['kind'])}\ntook {time.monotonic() - began:.0f} s")
-    return 0
 
 
 def _train(out: Path, stage: str, *options: str) -> Path:

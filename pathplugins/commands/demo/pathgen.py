@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 import uuid
 from pathlib import Path
 
 from pathplugins.commands.configs import folder
-from pathplugins.commands.demo.wsi import KINDS, clear, command, say
-from pathplugins.core.errors import PathPluginsError
+from pathplugins.commands.demo.steps import clear, command, say
+from pathplugins.commands.demo.wsi import KINDS
 
 QUESTION = "What does this patch show?"
 CORNERS = [(x, y) for x in (448, 672, 896) for y in (320, 512)]
@@ -22,11 +21,8 @@ TOWER = (
 )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the demo; every step is a command a user would type, and is shown."""
-    if args.slide is not None:
-        raise PathPluginsError("--slide is for `pathplugins demo`; this one draws its own slides")
-    out = args.out or Path("demo-pathgen")
+def run(out: Path) -> None:
+    """Run the demo in the folder ``out``; every step is a command a user would type, and is shown."""
     clear(out)
     say("No weights are downloaded: vision tower, connector and language model are tiny and start UNTRAINED.")
     began = time.monotonic()
@@ -47,7 +43,6 @@ def run(args: argparse.Namespace) -> int:
     say(f"\npatch:    {image}\nquestion: {QUESTION}\nanswer:   {answer.strip().splitlines()[-1]}")
     say(f"expected: {asked['caption']}")
     say(f"loss:     {model / 'training_loss.png'}\ntook {time.monotonic() - began:.0f} s")
-    return 0
 
 
 def _slides(out: Path) -> None:

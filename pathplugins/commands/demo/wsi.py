@@ -2,57 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
-import os
-import shlex
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 from pathplugins.commands.configs import folder
+from pathplugins.commands.demo.steps import clear, command, say
 from pathplugins.core.errors import PathPluginsError
 
 QUESTION = "What does this slide show?"
 KINDS = ("normal tissue", "tumour", "inflammation", "necrosis")
 """What the four kinds of drawn slides are called; the position is their ``--kind``."""
-MARK = ".pathplugins-demo"
 TRAINING_SLIDES = 4  # of each kind
 TOWER = "{in_chans: 320, embed_dim: 64, depth: 2, num_heads: 4, segment_lengths: [64, 256], dilated_ratios: [1, 2]}"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``pathplugins demo``."""
-    parser.add_argument(
-        "what",
-        nargs="?",
-        choices=("wsi", "pallava", "pathgen"),
-        default="wsi",
-        help="slides in LLaMA-Factory, images in XTuner, patches of slides in LLaMA-Factory",
-    )
-    parser.add_argument("--slide", type=Path, help="ask about this slide instead of a drawn one (any OpenSlide format)")
-    parser.add_argument("--out", type=Path, help="where everything goes (default: demo, demo-pallava, demo-pathgen)")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Run the demo; every step is a command a user would type, and is shown."""
-    if args.what == "pallava":
-        from pathplugins.commands.demo import pallava as demo_pallava
-
-        return demo_pallava.run(args)
-    if args.what == "pathgen":
-        from pathplugins.commands.demo import pathgen as demo_pathgen
-
-        return demo_pathgen.run(args)
-    out: Path = args.out or Path("demo")
-    if args.slide is not None and not args.slide.is_file():
-        raise PathPluginsError(f"{args.slide} does not exist; name a slide with --slide, or none to have one drawn")
+def run(out: Path, slide: Path | None = None) -> None:
+    """Run the demo in the folder ``out``, asking about ``slide`` or about a drawn one; every step is shown."""
+    if slide is not None and not slide.is_file():
+        raise PathPluginsError(f"{slide} does not exist; name a slide with --slide, or none to have one drawn")
     clear(out)
     say("No weights are downloaded: patch encoder, slide encoder and language model are tiny and start UNTRAINED.")
     began = time.monotonic()
-    asked = _slides(out, args.slide)
+    asked = _slides(out, slide)
     command(out, "pathdata", "patch", out / "slides", "--out", out / "work", "--mpp", 0.5)
     command(out, "pathdata", "features", out / "work", "--encoder", "convnext_atto", "--random-weights", 0)
     _dataset(out)
@@ -65,20 +38,9 @@ def run(args: argparse.Namespace) -> int:
     answer = command(out, "pathplugins", "ask", out / "merged", "--bag", bag, "--question", QUESTION)
     say(f"\nslide:    {asked}\nquestion: {QUESTION}\nanswer:   {answer.strip().splitlines()[-1]}")
     known = "the model has seen drawn slides only: this shows the way, it says nothing about the slide"
-    say(f"expected: {_sentence(KINDS[1])}" if args.slide is None else f"note:     {known}")
+    say(f"expected: {_sentence(KINDS[1])}" if slide is None else f"note:     {known}")
     say(f"picture:  {out / 'work' / 'overlays' / asked.stem}.png  (tissue and patches)")
     say(f"loss:     {out / 'saves' / 'stage3' / 'training_loss.png'}\ntook {time.monotonic() - began:.0f} s")
-    return 0
-
-
-def clear(out: Path) -> None:
-    """An empty folder to show the whole way in; what is removed for it is an earlier demo and nothing else."""
-    if out.exists() and any(out.iterdir()):
-        if not (out / MARK).is_file():
-            raise PathPluginsError(f"{out} holds something that is not a demo; name another folder with --out")
-        shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / MARK).touch()
 
 
 def _slides(out: Path, given: Path | None) -> Path:
@@ -168,38 +130,3 @@ def _export(out: Path) -> list[str]:
         f"export_dir={out / 'merged'}",
         "image_seq_length=16",
     ]
-
-
-def command(out: Path, *words: object, quiet: bool = False, cwd: Path | None = None) -> str:
-    """Show a command, run it with its log below ``out``, and return what it printed."""
-    argv = [str(word) for word in words]
-    if not quiet:
-        say("$ " + shlex.join(argv))
-    program = Path(sys.executable).with_name(argv[0])
-    log = out / "logs" / f"{argv[0]}-{argv[1]}{'-' + Path(argv[2]).stem if len(argv) > 2 else ''}.log"
-    log.parent.mkdir(exist_ok=True)
-    environment = {
-        "OMP_NUM_THREADS": "1",  # tensors this small are slower on several
-        **os.environ,
-        # `xtuner` runs the `python` it finds there
-        "PATH": f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "PATHPLUGINS_CACHE": str((out / "cache").absolute()),
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    with log.open("w") as file:
-        done = subprocess.run(
-            [str(program), *argv[1:]], stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=cwd
-        )
-    text = log.read_text()
-    if done.returncode != 0:
-        tail = "\n".join(text.splitlines()[-25:])
-        raise PathPluginsError(
-            f"{argv[0]} {argv[1]} ended with exit code {done.returncode}; all of it is in {log}:\n{tail}"
-        )
-    return text
-
-
-def say(text: str) -> None:
-    """A line to the user, at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
