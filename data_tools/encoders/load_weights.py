@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import CheckpointError
-from pathplugins.core.files import fed
+from pathplugins.core.hashing import fed
 
 from ..optional import need
 from .weight_names import to_timm

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathplugins.core.files import SLIDE_SUFFIXES, replacing
+from pathplugins.core.files import replacing
+from pathplugins.core.suffixes import SLIDE_SUFFIXES
 from pathplugins.data.pathgen import slide_key
 from pathplugins.data.records import first_shown
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.core.files import SLIDE_SUFFIXES
+from pathplugins.core.suffixes import SLIDE_SUFFIXES
 from pathplugins.core.units import Mpp
 
 from .slide import Slide, SlideError

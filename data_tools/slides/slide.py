@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
-from pathplugins.core.files import SLIDE_SUFFIXES
+from pathplugins.core.suffixes import SLIDE_SUFFIXES
 
 from ..optional import need
 from .jpeg_tiles import JpegTiles, OpenSlideNeededError, cache_bytes

@@ -1,4 +1,4 @@
-"""Files, written whole or not at all: beside their place, then renamed."""
+"""Write files whole or not at all: beside their place, then renamed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-SLIDE_SUFFIXES = (
-    *(".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi"),
-    *(".png", ".jpg", ".jpeg"),
-)  #: of slide files; nothing else after a dot of a slide's name is a suffix
-_BLOCK_BYTES = 2**22
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+-[0-9a-f]{8}\.tmp")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A sibling path to write to, renamed to ``path`` when the block ends well and removed when it does not."""
+    """Give a sibling path to write to, renamed to ``path`` when the block ends well and removed when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
     try:
@@ -31,26 +26,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def temporary_beside(path: Path) -> Path:
-    """A hidden sibling of ``path`` that no other process or thread writes to."""
+    """Return a hidden sibling of ``path`` that no other process or thread writes to."""
     return path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
 
 
 def meant_by(temporary: Path) -> str | None:
-    """The name of the file that a ``temporary_beside`` was to become; None if it is no such file."""
+    """Return the name of the file that a ``temporary_beside`` was to become; None if it is no such file."""
     match = _TEMPORARY.fullmatch(temporary.name)
     return match["name"] if match else None
 
 
-def fed(digest: Any, path: Path) -> Any:
-    """The hash object ``digest`` after it was given what is in a file."""
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest
-
-
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file."""
+    """Read the object in a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 

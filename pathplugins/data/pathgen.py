@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pathplugins.core.files import SLIDE_SUFFIXES
+from pathplugins.core.suffixes import SLIDE_SUFFIXES
 from pathplugins.data.formats.llava import llava_draft
 from pathplugins.data.formats.reading.json import read_samples
 from pathplugins.data.formats.reading.rows import BadRowError, Row, shown, text_of

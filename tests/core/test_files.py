@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pathplugins.core.files import read_json, write_json
+from pathplugins.core.files import meant_by, read_json, temporary_beside, write_json
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -24,3 +24,12 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
         write_json(path, {"a": object()})
     assert read_json(path) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_temporary_file_says_what_it_was_to_become(tmp_path: Path) -> None:
+    temporary = temporary_beside(tmp_path / "slide.1.h5")
+    assert temporary.parent == tmp_path
+    assert temporary.name.startswith(".")
+    assert meant_by(temporary) == "slide.1.h5"
+    assert meant_by(tmp_path / "slide.1.h5") is None
+    assert temporary_beside(tmp_path / "slide.1.h5") != temporary

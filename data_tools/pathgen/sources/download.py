@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pathplugins.core.files import fed, temporary_beside
+from pathplugins.core.files import temporary_beside
+from pathplugins.core.hashing import fed
 
 from ...engine.locks import Held, holding
 from ...optional import need

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.core.files import fed
+from pathplugins.core.hashing import fed
 
 from ...optional import need
 

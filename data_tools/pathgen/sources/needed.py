@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pathplugins.core.files import SLIDE_SUFFIXES
+from pathplugins.core.suffixes import SLIDE_SUFFIXES
 from pathplugins.data.pathgen import Seen, read_placed, slide_key
 from pathplugins.data.records import BadSample
 
