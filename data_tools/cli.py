@@ -6,9 +6,8 @@ import argparse
 import importlib
 import sys
 
+from pathplugins.core.command_line import Parser
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
-
-from .engine.progress import INTERRUPTED, MISUSED, say
 
 COMMANDS = {
     "patch": "find tissue on slides and cut it into patches",
@@ -22,7 +21,7 @@ COMMANDS = {
     "encoders": "list the patch encoders that have a preset",
     "demo-slide": "write a made-up slide to try things with",
 }
-"""What there is; each is a module of ``commands``, loaded when it is called for."""
+"""Name -> help. Each is a module of ``commands`` with ``add_options(parser)`` and ``run(args) -> int``."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,20 +35,25 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return args.run(args)
     except (PathPluginsError, MissingDependencyError) as error:
+        from .engine.progress import MISUSED, say  # `rich`, which takes twice as long to import as all else here
+
         say(f"{_called(args)}: error: {error}")
         return MISUSED
     except KeyboardInterrupt:
-        say(f"{_called(args)}: stopped; nothing is half-written, run the same command to go on")
+        from .engine.progress import INTERRUPTED, say
+
+        say(f"{_called(args)}: stopped; nothing is half-written, run the same command to continue")
         return INTERRUPTED
 
 
 def _called(args: argparse.Namespace) -> str:
+    """Return the words that name the command, e.g. ``pathdata pathgen extract``."""
     return " ".join(filter(None, ("pathdata", args.command, getattr(args, "step", None))))
 
 
-def _parser(argv: list[str]) -> argparse.ArgumentParser:
-    """The whole command line; only the command that is called for is loaded with its options."""
-    parser = argparse.ArgumentParser(
+def _parser(argv: list[str]) -> Parser:
+    """Build the parser; only the command that is called for is imported and knows its options."""
+    parser = Parser(
         prog="pathdata",
         description="From slides to patches to feature bags, and from published data sets to training files.",
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
 from collections.abc import Sequence
 
 from pathplugins import __version__
+from pathplugins.core.command_line import Parser
 from pathplugins.core.errors import HostDriftError, MissingDependencyError, PathPluginsError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -35,9 +35,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Name -> (module with ``add_arguments(parser)`` and ``run(args) -> int``, help)."""
 
 
-def build_parser(wanted: str | None) -> argparse.ArgumentParser:
-    """The parser; only the subcommand ``wanted`` is imported and knows its options."""
-    parser = argparse.ArgumentParser(prog="pathplugins", description="Pathology models in an unmodified trainer.")
+def build_parser(wanted: str | None) -> Parser:
+    """Build the parser; only the subcommand ``wanted`` is imported and knows its options."""
+    parser = Parser(prog="pathplugins", description="Pathology models in an unmodified trainer.")
     parser.add_argument("--version", action="version", version=f"pathplugins {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, text) in COMMANDS.items():

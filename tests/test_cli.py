@@ -31,6 +31,19 @@ def test_help_names_every_command_and_imports_none() -> None:
     assert run.stdout == "[]\n[]\n", run.stderr
 
 
+def test_help_is_quick_because_it_imports_little() -> None:
+    """Both programs; what they do not import cannot slow them down (`benchmarks/startup.py` measures the time)."""
+    for module in ("pathplugins.cli", "pathplugins.data_tools.cli"):
+        code = (
+            f"import sys; from {module} import main\n"
+            "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+            "names = {'numpy', 'torch', 'h5py', 'PIL', 'transformers', 'rich', 'importlib.metadata', 'dataclasses'}\n"
+            "print(sorted(names & set(sys.modules)))\n"
+        )
+        run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert run.stdout.splitlines()[-1] == "[]", run.stdout[-300:] + run.stderr
+
+
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_shows_its_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
@@ -41,7 +54,9 @@ def test_every_command_shows_its_help(name: str, capsys: pytest.CaptureFixture[s
 def test_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         cli.main(["docter"])
-    assert "invalid choice: 'docter'" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith("pathplugins: error: unknown command 'docter'. Did you mean doctor? Known: doctor, configs,")
+    assert told.count("\n") == 1
 
 
 def test_configs_list_prints_names(capsys: pytest.CaptureFixture[str]) -> None:

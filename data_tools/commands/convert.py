@@ -147,7 +147,7 @@ def _features_apart(sub: argparse.ArgumentParser) -> Callable[..., Any]:
         from . import convert_features
 
         title = "turn feature files of other tools into bags"
-        features = argparse.ArgumentParser(prog=f"{sub.prog} {FEATURES}", description=title)
+        features = type(sub)(prog=f"{sub.prog} {FEATURES}", description=title)
         convert_features.add_options(features)
         features.set_defaults(run=convert_features.run)
         return features.parse_known_args(args[1:], namespace)

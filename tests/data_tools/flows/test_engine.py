@@ -194,7 +194,7 @@ def test_killed_at_work_and_started_again(start: Start, pathdata: Pathdata, slid
     process.terminate()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "stopped; nothing is half-written, run the same command to go on" in said
+    assert "stopped; nothing is half-written, run the same command to continue" in said
     assert not temporaries(work)
     assert pathdata("run", slides, "--out", work, *SLOW)[0] == 0
     assert pathdata("run", slides, "--out", undisturbed, *SLOW)[0] == 0
