@@ -14,7 +14,7 @@ from pathplugins.core.errors import PathPluginsError
 
 from ..bags import READERS, WRITERS, Geometry
 from ..engine.progress import FAILED, say
-from . import size_option
+from .options import size_option
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:

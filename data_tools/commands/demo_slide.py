@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 
 from ..engine.progress import say
 from ..slides.demo import KINDS, write_demo_slide
-from . import size_option
+from .options import read_options, size_option
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoSlideOptions:
+    """Where the slide is written, and how it looks."""
+
+    path: Path
+    """The SVS file."""
+    size: tuple[int, int]
+    """(w, h), level-0 pixels."""
+    seed: int
+    """Seed of the random tissue."""
+    kind: int
+    """Index into ``KINDS``."""
+    overwrite: bool
+    """Replace a file that exists."""
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What it takes."""
+    """Add the options of the command."""
     kinds = ", ".join(f"{i} {kind.name.partition(':')[0]}" for i, kind in enumerate(KINDS))
     sub.add_argument("path", type=Path, metavar="OUT.svs")
     sub.add_argument(
         "--size", type=size_option, default=(3072, 2304), metavar="WxH", help="level-0 pixels (default 3072x2304)"
     )
     sub.add_argument("--seed", type=int, default=0, help="of the random tissue (default %(default)s)")
-    sub.add_argument(
-        "--kind",
-        type=int,
-        default=0,
-        help=f"{kinds} (default %(default)s)",
-    )
+    sub.add_argument("--kind", type=int, default=0, help=f"{kinds} (default %(default)s)")
     sub.add_argument("--overwrite", action="store_true", help="replace a file that is there")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
-    if args.path.exists() and not args.overwrite:
-        raise PathPluginsError(f"{args.path} is there already; pass --overwrite to replace it")
-    write_demo_slide(args.path, args.size, seed=args.seed, kind=args.kind)
-    say(f"{args.path}: {args.size[0]} x {args.size[1]} pixels, 0.5 um/px")
+    """Write the slide; returns the exit code."""
+    options = read_options(args, DemoSlideOptions)
+    if options.path.exists() and not options.overwrite:
+        raise PathPluginsError(f"{options.path} is there already; pass --overwrite to replace it")
+    write_demo_slide(options.path, options.size, seed=options.seed, kind=options.kind)
+    say(f"{options.path}: {options.size[0]} x {options.size[1]} pixels, 0.5 um/px")
     return 0

@@ -5,26 +5,31 @@ from __future__ import annotations
 import argparse
 
 from ..encoders.bag_recipe import BagRecipe
-from ..engine.launch import add_engine_options, launch
-from .features import add_encoding_options, encoder_choice, feature_options
-from .patch import add_tiling_options, slide_jobs
+from ..engine.launch import launch
+from .options import read_options
+from .options.engine import EngineOptions, add_engine_options
+from .options.models import EncodingOptions, add_encoding_options
+from .options.tiling import TilingOptions, add_tiling_options
+from .patch import slide_jobs
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What it takes: the options of patch and of features."""
+    """Add the options of patch and of features."""
     add_tiling_options(sub)
     add_encoding_options(sub)
     add_engine_options(sub)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Cut and encode the slides; returns the exit code."""
+    tiling, engine = read_options(args, TilingOptions), read_options(args, EngineOptions)
+    encoding = read_options(args, EncodingOptions)
     recipe = BagRecipe(
         command="run",
-        work=args.out,
-        bags=args.out / "bags",
-        encoder=encoder_choice(args),
-        features=feature_options(args),
-        overwrite=args.overwrite,
+        work=tiling.out,
+        bags=tiling.out / "bags",
+        encoder=encoding.choice(),
+        features=encoding.features(),
+        overwrite=engine.overwrite,
     )
-    return launch(args, slide_jobs(args), recipe)
+    return launch(slide_jobs(tiling, dry_run=engine.dry_run), recipe, engine, summary_to=engine.summary_to)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,20 +13,33 @@ from pathplugins.core.errors import PathPluginsError
 
 from ..engine.progress import FAILED
 from ..engine.state import StateFolder, Status, commands_of
+from .options import read_options
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusOptions:
+    """Which folder is reported on, and in which form."""
+
+    folder: Path
+    """A work folder."""
+    json: bool
+    """Print JSON instead of sentences."""
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What it takes."""
+    """Add the options of the command."""
     sub.add_argument("folder", type=Path, metavar="DIR", help="the --out of pathdata patch or run")
     sub.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Say it on stdout; returns 1 if a slide has failed."""
-    statuses = [status for name in commands_of(args.folder) if (status := StateFolder(args.folder, name).status())]
+    """Print where every command stands; returns 1 if a slide has failed."""
+    options = read_options(args, StatusOptions)
+    folder = options.folder
+    statuses = [status for name in commands_of(folder) if (status := StateFolder(folder, name).status())]
     if not statuses:
-        raise PathPluginsError(f"{args.folder}: nothing was started here; pass the --out of pathdata patch or run")
-    if args.json:
+        raise PathPluginsError(f"{folder}: nothing was started here; pass the --out of pathdata patch or run")
+    if options.json:
         sys.stdout.write(f"{json.dumps([status.to_json() for status in statuses])}\n")
     else:
         sys.stdout.write("\n".join(map(_text, statuses)))

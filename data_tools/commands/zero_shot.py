@@ -14,7 +14,8 @@ from ..clip.model import load_clip
 from ..clip.zero_shot import TEMPLATE, Prediction, Score, class_features, classify, find_pictures, read_labels
 from ..engine.progress import FAILED, say
 from ..pathgen.select.projects import listed
-from .pathgen.select import add_clip_options, clip_choice
+from .options import read_options
+from .options.models import ClipOptions, add_clip_options
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             raise PathPluginsError(f"{option} must be at least 1, got {value}")
     labels = read_labels(args.labels, args.template or [TEMPLATE])
     pictures = find_pictures(args.images, [*labels])
-    clip = load_clip(clip_choice(args))
+    clip = load_clip(read_options(args, ClipOptions).choice())
     texts = [text for prompts in labels.values() for text in prompts]
     if cut := clip.cut(texts):
         say(f"{len(cut)} of {len(texts)} prompts are longer than the model reads, and are cut: {cut[0][:60]}...")

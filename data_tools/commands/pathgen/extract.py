@@ -12,7 +12,7 @@ from pathlib import Path
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.pathgen import slide_key
 
-from ...engine.launch import add_engine_options, launch
+from ...engine.launch import launch
 from ...engine.progress import FAILED, say
 from ...engine.state import StateFolder
 from ...pathgen.pairs.extract import COMMAND, PairJob, PairRecipe
@@ -22,6 +22,8 @@ from ...pathgen.pairs.options import NAMINGS, OUTSIDE, PAIR_FORMATS, PairOptions
 from ...pathgen.pairs.plan import PlannedSlide
 from ...slides.find import MissingSlides, index_slides, missing_slides
 from ...slides.resolution import read_mpp_table
+from ..options import read_options
+from ..options.engine import EngineOptions, add_engine_options
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -87,6 +89,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
+    engine = read_options(args, EngineOptions)
     names = ("format", "quality", "png_level", "naming", "captions", "size", "mpp", "slide_mpp", "outside")
     options = PairOptions(**{name: getattr(args, name) for name in names})
     with ExitStack() as stack:
@@ -112,8 +115,8 @@ def run(args: argparse.Namespace) -> int:
             command=COMMAND, work=args.out, overwrite=args.overwrite, plan=args.out / PLAN, options=options
         )
         if args.dry_run:
-            return launch(args, jobs, recipe)
-        code = launch(argparse.Namespace(**{**vars(args), "json": False}), jobs, recipe)
+            return launch(jobs, recipe, engine, summary_to=engine.summary_to)
+        code = launch(jobs, recipe, engine)
     found = gather(args.out, slides, options, overrides, missing.slides, StateFolder(args.out, COMMAND).failure)
     say(found.text(args.out))
     if args.json:

@@ -10,8 +10,7 @@ from typing import Any
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.pathgen import slide_key
 
-from ...clip.model import ClipChoice
-from ...engine.launch import add_engine_options, launch
+from ...engine.launch import launch
 from ...engine.progress import say
 from ...pathgen.select.grid import GridSpec
 from ...pathgen.select.projects import listed, read_projects, resolve_projects
@@ -19,7 +18,10 @@ from ...pathgen.select.prompts import builtin_prompts, read_prompts, read_report
 from ...pathgen.select.ranking import ChoiceSpec
 from ...pathgen.select.recipe import MANIFEST, SelectJob, SelectRecipe, write_manifest
 from ...slides.slide import find_slides
-from ...tissue.own_mask import find_masks
+from ..options import read_options
+from ..options.engine import EngineOptions, add_engine_options
+from ..options.masks import MaskOptions, add_mask_options
+from ..options.models import ClipOptions, add_clip_options
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -37,31 +39,6 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     _add_grid_options(sub)
     _add_choice_options(sub)
     add_engine_options(sub)
-
-
-def add_clip_options(sub: argparse.ArgumentParser) -> None:
-    """Which CLIP, and how it runs."""
-    sub.add_argument(
-        "--clip",
-        type=Path,
-        required=True,
-        metavar="DIR|FILE",
-        help="a CLIP in the format of Transformers or open_clip, or a file of open_clip's weights with --clip-arch",
-    )
-    sub.add_argument(
-        "--clip-arch",
-        metavar="NAME",
-        help="open_clip's name of what a file is; pathgen-clip, pathgen-clip-l are two more",
-    )
-    sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default %(default)s)")
-    sub.add_argument(
-        "--batch-size", type=int, default=ClipChoice.batch_size, help="pictures at a time (default %(default)s)"
-    )
-
-
-def clip_choice(args: argparse.Namespace) -> ClipChoice:
-    """What was asked for."""
-    return ClipChoice(path=args.clip, arch=args.clip_arch, device=args.device, batch_size=args.batch_size)
 
 
 def _add_text_options(sub: argparse.ArgumentParser) -> None:
@@ -92,8 +69,7 @@ def _add_grid_options(sub: argparse.ArgumentParser) -> None:
         help="a patch needs a larger share of tissue than this (default %(default)s)",
     )
     sub.add_argument("--slide-mpp", type=float, help="level-0 microns per pixel of slides that record none")
-    sub.add_argument("--mask", type=Path, metavar="DIR|FILE", help="masks of your own instead of tissue detection")
-    sub.add_argument("--mask-class", metavar="NAME", help="take only this class of a GeoJSON --mask")
+    add_mask_options(sub)
 
 
 def _add_choice_options(sub: argparse.ArgumentParser) -> None:
@@ -130,19 +106,18 @@ def _add_choice_options(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
+    engine = read_options(args, EngineOptions)
     slides = _part(find_slides(_named(args.slides), outside=args.out), args.part)
     table = read_projects(args.projects) if args.projects else {}
     prompts = read_prompts(args.prompts, frozenset([*table.values(), *filter(None, [args.project])]))
     projects = resolve_projects([slide.stem for slide in slides], table, args.project, prompts)
     reports = _reports(args.reports, slides) if args.reports else {}
-    if args.mask_class is not None and args.mask is None:
-        raise PathPluginsError(f"--mask-class {args.mask_class} is a class of a GeoJSON; say which with --mask")
-    masks = find_masks(args.mask, slides, args.mask_class) if args.mask else {}
+    masks = read_options(args, MaskOptions).masks(slides)
     recipe = SelectRecipe(
         command="select",
         work=args.out,
-        overwrite=args.overwrite,
-        clip=clip_choice(args),
+        overwrite=engine.overwrite,
+        clip=read_options(args, ClipOptions).choice(),
         prompts={project: prompts[project] for project in {*projects.values()}},
         grid=GridSpec(
             patch_size=args.patch_size,
@@ -171,8 +146,8 @@ def run(args: argparse.Namespace) -> int:
         )
         for slide in slides
     ]
-    code = launch(args, jobs, recipe)
-    if not args.dry_run:
+    code = launch(jobs, recipe, engine, summary_to=engine.summary_to)
+    if not engine.dry_run:
         done, rows = write_manifest(args.out)
         say(f"{args.out / MANIFEST}: {rows} patches of {done} slides")
     return code

@@ -194,14 +194,15 @@ def test_the_table_of_resolutions_and_the_list(pathdata: Pathdata, slides_folder
 
 def test_a_dry_run_writes_nothing(slides_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("openslide")
-    from pathplugins.data_tools.commands.patch import add_tiling_options, planned
+    from pathplugins.data_tools.commands.options import read_options
+    from pathplugins.data_tools.commands.options.tiling import TilingOptions, add_tiling_options
+    from pathplugins.data_tools.commands.patch import slide_jobs
 
     parser = argparse.ArgumentParser()
     add_tiling_options(parser)
     args = parser.parse_args([str(slides_folder), "--out", str(tmp_path / "out"), "--preset", "gigapath"])
-    args.dry_run = True
-    jobs = planned(args)
-    assert [slide.stem for slide, _ in jobs] == ["a", "b"]
-    assert {spec for _, spec in jobs} == {TilingSpec(patch_size=256, mpp=0.5)}
+    jobs = slide_jobs(read_options(args, TilingOptions), dry_run=True)
+    assert [job.slide_id for job in jobs] == ["a", "b"]
+    assert {job.tiling for job in jobs} == {TilingSpec(patch_size=256, mpp=0.5)}
     assert pickle.loads(pickle.dumps(jobs)) == jobs  # they go to other processes
     assert not (tmp_path / "out").exists()

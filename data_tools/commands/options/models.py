@@ -1,0 +1,113 @@
+"""Model options: which patch encoder or which CLIP, its weights, and how it runs."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ...clip.model import ClipChoice
+from ...encoders.encode_slide import FeatureOptions
+from ...encoders.encoder import EncoderChoice
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodingOptions:
+    """Which patch encoder, its weights, and how its features are made."""
+
+    encoder: str
+    """A name of ``pathdata encoders``, a model of timm, an hf-hub: id, or a folder."""
+    weights: Path | None = None
+    """A local checkpoint."""
+    random_weights: int | None = None
+    """Seed of untrained weights."""
+    download: bool = False
+    """Fetch the published weights."""
+    batch_size: int = FeatureOptions.batch_size
+    """Patches per step of the encoder."""
+    readers: int = FeatureOptions.readers
+    """Threads that read patches."""
+    device: str = "auto"
+    """Torch's name of the device, or ``auto``."""
+    dtype: Literal["float16", "float32"] = "float16"
+    """Type of the features on disk."""
+
+    def choice(self) -> EncoderChoice:
+        """Return the encoder that was asked for."""
+        return EncoderChoice(
+            name=self.encoder,
+            weights=self.weights,
+            random_seed=self.random_weights,
+            download=self.download,
+            device=self.device,
+        )
+
+    def features(self, slides_folder: Path | None = None) -> FeatureOptions:
+        """Return how features are made; ``slides_folder`` is where slides are that moved."""
+        return FeatureOptions(
+            batch_size=self.batch_size, dtype=self.dtype, readers=self.readers, slides_folder=slides_folder
+        )
+
+
+def add_encoding_options(sub: argparse.ArgumentParser) -> None:
+    """Add the options of `EncodingOptions`."""
+    sub.add_argument("--encoder", required=True, metavar="NAME|PATH", help="see pathdata encoders")
+    weights = sub.add_mutually_exclusive_group()
+    weights.add_argument("--weights", type=Path, metavar="FILE", help="local checkpoint (.safetensors or torch)")
+    weights.add_argument("--random-weights", type=int, metavar="SEED", help="untrained, for a trial run")
+    weights.add_argument("--download", action="store_true", help="fetch the published weights")
+    sub.add_argument(
+        "--batch-size",
+        type=int,
+        default=FeatureOptions.batch_size,
+        help="patches per step of the encoder (default %(default)s)",
+    )
+    sub.add_argument(
+        "--readers", type=int, default=FeatureOptions.readers, help="threads that read patches (default %(default)s)"
+    )
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default %(default)s)")
+    sub.add_argument(
+        "--dtype",
+        choices=("float16", "float32"),
+        default=FeatureOptions.dtype,
+        help="of the features on disk (default %(default)s)",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipOptions:
+    """Which CLIP, and how it runs."""
+
+    clip: Path
+    """A directory of Transformers or open_clip, or a file of open_clip's weights."""
+    clip_arch: str | None = None
+    """Name of open_clip's architecture, for a file that does not record it."""
+    device: str = "auto"
+    """Torch's name of the device, or ``auto``."""
+    batch_size: int = ClipChoice.batch_size
+    """Pictures per step of the model."""
+
+    def choice(self) -> ClipChoice:
+        """Return the CLIP that was asked for."""
+        return ClipChoice(path=self.clip, arch=self.clip_arch, device=self.device, batch_size=self.batch_size)
+
+
+def add_clip_options(sub: argparse.ArgumentParser) -> None:
+    """Add the options of `ClipOptions`."""
+    sub.add_argument(
+        "--clip",
+        type=Path,
+        required=True,
+        metavar="DIR|FILE",
+        help="a CLIP in the format of Transformers or open_clip, or a file of open_clip's weights with --clip-arch",
+    )
+    sub.add_argument(
+        "--clip-arch",
+        metavar="NAME",
+        help="open_clip's name of what a file is; pathgen-clip, pathgen-clip-l are two more",
+    )
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default %(default)s)")
+    sub.add_argument(
+        "--batch-size", type=int, default=ClipChoice.batch_size, help="pictures at a time (default %(default)s)"
+    )

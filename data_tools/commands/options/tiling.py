@@ -1,0 +1,108 @@
+"""Tiling options: which slides are cut into patches, and how."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+from pathplugins.core.errors import PathPluginsError
+
+from ...slides.resolution import MICRONS_PER_PIXEL_AT_1X
+from ...tiling.grid import PatchFormat, TilingSpec
+from ...tiling.presets import PRESETS, described
+from ...tiling.process_list import NAME
+from . import one_of
+from .masks import MaskOptions, add_mask_options
+
+
+def add_mpp_table_option(sub: argparse.ArgumentParser) -> None:
+    """Add ``--slide-mpp`` and ``--mpp-csv``: the resolution of slides that record none, or a wrong one."""
+    sub.add_argument("--slide-mpp", type=float, help="level-0 microns per pixel of slides that record none")
+    sub.add_argument(
+        "--mpp-csv", type=Path, metavar="CSV", help="level-0 microns per pixel of single slides, whatever they record"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TilingOptions(MaskOptions):
+    """Which slides are cut into patches, and how; what a preset may change is None where it was not given."""
+
+    slides: list[Path]
+    """Slide files, or folders to search."""
+    out: Path
+    """The work folder."""
+    preset: str | None = None
+    """A name in ``PRESETS``."""
+    patch_size: int | None = None
+    """Side in pixels at ``mpp``."""
+    mpp: float | None = None
+    """Microns per pixel of the patches."""
+    magnification: float | None = None
+    """Instead of ``mpp``."""
+    overlap: int | None = None
+    """Pixels at ``mpp`` shared by neighbours."""
+    min_tissue: float = TilingSpec.min_tissue
+    """Smallest fraction of tissue in a patch."""
+    slide_mpp: float | None = None
+    """Level-0 microns per pixel of slides that record none."""
+    mpp_csv: Path | None = None
+    """Table of level-0 microns per pixel of single slides."""
+    keep_pen: bool = False
+    """Take what has the colour of pen marks for tissue too."""
+    process_list: Path | None = None
+    """Take the slides of this list; None is the list in ``out``."""
+    save_patches: PatchFormat | None = None
+    """Write the patches as pictures too."""
+
+    def spec(self) -> TilingSpec:
+        """Return the settings of the run, before those of single slides.
+
+        Raises:
+            PathPluginsError: values that cannot be used.
+        """
+        if self.magnification is not None and self.magnification <= 0:
+            raise PathPluginsError(f"--magnification must be above 0 (e.g. 20), got {self.magnification:g}")
+        spec = TilingSpec(min_tissue=self.min_tissue, slide_mpp=self.slide_mpp, save_patches=self.save_patches)
+        if self.keep_pen:
+            spec = replace(spec, tissue=replace(spec.tissue, remove_pen=False))
+        preset = PRESETS[self.preset] if self.preset else None
+        usual = {key: getattr(preset, key) for key in ("patch_size", "mpp", "overlap")} if preset else {}
+        mpp = self.mpp if self.magnification is None else MICRONS_PER_PIXEL_AT_1X / self.magnification
+        given = {"patch_size": self.patch_size, "mpp": mpp, "overlap": self.overlap}
+        return replace(spec, **usual | {key: value for key, value in given.items() if value is not None})
+
+
+def add_tiling_options(sub: argparse.ArgumentParser) -> None:
+    """Add the options of `TilingOptions`."""
+    spec = TilingSpec()
+    sub.formatter_class = argparse.RawDescriptionHelpFormatter  # the presets are a table
+    sub.epilog = described()
+    sub.add_argument("slides", nargs="+", type=Path, metavar="SLIDE", help="slide files, or folders to search")
+    sub.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help=f"the work folder: gets coords/, overlays/, geojson/ and {NAME}, which may be edited and is kept",
+    )
+    preset = one_of("preset", PRESETS)
+    sub.add_argument("--preset", type=preset, metavar="NAME", help="sizes of a published system, see below")
+    sub.add_argument("--patch-size", type=int, help=f"side in pixels at --mpp (default {spec.patch_size})")
+    resolution = sub.add_mutually_exclusive_group()
+    resolution.add_argument("--mpp", type=float, help=f"microns per pixel of the patches (default {spec.mpp})")
+    resolution.add_argument("--magnification", type=float, help="the same as --mpp 10/MAGNIFICATION")
+    sub.add_argument("--overlap", type=int, help=f"pixels at --mpp shared by neighbours (default {spec.overlap})")
+    sub.add_argument(
+        "--min-tissue", type=float, default=spec.min_tissue, help="smallest fraction of tissue (default %(default)s)"
+    )
+    add_mpp_table_option(sub)
+    sub.add_argument("--keep-pen", action="store_true", help="take what has the colour of pen marks for tissue too")
+    add_mask_options(sub)
+    sub.add_argument(
+        "--process-list", type=Path, metavar="CSV", help=f"do the slides of this list, not of {NAME} in --out"
+    )
+    sub.add_argument(
+        "--save-patches", choices=get_args(PatchFormat), help="write the patches as pictures too, to patches/"
+    )
