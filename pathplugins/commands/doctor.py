@@ -153,3 +153,13 @@ def _trainer(answer: dict[str, Any]) -> Iterator[Finding]:
     for name, known in answer["registered"].items():
         value = "registered" if known else "not registered"
         yield Finding(section="trainer", name=name, value=value, verdict="ok" if known else "fail")
+    for trainer, problems in answer["drift"].items():
+        yield from _symbols(trainer, problems)
+
+
+def _symbols(trainer: str, problems: list[str]) -> Iterator[Finding]:
+    """Every symbol of a trainer that is as we know it, and whether we put ours in its place."""
+    for point in hosts.TRAINERS[trainer]:
+        if not any(problem.startswith(f"{point.path} ") for problem in problems):
+            name = f"replaced {point.replaced}" if point.replaced else "used"
+            yield Finding(section=f"symbols of {trainer}", name=name, value=point.path)

@@ -26,6 +26,8 @@ class TouchPoint:
     """What would not work without it."""
     drop_when: str = PUBLIC
     """When this entry can go."""
+    replaced: str = ""
+    """When ours stands in its place: ``always``, ``without a GPU`` ...; empty where we only use it or subclass it."""
     optional: bool = False
     """Its module need not be there in every tested version."""
 

@@ -12,6 +12,9 @@ from pathplugins.models.compose.projector import PREFIX
 from pathplugins.weights.names import pallava as pallava_names
 from pathplugins.weights.training_file import lazy_tensors
 
+TOWER, CONNECTOR, SELECTOR = "vision_tower", "multi_modal_projector", "token_selector"
+"""What the names of the weights of each part begin with, behind what a wrapper puts in front."""
+
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     """Name -> weight, on the CPU; DeepSpeed's in the float32 it trained them in."""

@@ -46,8 +46,7 @@ def write_directory(cfg: Any, state: Mapping[str, Tensor], out: Path, *, fp32: b
     """
     from xtuner.registry import BUILDER
 
-    from pathplugins.xtuner.checkpoints import read_checkpoint
-    from pathplugins.xtuner.model import CONNECTOR
+    from pathplugins.xtuner.checkpoints import CONNECTOR, read_checkpoint
 
     settings = dict(cfg.model)
     earlier = settings.get("pretrained_pth") if settings.get("freeze_projector") else None

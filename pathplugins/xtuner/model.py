@@ -18,9 +18,8 @@ from xtuner.registry import BUILDER
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.models.learning_rates import mark_learning_rates
 from pathplugins.weights.tensor_files import few
-from pathplugins.xtuner.checkpoints import by_our_names, read_checkpoint
-
-TOWER, CONNECTOR, SELECTOR = "vision_tower", "multi_modal_projector", "token_selector"
+from pathplugins.xtuner.checkpoints import CONNECTOR, SELECTOR, TOWER, by_our_names, read_checkpoint
+from pathplugins.xtuner.export import write_directory
 
 
 class PathologyLLaVAModel(BaseModel):
@@ -139,8 +138,6 @@ class PathologyLLaVAModel(BaseModel):
         save_format: str = "xtuner",
     ) -> None:
         """``xtuner convert pth_to_hf``: one Hugging Face directory, adapters merged, whatever ``save_format`` says."""
-        from pathplugins.xtuner.export import write_directory
-
         del save_format
         state = {name: value for name, value in self.state_dict().items() if not value.is_meta}
         options = {**(save_pretrained_kwargs or {}), "safe_serialization": True}

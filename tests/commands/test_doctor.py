@@ -39,6 +39,9 @@ def test_a_trainer_that_knows_us_is_ok() -> None:
     assert ("accelerators", "H200") in values(report, "ok")
     for trainer, points in hosts.TRAINERS.items():
         assert (f"symbols of {trainer}", f"all {len(points)} are as we know them") in values(report, "ok")
+        listed = [finding for finding in report if finding.section == f"symbols of {trainer}"]
+        assert [finding.value for finding in listed] == [point.path for point in points]
+        assert {finding.name for finding in listed} >= {"used", "replaced without a GPU"}
 
 
 def test_without_a_trainer_nothing_is_claimed() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from pathplugins.core import hosts, touch_points, versions
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 @pytest.mark.parametrize("trainer", hosts.TRAINERS)
@@ -26,3 +31,13 @@ def test_the_installed_trainer_has_what_we_use(trainer: str) -> None:
         pytest.skip(f"{trainer} is not installed here")
     assert versions.is_tested(trainer, version)
     assert touch_points.check(hosts.TRAINERS[trainer]) == []
+
+
+@pytest.mark.parametrize("trainer", hosts.TRAINERS)
+def test_the_documented_replacements_are_the_listed_ones(trainer: str) -> None:
+    """The table of ``docs/TRAINER.md`` whose first column heads `replaced`: symbol, when."""
+    page = (DOCS / f"{trainer}.md").read_text(encoding="utf-8")
+    rows = re.search(r"^\| replaced \|.*\n\|[-|]+\n((?:\|.*\n)+)", page, re.MULTILINE)[1]
+    documented = dict(re.findall(r"^\| `([\w.]+)` \| (.+?) \|", rows, re.MULTILINE))
+    points = [point for point in hosts.TRAINERS[trainer] if point.replaced]
+    assert documented == {point.path.replace(":", "."): point.replaced for point in points}

@@ -173,3 +173,31 @@ def test_files_of_the_trainer_are_as_installed() -> None:
         if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != file.hash.value:
             changed.append(str(file))
     assert changed == []
+
+
+def test_what_is_replaced_is_what_the_list_says() -> None:
+    """On a second copy of each module, which the hook has not seen."""
+    import importlib.util
+
+    from pathplugins.core import hosts
+    from pathplugins.llamafactory import register
+
+    replaced = set()
+    for name, hook in register.HOOKS.items():
+        spec = importlib.util.find_spec(name)
+        copy = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(copy)
+        lists = [key for key, value in vars(copy).items() if isinstance(value, list)]
+        for key in lists:  # with the class that the hook of the first copy has taken out
+            setattr(
+                copy, key, [cls.__mro__[2] if cls.__name__ == "PathModelArguments" else cls for cls in vars(copy)[key]]
+            )
+        before = {key: list(value) if key in lists else value for key, value in vars(copy).items()}
+        hook(copy)
+        replaced |= {f"{name}:{key}" for key in before if key in lists and before[key] != vars(copy)[key]}
+        replaced |= {f"{name}:{key}" for key in before if key not in lists and before[key] is not vars(copy)[key]}
+    from llamafactory.hparams import ModelArguments
+
+    replaced |= {"llamafactory.hparams:ModelArguments.copyfrom"} if ModelArguments.copyfrom.by_pathplugins else set()
+    listed = [point for point in hosts.LLAMAFACTORY if point.path.startswith("llamafactory.")]
+    assert replaced == {point.path for point in listed if point.replaced == "always"}

@@ -24,6 +24,7 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer, MessageHub
 
 from pathplugins import bootstrap
+from pathplugins.core import hosts
 from pathplugins.core.versions import refuses_classes_in_checkpoints
 from pathplugins.xtuner import register
 
@@ -108,6 +109,13 @@ def outcome(name: str, module: ModuleType) -> Any:
         return f"{type(error).__name__}: {error}"
 
 
+def names(module: ModuleType) -> dict[str, Any]:
+    """Every name of a module, and every one of a class it defines."""
+    own = {key: value for key, value in vars(module).items() if isinstance(value, type)}
+    own = {key: value for key, value in own.items() if value.__module__ == module.__name__}
+    return {**vars(module), **{f"{cls}.{key}": value for cls in own for key, value in vars(own[cls]).items()}}
+
+
 def tell() -> dict[str, Any]:
     """Per module: as the host has it, where there is an accelerator, where there is none, and after a second call."""
     found: dict[str, Any] = {}
@@ -115,6 +123,7 @@ def tell() -> dict[str, Any]:
     ours = {name: bootstrap.ADAPTERS[name] for name in ("bitsandbytes.triton.triton_utils", "triton.runtime.driver")}
     sys.meta_path.insert(0, bootstrap.Finder(ours))
     there_is_none = register.no_accelerator
+    replaced: list[str] = []
     for name in CASES:
         try:
             module = importlib.import_module(name)
@@ -128,11 +137,14 @@ def tell() -> dict[str, Any]:
         register.apply(name, module)
         stages.append(outcome(name, module))
         register.no_accelerator = there_is_none
+        before = names(module)
         for _ in "12":
             register.apply(name, module)
             stages.append(outcome(name, module))
         found[name] = stages
-    return found
+        after = names(module)
+        replaced += [f"{name}:{key}" for key, value in after.items() if before.get(key) is not value]
+    return {**found, "replaced": replaced}
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +175,12 @@ def test_a24_without_an_accelerator_the_host_works(told: dict[str, Any], name: s
     assert elsewhere == host, "where there is an accelerator nothing is changed"
     if name not in WORKS_ANYWAY:
         assert host != wanted, "the host can do this by itself: the hook can go"
+
+
+def test_what_is_replaced_is_what_the_list_says(told: dict[str, Any]) -> None:
+    listed = [point.path for point in hosts.XTUNER if point.replaced == "without a GPU"]
+    listed = [path for path in listed if not path.startswith("deepspeed.")]
+    assert sorted(told["replaced"]) == sorted(listed)
 
 
 @pytest.mark.parametrize("name", sorted(register.WITHOUT_ACCELERATOR))
