@@ -56,8 +56,9 @@ from pathplugins.data_tools.pictures.files import encode_jpeg
 from pathplugins.data_tools.records.report import BadRows
 from pathplugins.data_tools.slides.demo import KINDS, REDUCTIONS, paint
 from pathplugins.data_tools.slides.slide import Slide
-from pathplugins.data_tools.tiling.grid import TilingSpec, tissue_fraction
+from pathplugins.data_tools.tiling.geometry import tissue_fraction
 from pathplugins.data_tools.tiling.one_slide import find_tissue
+from pathplugins.data_tools.tiling.spec import TilingSpec
 
 SIZE, GRID, TILE_PX, BLOCK_PX, MPP, CORES = 672, 32, 256, 4096, 0.5, 2
 CHECKED = 40  #: patches whose pixels are compared

@@ -41,8 +41,8 @@ from pathplugins.data_tools.slides.demo import KINDS, REDUCTIONS, paint
 from pathplugins.data_tools.slides.slide import Slide
 from pathplugins.data_tools.slides.svs_writer import write_svs
 from pathplugins.data_tools.tiling.coord_files import read_coords
-from pathplugins.data_tools.tiling.grid import TilingSpec
 from pathplugins.data_tools.tiling.one_slide import patch_slide
+from pathplugins.data_tools.tiling.spec import TilingSpec
 
 PATCH_PX, BATCH, THREADS, MPP = 256, 64, 2, 0.5
 BLOCK_PX, CHECKED = 5000, 200

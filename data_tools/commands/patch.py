@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..encoders.bag_recipe import BagJob, BagRecipe
 from ..engine.launch import launch
-from ..slides.slide import find_slides
+from ..slides.find import find_slides
 from ..tiling.slides_to_cut import slides_to_cut
 from .options import read_options
 from .options.engine import EngineOptions, add_engine_options

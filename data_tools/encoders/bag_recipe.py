@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..engine.jobs import Recipe, SlideJob, Steps, Tell
 from ..engine.outcome import Outcome
-from ..tiling.grid import TilingSpec
 from ..tiling.one_slide import patch_slide
+from ..tiling.spec import TilingSpec
 from .encode_slide import FeatureOptions, encode_slide
 from .encoder import EncoderChoice, load_encoder
 

@@ -1,37 +1,80 @@
-"""Slides by name: where the files of slides are that a data set names, and which of them are nowhere."""
+"""Find slide files: those that a user gives, and those that a data set names."""
 
 from __future__ import annotations
 
+import difflib
+import logging
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
-from pathplugins.core.files import replacing
 from pathplugins.core.suffixes import SLIDE_SUFFIXES
 from pathplugins.data.pathgen import slide_key
 from pathplugins.data.records import first_shown
 
-from ..engine.progress import say
 from .slide import SlideError
+
+logger = logging.getLogger(__name__)
 
 LOGS = "logs"  #: where gdc-client keeps the state of a download, beside the slide
 PICTURES = frozenset((".png", ".jpg", ".jpeg"))  #: may be slides, but beside a slide they are pictures of it
 
 
-def index_slides(folders: Sequence[Path], wanted: Collection[str] | None = None) -> dict[str, Path]:
-    """The slide files below some folders, by ``slide_key`` of their names, so that case and suffix do not matter.
+def find_slides(given: list[Path], *, outside: Path) -> list[Path]:
+    """Return the slide files among files and folders; folders are searched to any depth except below ``outside``.
 
-    Any depth is searched, links too, as for gdc-client's ``<uuid>/<name>.svs``; half a download (``.partial``),
-    hidden folders and ``logs`` are not. A plain image yields to a slide of the same name.
+    Raises:
+        SlideError: a path that does not exist, a folder without slides, or two slides with one name.
+    """
+    found: dict[str, Path] = {}
+    for path in given:
+        if path.is_dir():
+            slides = sorted(p for p in path.rglob("*") if p.suffix.lower() in SLIDE_SUFFIXES and p.is_file())
+            slides = [p for p in slides if outside.resolve() not in p.resolve().parents]
+            if not slides:
+                raise SlideError(f"{path}: no slides in this folder; looked for {' '.join(sorted(SLIDE_SUFFIXES))}")
+        elif path.is_file():
+            slides = [path]
+        else:
+            raise SlideError(f"{path}: no such file or folder; {_instead_of(path)}")
+        for slide in slides:
+            other = found.setdefault(slide.stem, slide)
+            if other.resolve() != slide.resolve():
+                raise SlideError(
+                    f"two slides are called {slide.stem!r}: {other} and {slide}; files are named by slide, "
+                    "so rename one or give them separate --out folders"
+                )
+    return list(found.values())
+
+
+def _instead_of(path: Path) -> str:
+    """Return what to type instead of a path that does not exist: a near name beside it, or what is wanted."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"the folder {folder} does not exist either: check the path"
+    near = difflib.get_close_matches(path.name, [other.name for other in folder.iterdir()], n=1)
+    return f"did you mean {folder / near[0]}?" if near else "give slide files, or folders that hold slides"
+
+
+def index_slides(
+    folders: Sequence[Path],
+    wanted: Collection[str] | None = None,
+    *,
+    tell: Callable[[str], None] = logger.warning,
+) -> dict[str, Path]:
+    """Return the slide files below some folders, by ``slide_key`` of their names: case and suffix do not matter.
+
+    Any depth is searched, links too, as gdc-client writes ``<uuid>/<name>.svs``. Hidden folders, ``logs`` and
+    unfinished downloads (``.partial``) are left out. A plain image yields to a slide of the same name.
 
     Args:
         folders: Searched in this order.
-        wanted: Keys; the files of other slides are of no interest, whatever they are. None takes all.
+        wanted: The keys to look for; the files of other slides are not checked. None takes all.
+        tell: Called with a sentence on each copy that is not used.
 
     Raises:
-        SlideError: no such folder, or two different files of one slide, all such pairs in one report. Two of one name
-            and size are taken to be copies: the first is used, which is said.
+        SlideError: no such folder, or two different files of one slide, all such pairs in one report. Two files of one
+            name and size are taken to be copies, of which the first is used.
     """
     slides: dict[str, list[Path]] = {}
     pictures: dict[str, list[Path]] = {}
@@ -40,74 +83,26 @@ def index_slides(folders: Sequence[Path], wanted: Collection[str] | None = None)
         if suffix in SLIDE_SUFFIXES and (wanted is None or key in wanted):
             (pictures if suffix in PICTURES else slides).setdefault(key, []).append(path)
     found = {**pictures, **slides}
-    clashes = [f"{first} and {other}" for first, *others in found.values() for other in _others(first, others)]
+    clashes = [f"{first} and {other}" for first, *others in found.values() for other in _others(first, others, tell)]
     if clashes:
         pairs = "\n".join(first_shown(clashes))
         raise SlideError(f"one slide, two different files; remove or rename one of each two:\n{pairs}")
     return {key: paths[0] for key, paths in found.items()}
 
 
-def _others(first: Path, paths: list[Path]) -> Iterator[Path]:
-    """Those that are another slide than the first, by their names and sizes."""
+def _others(first: Path, paths: list[Path], tell: Callable[[str], None]) -> Iterator[Path]:
+    """Yield the files that are a different slide than the first, by their names and sizes."""
     for path in paths:
         if path.samefile(first):
             continue
         if path.name == first.name and path.stat().st_size == first.stat().st_size:
-            say(f"{path} has the name and size of {first}, which is used")
+            tell(f"{path} has the name and size of {first}, which is used")
         else:
             yield path
 
 
-@dataclass(frozen=True, kw_only=True)
-class MissingSlides:
-    """The slides that are nowhere, each once."""
-
-    slides: dict[str, int]
-    """Id, as it is first spelled -> patches; most patches first."""
-    of_slides: int
-    """Slides there should be."""
-    of_patches: int
-    """Patches on them."""
-
-    def text(self, what: str, beside: Path | None = None) -> str:
-        """How many, and the first few by name; empty if none is missing.
-
-        Args:
-            what: Says what is wrong with them, e.g. ``are not in slides/``.
-            beside: The file that ``write`` wrote, for the reader to look at.
-        """
-        if not self.slides:
-            return ""
-        lost = sum(self.slides.values())
-        counts = f"{len(self.slides)} of {self.of_slides} slides {what} ({lost} of {self.of_patches} patches):"
-        lines = [counts, *first_shown([f"{name}: {count} patches" for name, count in self.slides.items()])]
-        return "\n".join(lines if beside is None else [*lines, f"All of them: {beside}"])
-
-    def write(self, path: Path) -> None:
-        """All of them as a table; a file of an earlier run goes if none is missing."""
-        if not self.slides:
-            path.unlink(missing_ok=True)
-            return
-        with replacing(path) as temporary:
-            rows = "".join(f"{name}\t{count}\n" for name, count in self.slides.items())
-            temporary.write_text(f"wsi_id\tpatches\n{rows}", encoding="utf-8")
-
-
-def missing_slides(patches: Mapping[str, int], found: Collection[str]) -> MissingSlides:
-    """The slides that are not among the keys ``found``; ``patches`` counts them under any spelling of an id."""
-    spelled: dict[str, str] = {}
-    counts: dict[str, int] = {}
-    for wsi_id, count in patches.items():
-        key = slide_key(wsi_id)
-        spelled.setdefault(key, wsi_id)
-        counts[key] = counts.get(key, 0) + count
-    lost = sorted((key for key in counts if key not in found), key=lambda key: (-counts[key], key))
-    slides = {spelled[key]: counts[key] for key in lost}
-    return MissingSlides(slides=slides, of_slides=len(counts), of_patches=sum(counts.values()))
-
-
 def _files(folders: Sequence[Path]) -> Iterator[Path]:
-    """All files, each folder once however it is reached, in the order of their names."""
+    """Yield all files in the order of their names; a folder that several links reach is searched once."""
     been: set[tuple[int, int]] = set()
     for folder in folders:
         if not folder.is_dir():

@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
-from pathplugins.core.suffixes import SLIDE_SUFFIXES
 
 from ..optional import need
 from .jpeg_tiles import JpegTiles, OpenSlideNeededError, cache_bytes
@@ -178,30 +177,3 @@ def _tiles(path: Path, handle: Any, reader: str) -> tuple[JpegTiles | None, str 
         return None, str(reason)
     except MissingDependencyError as error:
         return None, str(error)
-
-
-def find_slides(given: list[Path], *, outside: Path) -> list[Path]:
-    """The slide files among files and folders, folders searched to any depth except below ``outside``.
-
-    Raises:
-        SlideError: a path that does not exist, a folder without slides, or two slides with one name.
-    """
-    found: dict[str, Path] = {}
-    for path in given:
-        if path.is_dir():
-            slides = sorted(p for p in path.rglob("*") if p.suffix.lower() in SLIDE_SUFFIXES and p.is_file())
-            slides = [p for p in slides if outside.resolve() not in p.resolve().parents]
-            if not slides:
-                raise SlideError(f"{path}: no slides in this folder; looked for {' '.join(sorted(SLIDE_SUFFIXES))}")
-        elif path.is_file():
-            slides = [path]
-        else:
-            raise SlideError(f"{path}: no such file or folder")
-        for slide in slides:
-            other = found.setdefault(slide.stem, slide)
-            if other.resolve() != slide.resolve():
-                raise SlideError(
-                    f"two slides are called {slide.stem!r}: {other} and {slide}; outputs are named by slide, "
-                    "so rename one or give them separate --out folders"
-                )
-    return list(found.values())

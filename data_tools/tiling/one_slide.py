@@ -17,8 +17,9 @@ from ..tissue.detect import tissue_mask
 from ..tissue.geojson import write_tissue
 from ..tissue.own_mask import load_mask
 from .coord_files import PatchSet, read_coords, write_coords
-from .grid import Tiling, TilingSpec, patch_grid, plan, tissue_fraction
+from .geometry import Tiling, fit_tiling, patch_grid, tissue_fraction
 from .patch_pictures import leftover_note, patch_images_done, write_patch_images
+from .spec import TilingSpec
 
 
 def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = False) -> Outcome:
@@ -45,10 +46,10 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
         if patches is None:
             resolution = resolve(slide, fallback_mpp=spec.slide_mpp, override_mpp=spec.override_mpp)
             notes = tuple(note for note in (resolution.note, slide.slow_note) if note)
-            tiling = plan(spec, level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(path))
+            tiling = fit_tiling(spec, level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(path))
             mask = find_tissue(slide, resolution.mpp, spec)
-            patches = _select(slide, resolution, tiling, spec, mask)
-            draw_overlay(overlay_path, slide, mask, patches)
+            patches = _keep_tissue(slide, resolution, tiling, spec, mask)
+            _draw(overlay_path, slide, mask, patches)
             with replacing(geojson_path) as temporary:
                 write_tissue(temporary, mask, slide.size_px0)
             write_coords(coords_path, patches)  # after what shows it: its presence says that the patches are found
@@ -57,6 +58,20 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
         elif note := leftover_note(out, patches):
             notes += (note,)
     return Outcome(slide_id=slide_id, status="done", patches=len(patches.coords_xy), notes=notes)
+
+
+def _draw(path: Path, slide: Slide, mask: np.ndarray, patches: PatchSet) -> None:
+    """Write the overlay, with the number and size of the patches below it."""
+    draw_overlay(
+        path,
+        slide,
+        mask,
+        coords_xy=patches.coords_xy,
+        patch_size_level0=patches.patch_size_level0,
+        level0_mpp=patches.level0_mpp,
+        caption=f"{patches.name}   {len(patches.coords_xy)} patches of {patches.patch_size} px "
+        f"at {patches.mpp:.3g} um/px ({patches.patch_size_level0} px at level 0)",
+    )
 
 
 def find_tissue(slide: Slide, level0_mpp: float, spec: TilingSpec) -> np.ndarray:
@@ -71,8 +86,12 @@ def find_tissue(slide: Slide, level0_mpp: float, spec: TilingSpec) -> np.ndarray
     return tissue_mask(slide.thumbnail((w, h)), level0_mpp / scale, spec.tissue)
 
 
-def _select(slide: Slide, resolution: Resolution, tiling: Tiling, spec: TilingSpec, mask: np.ndarray) -> PatchSet:
-    """The patches of the grid that are tissue."""
+def _keep_tissue(slide: Slide, resolution: Resolution, tiling: Tiling, spec: TilingSpec, mask: np.ndarray) -> PatchSet:
+    """Return the patches of the grid that are tissue.
+
+    Raises:
+        SlideError: the slide is smaller than a patch, or no patch is tissue.
+    """
     coords = patch_grid(slide.size_px0, tiling)
     w, h = slide.size_px0
     if not len(coords):

@@ -20,7 +20,7 @@ from ..engine.outcome import check_same_settings
 from ..pictures.files import add_sample, encode_jpeg, encode_png, replacing_folder, replacing_tar
 from ..slides.slide import Slide
 from .coord_files import PatchSet
-from .grid import PatchFormat
+from .spec import PatchFormat
 
 JPEG_QUALITY = 90
 PNG_LEVEL = 6

@@ -19,7 +19,7 @@ from pathplugins.core.files import replacing
 from pathplugins.data.records import first_shown
 
 from ..tissue.detect import TissueSpec
-from .grid import TilingSpec
+from .spec import TilingSpec
 
 NAME = "process_list.csv"
 _TISSUE = {f.name: type(f.default) for f in fields(TissueSpec) if f.name != "mpp"}

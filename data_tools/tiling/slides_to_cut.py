@@ -10,8 +10,8 @@ from pathplugins.core.errors import PathPluginsError
 
 from ..engine.progress import say
 from ..slides.resolution import read_mpp_table
-from .grid import TilingSpec
 from .process_list import NAME, SlideRow, read_process_list, update_process_list
+from .spec import TilingSpec
 
 
 def slides_to_cut(

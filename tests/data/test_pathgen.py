@@ -169,7 +169,7 @@ def test_exact_repeats_are_told_whatever_the_spelling(tmp_path: Path) -> None:
 
 def test_the_suffixes_are_those_the_data_tools_look_for(tmp_path: Path) -> None:
     from pathplugins.core.suffixes import SLIDE_SUFFIXES
-    from pathplugins.data_tools.slides.slide import find_slides
+    from pathplugins.data_tools.slides.find import find_slides
 
     assert len(SLIDE_SUFFIXES) >= 14
     for number, suffix in enumerate(SLIDE_SUFFIXES):

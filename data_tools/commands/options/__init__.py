@@ -6,8 +6,6 @@ An argparse namespace goes no further than ``run`` of a command, which calls `re
 from __future__ import annotations
 
 import argparse
-import difflib
-from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import TypeVar
 
@@ -29,22 +27,3 @@ def size_option(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal()):
         raise argparse.ArgumentTypeError(f"wanted WIDTHxHEIGHT such as 3072x2304, got {text!r}")
     return int(width), int(height)
-
-
-def one_of(kind: str, names: Iterable[str]) -> Callable[[str], str]:
-    """Return a type for ``add_argument`` that takes one of many names and suggests the nearest one for a typo.
-
-    Args:
-        kind: What the names are, e.g. ``preset``.
-        names: All of them.
-    """
-    known = list(names)
-
-    def name_option(text: str) -> str:
-        if text in known:
-            return text
-        near = difflib.get_close_matches(text, known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise argparse.ArgumentTypeError(f"unknown {kind} {text!r}.{hint} Known: {', '.join(known)}")
-
-    return name_option

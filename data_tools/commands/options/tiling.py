@@ -10,10 +10,9 @@ from typing import get_args
 from pathplugins.core.errors import PathPluginsError
 
 from ...slides.resolution import MICRONS_PER_PIXEL_AT_1X
-from ...tiling.grid import PatchFormat, TilingSpec
 from ...tiling.presets import PRESETS, described
 from ...tiling.process_list import NAME
-from . import one_of
+from ...tiling.spec import PatchFormat, TilingSpec
 from .masks import MaskOptions, add_mask_options
 
 
@@ -87,8 +86,7 @@ def add_tiling_options(sub: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"the work folder: gets coords/, overlays/, geojson/ and {NAME}, which may be edited and is kept",
     )
-    preset = one_of("preset", PRESETS)
-    sub.add_argument("--preset", type=preset, metavar="NAME", help="sizes of a published system, see below")
+    sub.add_argument("--preset", choices=PRESETS, metavar="NAME", help="sizes of a published system, see below")
     sub.add_argument("--patch-size", type=int, help=f"side in pixels at --mpp (default {spec.patch_size})")
     resolution = sub.add_mutually_exclusive_group()
     resolution.add_argument("--mpp", type=float, help=f"microns per pixel of the patches (default {spec.mpp})")

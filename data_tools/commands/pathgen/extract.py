@@ -20,7 +20,8 @@ from ...pathgen.pairs.finished import check_settings, part_path, read_head
 from ...pathgen.pairs.manifest import MISSING, PLAN, Gathered, gather, is_current, planned
 from ...pathgen.pairs.options import NAMINGS, OUTSIDE, PAIR_FORMATS, PairOptions
 from ...pathgen.pairs.plan import PlannedSlide
-from ...slides.find import MissingSlides, index_slides, missing_slides
+from ...slides.find import index_slides
+from ...slides.missing import MissingSlides, missing_slides
 from ...slides.resolution import read_mpp_table
 from ..options import read_options
 from ..options.engine import EngineOptions, add_engine_options
@@ -133,7 +134,7 @@ def _jobs(
     Raises:
         PathPluginsError: something is there of other settings; or there is nothing to do.
     """
-    index = index_slides(args.slides, {slide.key for slide in slides})
+    index = index_slides(args.slides, {slide.key for slide in slides}, tell=say)
     jobs, there = [], set()
     for slide in slides:
         path, part = index.get(slide.key), part_path(args.out, slide.wsi_id)

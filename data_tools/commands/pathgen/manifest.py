@@ -13,7 +13,8 @@ from ...engine.progress import FAILED, say
 from ...pathgen.sources.gdc import API, GdcFile, open_session, write_manifest
 from ...pathgen.sources.needed import Found, NeededSlide, files_at_gdc, files_by_id_alone, needed_slides
 from ...records.report import BadRows
-from ...slides.find import index_slides, missing_slides
+from ...slides.find import index_slides
+from ...slides.missing import missing_slides
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         return FAILED
     repeats = f", {needed.repeats} exact repeats left out" if needed.repeats else ""
     say(f"{args.json}: {needed.patches} patches on {len(needed.slides)} slides{repeats}")
-    there = index_slides(args.slides or [], wanted=needed.slides.keys())
+    there = index_slides(args.slides or [], wanted=needed.slides.keys(), tell=say)
     wanted = [slide for key, slide in needed.slides.items() if key not in there]
     found = _found(wanted, args)
     write_manifest(args.out, found.files.values())

@@ -17,7 +17,7 @@ from ...pathgen.select.projects import listed, read_projects, resolve_projects
 from ...pathgen.select.prompts import builtin_prompts, read_prompts, read_reports
 from ...pathgen.select.ranking import ChoiceSpec
 from ...pathgen.select.recipe import MANIFEST, SelectJob, SelectRecipe, write_manifest
-from ...slides.slide import find_slides
+from ...slides.find import find_slides
 from ..options import read_options
 from ..options.engine import EngineOptions, add_engine_options
 from ..options.masks import MaskOptions, add_mask_options

@@ -14,7 +14,8 @@ from pathplugins.core.errors import PathPluginsError
 from ...pictures.files import encode_jpeg, encode_png
 from ...slides.resolution import resolve
 from ...slides.slide import Slide, SlideError
-from ...tiling.grid import TilingSpec, plan
+from ...tiling.geometry import fit_tiling
+from ...tiling.spec import TilingSpec
 
 PAIR_FORMATS = ("jpeg", "png", "webdataset")
 NAMINGS = ("slide", "flat")
@@ -118,7 +119,7 @@ def frame_of(slide: Slide, options: PairOptions, override_mpp: float | None) -> 
     if options.mpp is None:
         return Frame(size_px0=options.size, mpp=found.mpp, mpp_source=found.source, note=found.note)
     spec = TilingSpec(patch_size=options.size, mpp=options.mpp)
-    tiling = plan(spec, level0_mpp=found.mpp, downsamples=slide.downsamples, slide=str(slide.path))
+    tiling = fit_tiling(spec, level0_mpp=found.mpp, downsamples=slide.downsamples, slide=str(slide.path))
     return Frame(size_px0=tiling.patch_size_px0, mpp=tiling.mpp, mpp_source=found.source, note=found.note)
 
 

@@ -19,7 +19,8 @@ from pathplugins.core.errors import PathPluginsError
 
 from ...slides.resolution import Resolution, resolve
 from ...slides.slide import Slide, SlideError
-from ...tiling.grid import TilingSpec, plan
+from ...tiling.geometry import fit_tiling
+from ...tiling.spec import TilingSpec
 from ...tissue.detect import TissueSpec, tissue_mask
 from ...tissue.morphology import find_runs
 from ...tissue.own_mask import OwnMask, load_mask
@@ -89,7 +90,9 @@ def find_grid(slide: Slide, spec: GridSpec, own: OwnMask | None = None) -> Grid:
     side_px0, stride_px0 = spec.patch_size, spec.patch_size - spec.overlap
     mpp = None if resolution is None else float(resolution.mpp)
     if spec.mpp is not None and resolution is not None:
-        tiling = plan(spec.tiling(), level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(slide.path))
+        tiling = fit_tiling(
+            spec.tiling(), level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(slide.path)
+        )
         side_px0, stride_px0, mpp = tiling.patch_size_px0, tiling.stride_px0, float(tiling.mpp)
     mask = _mask(slide, spec, own, resolution)
     corners = region_grid(mask, _thumbnail_px(side_px0), _thumbnail_px(stride_px0), spec.min_tissue)  # [M, 2]

@@ -111,8 +111,8 @@ def test_what_it_is(tmp_path: Path, look: Inspect, name: str, content: dict, wha
 def test_our_own_positions_say_all_they_record(slides_folder: Path, tmp_path: Path, look: Inspect) -> None:
     """Also where patches are a level's own pixels, and CLAM's attributes stand beside ours."""
     pytest.importorskip("openslide")
-    from pathplugins.data_tools.tiling.grid import TilingSpec
     from pathplugins.data_tools.tiling.one_slide import patch_slide
+    from pathplugins.data_tools.tiling.spec import TilingSpec
 
     patch_slide(slides_folder / "a.svs", tmp_path, TilingSpec(patch_size=160))
     path = tmp_path / "coords" / "a.h5"

@@ -10,8 +10,8 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import inspect_bag, read_bag
 from pathplugins.data_tools.encoders.encode_slide import FeatureOptions, encode_slide
 from pathplugins.data_tools.tiling.coord_files import read_coords
-from pathplugins.data_tools.tiling.grid import TilingSpec
 from pathplugins.data_tools.tiling.one_slide import patch_slide
+from pathplugins.data_tools.tiling.spec import TilingSpec
 
 openslide = pytest.importorskip("openslide")
 

@@ -1,13 +1,12 @@
-"""Finding the slides of a data set: any depth, any case, gdc-client's folders; what is missing is named once (P6)."""
+"""Slide files: given ones and those a data set names, at any depth, in any case, in gdc-client's folders."""
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from pathplugins.data_tools.slides.find import index_slides, missing_slides
+from pathplugins.data_tools.slides.find import find_slides, index_slides
 from pathplugins.data_tools.slides.slide import SlideError
 
 NAME = "TCGA-22-5474-01Z-00-DX1.8736FB24-7E65-4ACB-9325-382D7F864F62"
@@ -19,6 +18,39 @@ def put(path: Path, content: str = "slide") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
     return path
+
+
+def test_folders_are_searched_but_not_the_output(tmp_path: Path) -> None:
+    for name in ("deep/er/one.SVS", "two.png", "notes.txt", "out/overlays/one.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_slides([tmp_path, tmp_path / "two.png"], outside=tmp_path / "out")
+    assert [p.name for p in found] == ["one.SVS", "two.png"]
+
+
+def test_two_slides_of_one_name_are_both_named(tmp_path: Path) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.svs").touch()
+    with pytest.raises(SlideError, match=r"x.same\.svs.*y.same\.svs"):
+        find_slides([tmp_path / "x" / "same.svs", tmp_path / "y"], outside=tmp_path / "out")
+    (tmp_path / "z").mkdir()
+    with pytest.raises(SlideError, match="no slides"):
+        find_slides([tmp_path / "z"], outside=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "instead"),
+    [
+        ("slidez", r"slidez: no such file or folder; did you mean .*/slides\?"),
+        ("nowhere.svs", "nowhere.svs: no such file or folder; give slide files, or folders that hold slides"),
+        ("no/where.svs", "the folder .*/no does not exist either: check the path"),
+    ],
+)
+def test_a_path_that_does_not_exist_is_answered_with_what_to_give(tmp_path: Path, given: str, instead: str) -> None:
+    (tmp_path / "slides").mkdir()
+    with pytest.raises(SlideError, match=instead):
+        find_slides([tmp_path / given], outside=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -51,11 +83,12 @@ def test_two_files_of_one_slide_are_named_both_and_all_at_once(tmp_path: Path) -
 
 
 def test_copies_of_equal_name_and_size_are_one_slide_and_that_is_said(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
 ) -> None:
     first, second = put(tmp_path / "a" / "x.svs"), put(tmp_path / "b" / "x.svs", "other")
-    assert index_slides([tmp_path]) == {"x": first}
-    assert f"{second} has the name and size of {first}" in capfd.readouterr().err
+    told: list[str] = []
+    assert index_slides([tmp_path], tell=told.append) == {"x": first}
+    assert told == [f"{second} has the name and size of {first}, which is used"]
 
 
 def test_a_picture_yields_to_the_slide_it_shows(tmp_path: Path) -> None:
@@ -79,31 +112,3 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SlideError, match="nowhere: no such folder"):
         index_slides([tmp_path / "nowhere"])
-
-
-def test_missing_slides_are_named_once_with_their_patches(tmp_path: Path) -> None:
-    patches = Counter({NAME: 3, NAME.lower(): 2, "there": 7, "z": 1, "a": 1})
-    missing = missing_slides(patches, {"there"})
-    assert missing.slides == {NAME: 5, "a": 1, "z": 1}
-    text = missing.text("are not in slides/", tmp_path / "missing.tsv")
-    assert text.splitlines() == [
-        "3 of 4 slides are not in slides/ (7 of 14 patches):",
-        f"  {NAME}: 5 patches",
-        "  a: 1 patches",
-        "  z: 1 patches",
-        f"All of them: {tmp_path / 'missing.tsv'}",
-    ]
-    missing.write(tmp_path / "missing.tsv")
-    assert (tmp_path / "missing.tsv").read_text() == f"wsi_id\tpatches\n{NAME}\t5\na\t1\nz\t1\n"
-
-
-def test_many_missing_slides_are_all_in_the_file_and_none_leaves_no_file(tmp_path: Path) -> None:
-    table = tmp_path / "missing.tsv"
-    missing = missing_slides({f"s{number}": 2 for number in range(25)}, ())
-    missing.write(table)
-    assert missing.text("are nowhere").endswith("\n  ... and 5 more")
-    assert len(table.read_text().splitlines()) == 26
-    none = missing_slides({"s": 1}, {"s"})
-    none.write(table)
-    assert none.text("are nowhere") == ""
-    assert not table.exists()

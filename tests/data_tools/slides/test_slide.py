@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pathplugins.data_tools.slides.slide import Slide, SlideError, find_slides
+from pathplugins.data_tools.slides.slide import Slide, SlideError
 
 openslide = pytest.importorskip("openslide")
 
@@ -75,27 +75,6 @@ def test_what_is_no_slide_is_named(tmp_path: Path) -> None:
     for name in ("broken.svs", "absent.svs"):
         with pytest.raises(SlideError, match=name):
             Slide(tmp_path / name)
-
-
-def test_folders_are_searched_but_not_the_output(tmp_path: Path) -> None:
-    for name in ("deep/er/one.SVS", "two.png", "notes.txt", "out/overlays/one.png"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    found = find_slides([tmp_path, tmp_path / "two.png"], outside=tmp_path / "out")
-    assert [p.name for p in found] == ["one.SVS", "two.png"]
-
-
-def test_two_slides_of_one_name_are_both_named(tmp_path: Path) -> None:
-    for folder in ("x", "y"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "same.svs").touch()
-    with pytest.raises(SlideError, match=r"x.same\.svs.*y.same\.svs"):
-        find_slides([tmp_path / "x" / "same.svs", tmp_path / "y"], outside=tmp_path / "out")
-    (tmp_path / "z").mkdir()
-    with pytest.raises(SlideError, match="no slides"):
-        find_slides([tmp_path / "z"], outside=tmp_path)
-    with pytest.raises(SlideError, match="no such"):
-        find_slides([tmp_path / "nowhere.svs"], outside=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.data_tools.pictures.overlay import CAPTION_PX, GRID, OUTLINE
 from pathplugins.data_tools.slides.slide import Slide
 from pathplugins.data_tools.tiling.coord_files import PatchSet, read_coords
-from pathplugins.data_tools.tiling.grid import TilingSpec, tissue_fraction
+from pathplugins.data_tools.tiling.geometry import tissue_fraction
 from pathplugins.data_tools.tiling.one_slide import find_tissue, patch_slide
+from pathplugins.data_tools.tiling.spec import TilingSpec
 
 pytest.importorskip("openslide")
 

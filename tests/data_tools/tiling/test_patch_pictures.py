@@ -10,8 +10,8 @@ from PIL import Image
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data_tools.slides.slide import Slide
 from pathplugins.data_tools.tiling.coord_files import PatchSet, read_coords
-from pathplugins.data_tools.tiling.grid import PatchFormat, TilingSpec
 from pathplugins.data_tools.tiling.one_slide import patch_slide
+from pathplugins.data_tools.tiling.spec import PatchFormat, TilingSpec
 
 pytest.importorskip("openslide")
 

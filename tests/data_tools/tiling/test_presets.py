@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from pathplugins.data_tools.tiling.coord_files import read_coords
-from pathplugins.data_tools.tiling.grid import TilingSpec, plan
+from pathplugins.data_tools.tiling.geometry import fit_tiling
 from pathplugins.data_tools.tiling.presets import PRESETS
+from pathplugins.data_tools.tiling.spec import TilingSpec
 
 pytest.importorskip("openslide")
 
@@ -16,7 +17,7 @@ Pathdata = Callable[..., tuple[int, str]]
 def test_presets_are_sizes_that_a_40x_slide_has(name: str) -> None:
     row = PRESETS[name]
     spec = TilingSpec(patch_size=row.patch_size, mpp=row.mpp, overlap=row.overlap)
-    planned = plan(spec, level0_mpp=0.25, downsamples=(1.0, 4.0), slide="s")
+    planned = fit_tiling(spec, level0_mpp=0.25, downsamples=(1.0, 4.0), slide="s")
     assert planned.patch_size_px0 == round(row.patch_size * row.mpp / 0.25)
     assert row.source
 

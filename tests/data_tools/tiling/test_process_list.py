@@ -8,8 +8,8 @@ import pytest
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data_tools.tiling.coord_files import read_coords
-from pathplugins.data_tools.tiling.grid import TilingSpec
 from pathplugins.data_tools.tiling.process_list import COLUMNS, read_process_list, update_process_list
+from pathplugins.data_tools.tiling.spec import TilingSpec
 from pathplugins.data_tools.tissue.detect import TissueSpec
 
 Pathdata = Callable[..., tuple[int, str]]

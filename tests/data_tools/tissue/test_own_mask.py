@@ -9,7 +9,8 @@ from PIL import Image
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data_tools.tiling.coord_files import read_coords
-from pathplugins.data_tools.tiling.grid import TilingSpec, tissue_fraction
+from pathplugins.data_tools.tiling.geometry import tissue_fraction
+from pathplugins.data_tools.tiling.spec import TilingSpec
 from pathplugins.data_tools.tissue.geojson import write_tissue
 from pathplugins.data_tools.tissue.own_mask import OwnMask, find_masks, load_mask
 

@@ -1,12 +1,11 @@
-from pathlib import Path
+"""Patch geometry on odd, non-square sizes."""
 
 import numpy as np
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data_tools.tiling.grid import Tiling, TilingSpec, patch_grid, plan, tissue_fraction
-from pathplugins.data_tools.tissue.detect import TissueSpec
-from pathplugins.data_tools.tissue.own_mask import OwnMask
+from pathplugins.data_tools.tiling.geometry import Tiling, fit_tiling, patch_grid, tissue_fraction
+from pathplugins.data_tools.tiling.spec import TilingSpec
 
 
 def tiling(patch: int, stride: int | None = None) -> Tiling:
@@ -62,53 +61,26 @@ def test_fraction_of_all_and_nothing() -> None:
         (0.2325, (1.0, 4.0), 551, 551 * 0.2325 / 256),
     ],
 )
-def test_plan(level0_mpp: float, downsamples: tuple[float, ...], patch_px0: int, mpp: float) -> None:
-    planned = plan(TilingSpec(), level0_mpp=level0_mpp, downsamples=downsamples, slide="s")
-    assert planned.patch_size_px0 == planned.stride_px0 == patch_px0
-    assert planned.mpp == pytest.approx(mpp)
+def test_sizes_at_level_0(level0_mpp: float, downsamples: tuple[float, ...], patch_px0: int, mpp: float) -> None:
+    fitted = fit_tiling(TilingSpec(), level0_mpp=level0_mpp, downsamples=downsamples, slide="s")
+    assert fitted.patch_size_px0 == fitted.stride_px0 == patch_px0
+    assert fitted.mpp == pytest.approx(mpp)
 
 
 def test_a_level_near_by_is_taken_as_it_is_only_within_snap() -> None:
     near, far = (
-        plan(TilingSpec(), level0_mpp=mpp, downsamples=(1.0, 2.0), slide="s").patch_size_px0 for mpp in (0.2531, 0.2400)
+        fit_tiling(TilingSpec(), level0_mpp=mpp, downsamples=(1.0, 2.0), slide="s").patch_size_px0
+        for mpp in (0.2531, 0.2400)
     )
     assert near == 512
     assert far == round(256 * 0.5 / 0.24)
 
 
-def test_plan_with_overlap() -> None:
-    planned = plan(TilingSpec(patch_size=224, overlap=24), level0_mpp=0.25, downsamples=(1.0,), slide="s")
-    assert (planned.patch_size_px0, planned.stride_px0) == (448, 400)
+def test_sizes_with_overlap() -> None:
+    fitted = fit_tiling(TilingSpec(patch_size=224, overlap=24), level0_mpp=0.25, downsamples=(1.0,), slide="s")
+    assert (fitted.patch_size_px0, fitted.stride_px0) == (448, 400)
 
 
 def test_sharper_than_the_slide_is_refused() -> None:
     with pytest.raises(PathPluginsError, match=r"slide\.svs.*0\.1 um/px.*0\.25 um/px.*--mpp 0\.25"):
-        plan(TilingSpec(mpp=0.1), level0_mpp=0.25, downsamples=(1.0, 4.0), slide="slide.svs")
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("patch_size", 0), ("overlap", 256), ("overlap", -1), ("min_tissue", 1.5), ("mpp", 0.0), ("slide_mpp", -1.0)],
-)
-def test_spec_judges_itself(field: str, value: float) -> None:
-    with pytest.raises(PathPluginsError, match=f"--{field.replace('_', '-')}"):
-        TilingSpec(**{field: value})
-
-
-def test_fingerprint_covers_all_that_decides_the_patches() -> None:
-    changed = [
-        TilingSpec(patch_size=224),
-        TilingSpec(mpp=1.0),
-        TilingSpec(overlap=8),
-        TilingSpec(min_tissue=0.5),
-        TilingSpec(slide_mpp=0.25),
-        TilingSpec(snap=0.05),
-        TilingSpec(override_mpp=0.25),
-        TilingSpec(tissue=TissueSpec(open_um=10)),
-        TilingSpec(tissue=TissueSpec(mpp=8)),
-        TilingSpec(tissue=TissueSpec(remove_pen=False)),
-        TilingSpec(mask=OwnMask(path=Path("m.png"), sha256="0")),
-    ]
-    assert len({spec.fingerprint() for spec in [TilingSpec(), *changed]}) == 12
-    assert TilingSpec().fingerprint() == TilingSpec(patch_size=256).fingerprint()
-    assert TilingSpec().fingerprint() == TilingSpec(save_patches="jpeg").fingerprint()  # the same patches
+        fit_tiling(TilingSpec(mpp=0.1), level0_mpp=0.25, downsamples=(1.0, 4.0), slide="slide.svs")

@@ -1,0 +1,59 @@
+"""Missing slides: which slides that a data set names have no file, counted and reported once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pathplugins.core.files import replacing
+from pathplugins.data.pathgen import slide_key
+from pathplugins.data.records import first_shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingSlides:
+    """The slides without a file, each once."""
+
+    slides: dict[str, int]
+    """Id as it is first spelled -> number of patches; most patches first."""
+    of_slides: int
+    """Number of slides that the data set names."""
+    of_patches: int
+    """Number of patches on those."""
+
+    def text(self, what: str, beside: Path | None = None) -> str:
+        """Return how many are missing, and the first few by name; empty if none is missing.
+
+        Args:
+            what: What is wrong with them, e.g. ``are not in slides/``.
+            beside: The file that ``write`` wrote, named for the reader.
+        """
+        if not self.slides:
+            return ""
+        lost = sum(self.slides.values())
+        counts = f"{len(self.slides)} of {self.of_slides} slides {what} ({lost} of {self.of_patches} patches):"
+        lines = [counts, *first_shown([f"{name}: {count} patches" for name, count in self.slides.items()])]
+        return "\n".join(lines if beside is None else [*lines, f"All of them: {beside}"])
+
+    def write(self, path: Path) -> None:
+        """Write all of them as a table; if none is missing, remove the table of an earlier run."""
+        if not self.slides:
+            path.unlink(missing_ok=True)
+            return
+        with replacing(path) as temporary:
+            rows = "".join(f"{name}\t{count}\n" for name, count in self.slides.items())
+            temporary.write_text(f"wsi_id\tpatches\n{rows}", encoding="utf-8")
+
+
+def missing_slides(patches: Mapping[str, int], found: Collection[str]) -> MissingSlides:
+    """Return the slides that are not among the keys ``found``; ``patches`` counts under any spelling of an id."""
+    spelled: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for wsi_id, count in patches.items():
+        key = slide_key(wsi_id)
+        spelled.setdefault(key, wsi_id)
+        counts[key] = counts.get(key, 0) + count
+    lost = sorted((key for key in counts if key not in found), key=lambda key: (-counts[key], key))
+    slides = {spelled[key]: counts[key] for key in lost}
+    return MissingSlides(slides=slides, of_slides=len(counts), of_patches=sum(counts.values()))
