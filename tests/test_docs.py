@@ -183,3 +183,40 @@ def test_every_import_is_drawn() -> None:
             if one and other in edges.LAYERS and other != one and other not in may.get(one, set()):
                 undrawn.append(f"{path.relative_to(ROOT)} imports {module}")
     assert undrawn == []
+
+
+def test_the_figure_is_small_and_as_wide_as_a_page_on_a_sharp_screen() -> None:
+    from PIL import Image
+
+    figure = ROOT / "docs" / "figures" / "demo.png"
+    assert figure.stat().st_size < 300_000
+    with Image.open(figure) as image:
+        assert image.width >= 1600
+
+
+def test_the_figure_is_drawn_of_what_was_seen() -> None:
+    pytest.importorskip("matplotlib")
+    import numpy as np
+
+    demo = load(ROOT / "docs" / "figures" / "demo.py")
+    rng = np.random.default_rng(0)
+    corners = np.array([(0.1, 0.2), (0.3, 0.2), (0.5, 0.6)])
+    seen = demo.Seen(
+        picture=rng.integers(0, 256, (384, 512, 3), np.uint8),
+        overlay=rng.integers(0, 256, (384, 512, 3), np.uint8),
+        patches=rng.integers(0, 256, (12, 96, 96, 3), np.uint8),
+        corners=corners,
+        side=(0.2, 0.3),
+        features=rng.normal(size=(3, 7)),
+        tokens=rng.normal(size=(4, 5)),
+        kept=np.array([0, 2]),
+        embeds=rng.normal(size=(3, 6)),
+        selector="random_sample",
+        size_px0=(2048, 1536),
+        mpp=0.5,
+        question="What does this slide show?",
+        answer="Nothing.",
+    )
+    texts = [text.get_text() for axes in demo.draw(seen).axes for text in axes.texts]
+    assert {"3 patches of 256 px", "features 3 x 7, coordinates", "random_sample: 2 of 3", "Nothing."} <= set(texts)
+    assert "3 tokens of width 6" in texts
