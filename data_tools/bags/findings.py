@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.bags.coords import TOWER_MPP, check_grid, read_coords, tower_coords
+from pathplugins.data.bags.contract import BagContract
+from pathplugins.data.bags.coords import check_grid, read_coords, tower_coords
 from pathplugins.data.bags.layout import BagInfo, open_bag, read_layout
 from pathplugins.data.bags.rows import RowReader
 
@@ -30,7 +31,7 @@ WHAT = {
     "patches": "patch positions without features",
     "slide-embedding": "slide embedding: one vector for the whole slide, not a bag of patches",
 }
-_TOWER_TILE_PX, _TOWER_CELLS = 256, 1000  # GigaPath's slide encoder
+_GIGAPATH = BagContract()
 
 
 @dataclass(kw_only=True)
@@ -44,13 +45,16 @@ class Report:
     wrong: list[str] = field(default_factory=list)
 
 
-def reports_of(path: Path, *, coords_mpp: float | None = None, width: int | None = None) -> Iterator[Report]:
+def reports_of(
+    path: Path, *, coords_mpp: float | None = None, width: int | None = None, contract: BagContract = _GIGAPATH
+) -> Iterator[Report]:
     """One report a slide; a file that cannot be told is one with its reason under ``wrong``.
 
     Args:
         path: The file.
         coords_mpp: Microns per stored pixel, for bags that do not record it.
         width: The D a model takes, if known.
+        contract: What the tower of that model expects; GigaPath's frame and grid unless another is given.
     """
     try:
         kind = kind_of(path)
@@ -68,7 +72,7 @@ def reports_of(path: Path, *, coords_mpp: float | None = None, width: int | None
             elif kind == "slide-embedding":
                 _embedding(path, report)
             else:
-                _bag(path, report, coords_mpp)
+                _bag(path, report, coords_mpp, contract)
         except (PathPluginsError, OSError, RuntimeError, KeyError) as error:  # h5py raises the last three
             report.wrong.append(_without(path, error))
         found = report.facts.get("width")
@@ -77,7 +81,7 @@ def reports_of(path: Path, *, coords_mpp: float | None = None, width: int | None
         yield report
 
 
-def _bag(path: Path, report: Report, coords_mpp: float | None) -> None:
+def _bag(path: Path, report: Report, coords_mpp: float | None, contract: BagContract) -> None:
     with open_bag(path) as file:
         info, features, coords, checksums = read_layout(file, str(path))
         report.facts |= _facts(info.rows, info.width, info.dtype, Geometry.of(info), info.slide_id)
@@ -87,12 +91,12 @@ def _bag(path: Path, report: Report, coords_mpp: float | None) -> None:
         try:
             stored_xy = read_coords(coords, info)  # [N, 2]
             _judge_positions(stored_xy, Geometry.of(info), report)
-            xy = tower_coords(stored_xy, info, coords_mpp=coords_mpp)
+            xy = tower_coords(stored_xy, info, coords_mpp=coords_mpp, frame_mpp=contract.frame_mpp)
             report.facts["frame"] = (
-                f"(x, y) pixels at {TOWER_MPP} mpp: {_span(stored_xy)} becomes {_span(xy)}, "
-                f"{len(np.unique(xy // _TOWER_TILE_PX, axis=0))} cells of {_TOWER_TILE_PX} px"
+                f"(x, y) pixels at {contract.frame_mpp:g} mpp: {_span(stored_xy)} becomes {_span(xy)}, "
+                f"{len(np.unique(xy // contract.tile_px, axis=0))} cells of {contract.tile_px} px"
             )
-            check_grid(xy, info, grid_cells=_TOWER_CELLS, tile_px=_TOWER_TILE_PX)
+            check_grid(xy, info, contract)
         except PathPluginsError as error:
             report.wrong.append(_without(path, error))
         _judge_values((block for _, block in RowReader(features, checksums).blocks()), report)

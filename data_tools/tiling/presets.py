@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pathplugins.published.slide_encoders import GIGAPATH
+
 
 class Preset(NamedTuple):
     """One system; sizes in pixels at ``mpp`` (microns per pixel)."""
@@ -16,7 +18,13 @@ class Preset(NamedTuple):
 
 
 PRESETS = {
-    "gigapath": Preset(256, 0.5, 0, "github.com/prov-gigapath/prov-gigapath", "its slide encoder counts in 256 px"),
+    "gigapath": Preset(
+        GIGAPATH.tile_px,
+        GIGAPATH.frame_mpp,
+        0,
+        "github.com/prov-gigapath/prov-gigapath",
+        "its slide encoder counts in 256 px",
+    ),
     "uni": Preset(256, 0.5, 0, "github.com/mahmoodlab/TRIDENT", "UNI and UNI2-h; resized to 224 by the encoder"),
     "conch": Preset(512, 0.5, 0, "github.com/mahmoodlab/TRIDENT", "CONCH, CONCH v1.5, TITAN; resized to 448"),
     "ptcga200": Preset(512, 0.39, 0, "PatchTCGA", "200 um"),

@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tokens.add_argument("--patches-per-wsi", type=int, default=2048, metavar="N", help="rows read from a bag, at most")
     tokens.add_argument("--patches-block", type=int, default=1, metavar="B", help="rows drawn next to each other")
     tokens.add_argument("--coords-mpp", type=float, metavar="X", help="um per pixel of bags that do not record it")
+    tokens.add_argument("--allow-other-encoder", action="store_true", help="take bags of another patch encoder too")
     tokens.add_argument("--image-aspect-ratio", default="anyres", choices=("anyres", "pad"), help="image -> tiles")
     tokens.add_argument("--fast-resize", action="store_true", help="tiles faster, pixels a little different")
     tokens.add_argument("--prefix-lm", action="store_true", help="prompt and vision tokens attend in both directions")
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         image_aspect_ratio=args.image_aspect_ratio,
         fast_resize=args.fast_resize,
         coords_mpp=args.coords_mpp,
+        allow_other_encoder=args.allow_other_encoder,
         seed=args.seed,
     )
     compose(spec, args.out, copy=args.copy)

@@ -14,7 +14,7 @@ from llamafactory.hparams.model_args import ModelArguments
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
-from pathplugins.models.towers import READ_IMAGES
+from pathplugins.models.towers import reads_images
 
 logger = logging.getLogger(__name__)
 
@@ -143,11 +143,14 @@ class PathPluginsArguments:
     compat_coords_yx: Optional[bool] = field(
         default=None, metadata={"help": "Give the tower (y, x) as the published code does; transposes the slide."}
     )
+    allow_other_encoder: Optional[bool] = field(
+        default=None, metadata={"help": "Take bags of another patch encoder than the one the tower was trained on."}
+    )
 
 
 _SELECTOR = ("vision_feature_select_mode", "image_seq_length")
 _CONFIG = (*_SELECTOR, "selector_config", "use_prefix_lm_mask")
-_BAGS = ("patches_per_wsi", "patches_block", "coords_mpp", "compat_coords_yx")
+_BAGS = ("patches_per_wsi", "patches_block", "coords_mpp", "compat_coords_yx", "allow_other_encoder")
 _IMAGES = ("image_aspect_ratio", "fast_resize")
 _PROJECTOR = {
     "projector_dropout": "dropout",
@@ -208,7 +211,7 @@ def _set(args: PathPluginsArguments, names: Any) -> dict[str, Any]:
 
 def _compose(args: PathModelArguments) -> Path:
     from pathplugins.models.compose.compose import composed
-    from pathplugins.models.compose.spec import ComposeSpec
+    from pathplugins.models.compose.spec import ComposeSpec, tower_without_weights
 
     if args.llm_name_or_path is None:
         raise PathPluginsError(
@@ -217,7 +220,7 @@ def _compose(args: PathModelArguments) -> Path:
     if args.mm_use_im_start_end or args.mm_use_im_patch_token:
         raise PathPluginsError("mm_use_im_start_end and mm_use_im_patch_token are not supported; set both to false")
     connector = {_PROJECTOR[name]: value for name, value in _set(args, _PROJECTOR).items()}
-    images = args.vision_model_name in READ_IMAGES
+    images = args.vision_model_name is not None and reads_images(args.vision_model_name)
     kind = args.mm_projector_type or ("scale_invariant" if images else "gamma_mlp")
     if kind == "mlp2x_gelu" and connector:
         logger.info("gamma_* or projector_dropout is set: mm_projector_type mlp2x_gelu means gamma_mlp, as published")
@@ -243,8 +246,7 @@ def _compose(args: PathModelArguments) -> Path:
         **_set(args, ("use_prefix_lm_mask",)),
     )
     directory = composed(spec)
-    tower = read_json(directory / "config.json")["vision_config"]
-    width = tower.get("embed_dim") or tower["hidden_size"]
+    width = tower_without_weights(read_json(directory / "config.json")["vision_config"]).hidden_size
     if args.mm_hidden_size not in (None, width):
         raise PathPluginsError(
             f"mm_hidden_size is {args.mm_hidden_size} but the vision tower gives {width}; remove or correct it"
@@ -285,7 +287,7 @@ def _derive(args: PathModelArguments) -> Path:
     projector = {_PROJECTOR[name]: value for name, value in _set(args, _PROJECTOR).items()}
     if projector := {**(args.projector_config or {}), **projector}:
         config["projector_config"] = projector
-    images = model_settings(args.model_name_or_path)["vision_config"]["model_type"] in READ_IMAGES
+    images = reads_images(model_settings(args.model_name_or_path)["vision_config"]["model_type"])
     processor = _set(args, (*_SELECTOR, *_BAGS, *_IMAGES) if images else (*_SELECTOR, *_BAGS))
     return derived(Path(args.model_name_or_path), config=config, processor=processor)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
-from pathplugins.data.bags import check_bag
+from pathplugins.data.bags import BagContract, check_bag
 from pathplugins.data.records import BadSample, BadSampleReport, Record, Turn, apply_policy, check_images, check_record
 
 WriteH5 = Callable[..., Path]
@@ -133,7 +133,7 @@ def test_w5_every_row_of_a_bad_bag_is_reported(tmp_path: Path, write_h5: WriteH5
     pointer, missing = str(tmp_path / "pointer.h5"), str(tmp_path / "missing.h5")
     Path(pointer).write_text("version https://git-lfs.github.com/spec/v1\n")
     records = [record(2, good), record(3, narrow, good), record(4, missing), record(5, pointer), record(6, missing)]
-    found = check_images(records, lambda path: check_bag(path, width=5), workers=3)
+    found = check_images(records, lambda path: check_bag(path, BagContract(feature_dim=5)), workers=3)
     assert [(sample.row, sample.reason) for sample in found] == [
         (3, "wrong feature width"),
         (4, "missing file"),

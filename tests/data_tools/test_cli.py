@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pathplugins.data.bags import check_bag
+from pathplugins.data.bags import BagContract, check_bag
 from pathplugins.data_tools.slides.svs_writer import write_svs
 from pathplugins.data_tools.tiling.coord_files import read_coords
 
@@ -28,7 +28,7 @@ def test_from_slides_to_bags(pathdata: Pathdata, slides_folder: Path, tmp_path: 
     code, said = pathdata("features", tmp_path, *RANDOM)
     assert code == 0, said
     for name in ("a", "b"):
-        info = check_bag(tmp_path / "bags" / f"{name}.h5", width=64)
+        info = check_bag(tmp_path / "bags" / f"{name}.h5", BagContract(feature_dim=64))
         assert info.encoder == "test_vit (random weights, seed 0)"
         assert info.rows == len(read_coords(tmp_path / "coords" / f"{name}.h5").coords_xy)
     assert sorted(name for name in modified(tmp_path) if not name.startswith("state/")) == [

@@ -17,15 +17,17 @@ from typing import TypeVar
 import h5py
 import numpy as np
 
-from pathplugins.data.bags.coords import TOWER_MPP, check_grid, read_coords, tower_coords
+from pathplugins.data.bags.contract import BagContract
+from pathplugins.data.bags.coords import check_grid, read_coords, tower_coords
 from pathplugins.data.bags.layout import BadBag, BagInfo, open_bag, read_layout
 from pathplugins.data.bags.rows import RowReader
 from pathplugins.data.bags.write import BagAttributes, write_bag
+from pathplugins.published.slide_encoders import GIGAPATH
 
 __all__ = [
-    "TOWER_MPP",
     "Bag",
     "BagAttributes",
+    "BagContract",
     "BagInfo",
     "check_bag",
     "inspect_bag",
@@ -39,6 +41,7 @@ __all__ = [
 T = TypeVar("T")
 PathLike = str | os.PathLike[str]
 
+_ANY = BagContract()
 _RETRY_WAITS_S = (0.1, 0.5)  # then give up: network file systems stumble for moments, broken files stay broken
 
 
@@ -49,7 +52,7 @@ class Bag:
     features: np.ndarray
     """[k, D], the dtype of the file."""
     coords_xy: np.ndarray
-    """[k, 2] int64, (x, y) pixels at 0.5 mpp."""
+    """[k, 2] int64, (x, y) pixels of the frame asked for."""
     info: BagInfo
 
 
@@ -58,13 +61,20 @@ def inspect_bag(path: PathLike) -> BagInfo:
     return _opened(path, lambda file: read_layout(file, os.fspath(path)).info)
 
 
-def read_bag(path: PathLike, rows: np.ndarray | None = None, *, coords_mpp: float | None = None) -> Bag:
+def read_bag(
+    path: PathLike,
+    rows: np.ndarray | None = None,
+    *,
+    coords_mpp: float | None = None,
+    frame_mpp: float = GIGAPATH.frame_mpp,
+) -> Bag:
     """Read the given rows of a bag, in the given order, or all of them.
 
     Args:
         path: The H5 file.
         rows: Row numbers, e.g. of ``sample_rows``; None reads everything.
-        coords_mpp: Microns per stored pixel, for bags that do not record it (see ``bag_coords``).
+        coords_mpp: Microns per stored pixel, for bags that do not record it (see ``pathplugins.data.bags.coords``).
+        frame_mpp: Microns per pixel of the positions returned: the frame of the tower, 0.5 for GigaPath's.
     """
 
     def read(file: h5py.File) -> Bag:
@@ -72,8 +82,9 @@ def read_bag(path: PathLike, rows: np.ndarray | None = None, *, coords_mpp: floa
         wanted = np.arange(info.rows) if rows is None else _checked_rows(rows, info)
         # all positions are judged, and let go of before a feature is read
         stored_xy = read_coords(_by_column(coords), info)  # [N, 2]
-        coords_xy = np.ascontiguousarray(tower_coords(stored_xy, info, coords_mpp=coords_mpp)[wanted])  # [k, 2]
-        del stored_xy
+        frame_xy = tower_coords(stored_xy, info, coords_mpp=coords_mpp, frame_mpp=frame_mpp)  # [N, 2]
+        coords_xy = np.ascontiguousarray(frame_xy[wanted])  # [k, 2]
+        del stored_xy, frame_xy
         return Bag(features=RowReader(features, checksums).read(wanted), coords_xy=coords_xy, info=info)
 
     return _opened(path, read)
@@ -81,34 +92,32 @@ def read_bag(path: PathLike, rows: np.ndarray | None = None, *, coords_mpp: floa
 
 def check_bag(
     path: PathLike,
+    contract: BagContract = _ANY,
     *,
-    width: int | None = None,
-    grid_cells: int = 1000,
-    tile_px: int = 256,
     coords_mpp: float | None = None,
     features: bool = True,
 ) -> BagInfo:
-    """Everything that would stop training on this bag, found before training; a ``BagError`` says what.
+    """Find everything that would stop training on this bag before training; a ``BagError`` says what.
 
     Args:
         path: The H5 file.
-        width: The D the model takes, if known.
-        grid_cells: Cells per side of the slide encoder's grid.
-        tile_px: Side of a cell, pixels at 0.5 mpp.
+        contract: What the tower expects.
         coords_mpp: Microns per stored pixel, for bags that do not record it.
         features: Read every feature row too; False checks metadata and coordinates.
     """
 
     def check(file: h5py.File) -> BagInfo:
         info, feature_rows, coords, checksums = read_layout(file, os.fspath(path))
-        if width is not None and info.width != width:
+        if contract.feature_dim not in (None, info.width):
             raise BadBag(
-                f"{info.path}: features are {info.width} wide, expected {width}; made with another encoder? (the bag "
-                f"names {info.encoder or 'none'}) extract features with the encoder the model was configured for",
+                f"{info.path}: features are {info.width} wide, expected {contract.feature_dim}; made with another "
+                f"encoder? (the bag names {info.encoder or 'none'}) extract features with the encoder the model was "
+                "configured for",
                 reason="wrong feature width",
             )
-        coords_xy = tower_coords(read_coords(_by_column(coords), info), info, coords_mpp=coords_mpp)
-        check_grid(coords_xy, info, grid_cells=grid_cells, tile_px=tile_px)
+        stored_xy = read_coords(_by_column(coords), info)
+        coords_xy = tower_coords(stored_xy, info, coords_mpp=coords_mpp, frame_mpp=contract.frame_mpp)
+        check_grid(coords_xy, info, contract)
         if features:
             _check_values(RowReader(feature_rows, checksums), info)
         return info

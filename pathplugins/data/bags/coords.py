@@ -1,6 +1,7 @@
-"""Bag coordinates: from the frame a bag stores to (x, y) pixels at 0.5 microns per pixel.
+"""Bag coordinates: from the frame a bag stores to (x, y) pixels of the frame a vision tower takes.
 
-Slide encoders in the manner of GigaPath place a patch in cell ``(x // 256, y // 256)`` of a grid at 0.5 mpp, so an axis
+The tower says which frame that is (`pathplugins.data.bags.contract`); the numbers below are GigaPath's, 0.5 microns per
+pixel. Slide encoders in its manner place a patch in cell ``(x // 256, y // 256)`` of a grid at 0.5 mpp, so an axis
 swap transposes the slide and a level-0 coordinate of a 40x slide doubles every distance. Neither raises anything.
 
 Worked example: a 40x slide, 40,000 wide and 30,000 high at 0.25 mpp, patches of 256 px at 0.5 mpp (512 level-0 px).
@@ -32,12 +33,12 @@ import math
 import h5py
 import numpy as np
 
+from pathplugins.data.bags.contract import BagContract
 from pathplugins.data.bags.layout import BadBag, BagInfo
+from pathplugins.published.slide_encoders import GIGAPATH
 
-TOWER_MPP = 0.5
-"""Microns per pixel of the frame every slide encoder is given."""
-
-_PUBLISHED_STRIDE_PX = 256
+_PUBLISHED_MPP, _PUBLISHED_STRIDE_PX = GIGAPATH.frame_mpp, GIGAPATH.tile_px
+"""Frame and stride of published bags that record no unit."""
 _NOMINAL_TOLERANCE = 0.05
 
 logger = logging.getLogger(__name__)
@@ -62,45 +63,54 @@ def read_coords(coords: h5py.Dataset, info: BagInfo) -> np.ndarray:
     return xy.astype(np.int64)
 
 
-def tower_coords(coords_xy_stored: np.ndarray, info: BagInfo, *, coords_mpp: float | None = None) -> np.ndarray:
-    """Stored (x, y) ``[k, 2]`` to (x, y) pixels at 0.5 mpp, int64.
+def tower_coords(
+    coords_xy_stored: np.ndarray,
+    info: BagInfo,
+    *,
+    coords_mpp: float | None = None,
+    frame_mpp: float = GIGAPATH.frame_mpp,
+) -> np.ndarray:
+    """Convert stored (x, y) ``[k, 2]`` to (x, y) pixels at ``frame_mpp``, int64.
 
     Args:
         coords_xy_stored: Positions in (x, y) order and the unit of the bag. Where the bag records no unit, pass all
             of its positions: the stride of a few of them says nothing about the rest.
         info: What the bag says about itself.
         coords_mpp: Microns per stored pixel, for bags that do not record it.
+        frame_mpp: Microns per pixel of the result: the frame of the tower.
     """
-    return np.rint(coords_xy_stored * _scale(coords_xy_stored, info, coords_mpp)).astype(np.int64)
+    return np.rint(coords_xy_stored * _scale(coords_xy_stored, info, coords_mpp, frame_mpp)).astype(np.int64)
 
 
-def check_grid(coords_xy: np.ndarray, info: BagInfo, *, grid_cells: int, tile_px: int) -> None:
-    """Positions (0.5-mpp pixels) the tower's square grid has no cell for are an error."""
-    end = grid_cells * tile_px
+def check_grid(coords_xy: np.ndarray, info: BagInfo, contract: BagContract) -> None:
+    """Raise a `BadBag` if the tower's square grid has no cell for a position (pixels at its ``frame_mpp``)."""
+    if contract.grid is None:
+        return
+    end = contract.grid * contract.tile_px
     off = (coords_xy >= end).any(axis=1)
     if off.any():
         row = int(off.argmax())
         raise BadBag(
-            f"{info.path}: row {row} is at x, y = {coords_xy[row].tolist()} px at {TOWER_MPP} mpp ({int(off.sum())} "
-            f"such rows), expected less than {end} ({grid_cells} cells of {tile_px} px); if these are level-0 pixels, "
-            "set coords_mpp to the slide's microns per pixel",
+            f"{info.path}: row {row} is at x, y = {coords_xy[row].tolist()} px at {contract.frame_mpp:g} mpp "
+            f"({int(off.sum())} such rows), expected less than {end} ({contract.grid} cells of {contract.tile_px} px); "
+            "if these are level-0 pixels, set coords_mpp to the slide's microns per pixel",
             reason="off the grid",
         )
 
 
-def _scale(coords_xy: np.ndarray, info: BagInfo, coords_mpp: float | None) -> float:
-    """Pixels at 0.5 mpp per stored unit."""
+def _scale(coords_xy: np.ndarray, info: BagInfo, coords_mpp: float | None, frame_mpp: float) -> float:
+    """Pixels at ``frame_mpp`` per stored unit."""
     if coords_mpp is not None and not (math.isfinite(coords_mpp) and coords_mpp > 0):
         raise BadBag(f"coords_mpp is {coords_mpp}, expected microns per pixel such as 0.5", reason="unit unknown")
     if info.units == "um":
-        return 1 / TOWER_MPP
+        return 1 / frame_mpp
     if info.mpp and info.patch_size and info.patch_size_level0:
-        nominal = abs(info.mpp / TOWER_MPP - 1) <= _NOMINAL_TOLERANCE
-        return info.patch_size / info.patch_size_level0 * (1 if nominal else info.mpp / TOWER_MPP)
+        nominal = abs(info.mpp / frame_mpp - 1) <= _NOMINAL_TOLERANCE
+        return info.patch_size / info.patch_size_level0 * (1 if nominal else info.mpp / frame_mpp)
     if info.level0_mpp:
-        return info.level0_mpp / TOWER_MPP
+        return info.level0_mpp / frame_mpp
     if coords_mpp is not None:
-        return coords_mpp / TOWER_MPP
+        return coords_mpp / frame_mpp
     stride = int(np.gcd.reduce(np.abs(coords_xy - coords_xy[:1]).astype(np.int64), axis=None))
     if stride and (stride % _PUBLISHED_STRIDE_PX or stride % (2 * _PUBLISHED_STRIDE_PX) == 0):
         raise BadBag(
@@ -110,15 +120,17 @@ def _scale(coords_xy: np.ndarray, info: BagInfo, coords_mpp: float | None) -> fl
             reason="unit unknown",
         )
     _say_assumed_once(info.convention)
-    return 1.0
+    return _PUBLISHED_MPP / frame_mpp
 
 
 @functools.cache
 def _say_assumed_once(convention: str) -> None:
     logger.warning(
-        "bags of the %s convention record no unit; their 256 px stride is taken for pixels at 0.5 mpp "
+        "bags of the %s convention record no unit; their %d px stride is taken for pixels at %g mpp "
         "(coords_mpp in the configuration says it outright)",
         convention,
+        _PUBLISHED_STRIDE_PX,
+        _PUBLISHED_MPP,
     )
 
 

@@ -29,7 +29,7 @@ from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
 from pathplugins.models.custom_llava.image_processing import TiledImageProcessor
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
-from pathplugins.models.towers import TOWER_WEIGHTS, TOWERS
+from pathplugins.models.towers import TOWERS, tower_expects
 from pathplugins.weights.tensor_files import INDEX
 
 logger = logging.getLogger(__name__)
@@ -125,8 +125,13 @@ def _image_processor(
             image_seq_length=spec.image_seq_length,
             seed=spec.seed,
         )
+    contract = tower_expects(tower_config)
+    trained = spec.vision_tower is not None  # random weights know no encoder
     return CustomLlavaImageProcessor(
-        feature_dim=tower_config["in_chans"],
+        feature_dim=contract.feature_dim,
+        frame_mpp=contract.frame_mpp,
+        expects_encoder=contract.expects_encoder if trained else None,
+        allow_other_encoder=spec.allow_other_encoder,
         patches_per_wsi=spec.patches_per_wsi,
         patches_block=spec.patches_block,
         vision_feature_select_mode=_selector(spec, tower),
@@ -142,12 +147,12 @@ def _tower(spec: ComposeSpec) -> tuple[dict[str, Any], dict[str, Tensor]]:
     name = "longnet_vit" if spec.vision_model_name == "gigapath" else spec.vision_model_name
     try:
         if spec.vision_tower is not None:
-            options, state = TOWER_WEIGHTS.get(name)(spec.vision_tower, spec.vision_config)
+            options, state = TOWERS.get(name).read_weights(spec.vision_tower, spec.vision_config)
             return {"model_type": name, **options}, state
         logger.warning("the vision tower has RANDOM weights (seed %s): for smoke tests only", spec.random_vision_seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(spec.random_vision_seed)
-            tower = TOWERS.get(name)(spec.vision_config)
+            tower = TOWERS.get(name).build(spec.vision_config)
             initialise(tower)
     except TypeError as error:
         raise PathPluginsError(f"vision_config {spec.vision_config} of {name}: {error}; check the names") from error

@@ -61,6 +61,8 @@ class ComposeSpec:
     """Microns per pixel of the coordinates of bags that do not say."""
     compat_coords_yx: bool = False
     """Give the tower (y, x), as published."""
+    allow_other_encoder: bool = False
+    """Take bags whose features are of another patch encoder than the one the tower was trained on."""
     image_aspect_ratio: str = "anyres"
     """How an image becomes tiles: ``anyres`` (PA-LLaVA) or ``pad`` (one tile, LLaVA-1.5)."""
     fast_resize: bool = False
@@ -96,7 +98,10 @@ class ComposeSpec:
         files = [stamp(members(Path(path))) for path in (self.llm, self.vision_tower, self.projector_path) if path]
         if self.projector_path and (beside := Path(self.projector_path).parent / SELECTOR_FILE).is_file():
             files.append(stamp([beside]))  # read with a connector's file
-        return digest([asdict(self), files])
+        fields = asdict(self)
+        if not self.allow_other_encoder:
+            del fields["allow_other_encoder"]  # younger than the ids of directories in the cache
+        return digest([fields, files])
 
 
 _NAMED: dict[str, tuple[Registry, str]] = {
@@ -153,7 +158,7 @@ def tower_without_weights(vision_config: Mapping[str, Any]) -> nn.Module:
     """The tower of a model's ``vision_config``, to be asked what it reads and gives."""
     options = dict(vision_config)
     with torch.device("meta"):
-        return TOWERS.get(options.pop("model_type"))(options)
+        return TOWERS.get(options.pop("model_type")).build(options)
 
 
 def members(path: Path) -> list[Path]:

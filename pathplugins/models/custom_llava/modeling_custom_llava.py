@@ -55,7 +55,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self._tied_weights_keys = {"lm_head.weight": f"{embedding}.weight"} if tied else None
 
         vision = dict(config.vision_config)
-        self.vision_tower = TOWERS.get(vision.pop("model_type"))(vision)
+        self.vision_tower = TOWERS.get(vision.pop("model_type")).build(vision)
         projector = dict(config.projector_config)
         width = config.text_config.hidden_size
         self.multi_modal_projector = CONNECTORS.get(projector.pop("type"))(

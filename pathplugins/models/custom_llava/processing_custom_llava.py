@@ -20,6 +20,8 @@ from pathplugins.data.bags import inspect_bag, read_bag, sample_rows, stable_see
 from pathplugins.data.llava_format import CHUNKED
 from pathplugins.models.custom_llava.tokenizer_files import make_portable
 from pathplugins.models.selectors import SELECTORS
+from pathplugins.models.towers import tower_expects
+from pathplugins.published.slide_encoders import GIGAPATH
 
 PLACEHOLDER = "<image>"
 """What stands for one image in the text of a record, whatever the vocabulary calls its entry."""
@@ -30,6 +32,9 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
 
     Args:
         feature_dim: D, width of the patch features the tower takes.
+        frame_mpp: microns per pixel of the positions the tower takes.
+        expects_encoder: patch encoder the tower was trained on; None takes features of any.
+        allow_other_encoder: take bags that name another encoder all the same.
         patches_per_wsi: rows read from a bag, at most; all of them when None.
         patches_block: rows drawn next to each other (strips of the slide), which slow storage reads many times faster;
             1 draws each by itself.
@@ -44,7 +49,7 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
 
     def __init__(
         self,
-        feature_dim: int = 1536,
+        feature_dim: int = GIGAPATH.feature_dim,
         patches_per_wsi: int | None = 2048,
         patches_block: int = 1,
         vision_feature_select_mode: str = "random_sample",
@@ -52,10 +57,16 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         coords_mpp: float | None = None,
         compat_coords_yx: bool = False,
         seed: int = 42,
+        frame_mpp: float = GIGAPATH.frame_mpp,
+        expects_encoder: str | None = None,
+        allow_other_encoder: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.feature_dim = feature_dim
+        self.frame_mpp = frame_mpp
+        self.expects_encoder = expects_encoder
+        self.allow_other_encoder = allow_other_encoder
         self.patches_per_wsi = patches_per_wsi
         self.patches_block = patches_block
         self.vision_feature_select_mode = vision_feature_select_mode
@@ -88,8 +99,11 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
                 sample always gets the same ones.
 
         Returns:
-            ``patch_features`` [sum N, D] as stored, ``patch_coords`` [sum N, 2] int64 (x, y) pixels at 0.5 mpp,
-            ``patch_counts`` [I] int64, ``patch_seeds`` [I] int64.
+            ``patch_features`` [sum N, D] as stored, ``patch_coords`` [sum N, 2] int64 (x, y) pixels at
+            ``frame_mpp``, ``patch_counts`` [I] int64, ``patch_seeds`` [I] int64.
+
+        Raises:
+            BagError: a bag that cannot be read, of another width, or of another encoder than the tower expects.
         """
         keys = keys if keys is not None else [Path(image).name for image in images]
         draw = "evaluation" if epoch is None else f"epoch {epoch}"
@@ -103,7 +117,7 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
                     "with the encoder the tower was trained on"
                 )
             rows = sample_rows(info.rows, self.patches_per_wsi, seed, block=self.patches_block)
-            bag = read_bag(image, rows, coords_mpp=self.coords_mpp)
+            bag = read_bag(image, rows, coords_mpp=self.coords_mpp, frame_mpp=self.frame_mpp)
             features.append(torch.from_numpy(bag.features))  # [N, D]
             xy = bag.coords_xy[:, ::-1] if self.compat_coords_yx else bag.coords_xy
             coords.append(torch.from_numpy(np.ascontiguousarray(xy)))  # [N, 2]
@@ -146,10 +160,11 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         }
 
 
+BAGS = "CustomLlavaImageProcessor"
 IMAGE_PROCESSORS = Registry(
     "image processor",
     {
-        "CustomLlavaImageProcessor": f"{__name__}:CustomLlavaImageProcessor",
+        BAGS: f"{__name__}:CustomLlavaImageProcessor",
         "TiledImageProcessor": "pathplugins.models.custom_llava.image_processing:TiledImageProcessor",
     },
 )
@@ -157,9 +172,13 @@ IMAGE_PROCESSORS = Registry(
 
 
 def load_image_processor(folder: Path) -> Any:
-    """The image processor of a model directory, of the class its settings name."""
+    """Return the image processor of a model directory, of the class its settings name."""
     settings = read_json(folder / "preprocessor_config.json")
-    return IMAGE_PROCESSORS.get(settings.pop("image_processor_type", "CustomLlavaImageProcessor"))(**settings)
+    kind = settings.pop("image_processor_type", BAGS)
+    if kind == BAGS and "expects_encoder" not in settings:  # written before towers said what they expect
+        expected = tower_expects(read_json(folder / "config.json")["vision_config"])
+        settings |= {"frame_mpp": expected.frame_mpp, "expects_encoder": expected.expects_encoder}
+    return IMAGE_PROCESSORS.get(kind)(**settings)
 
 
 @functools.lru_cache(maxsize=65536)

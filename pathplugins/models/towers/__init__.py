@@ -1,32 +1,38 @@
 """Vision towers: turn patches or images into vision tokens."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
 from pathplugins.core.registry import Registry
+from pathplugins.data.bags.contract import BagContract
+from pathplugins.models.towers.contract import Tower
 
-TOWERS = Registry(
-    "vision tower",
-    {
-        "longnet_vit": "pathplugins.models.towers.build:longnet_vit",
-        "gigapath": "pathplugins.models.towers.build:longnet_vit",
-        "clip": "pathplugins.models.towers.build:clip_vision",
-        "plip": "pathplugins.models.towers.build:clip_vision",
-    },
+_HERE = "pathplugins.models.towers"
+_LONGNET = Tower(
+    reads="bags",
+    build_with=f"{_HERE}.build:longnet_vit",
+    expects_with=f"{_HERE}.longnet_config:longnet_expects",
+    weights_with=f"{_HERE}.longnet_checkpoint:read_longnet_vit",
 )
-"""Name -> function ``build(options) -> nn.Module``.
-
-A tower has the attributes ``hidden_size`` and ``reads``: ``"bags"`` or ``"images"``. One that reads images has
-``tile_size`` and ``tokens_per_tile`` too.
-"""
-
-READ_IMAGES = ("clip", "plip")
-"""Towers that read images; the others read feature bags."""
-
-TOWER_WEIGHTS = Registry(
-    "vision tower",
-    {
-        "longnet_vit": "pathplugins.models.towers.longnet_checkpoint:read_longnet_vit",
-        "gigapath": "pathplugins.models.towers.longnet_checkpoint:read_longnet_vit",
-        "clip": "pathplugins.models.towers.clip_checkpoint:read_clip",
-        "plip": "pathplugins.models.towers.clip_checkpoint:read_plip",
-    },
+_CLIP = Tower(
+    reads="images", build_with=f"{_HERE}.build:clip_vision", weights_with=f"{_HERE}.clip_checkpoint:read_clip"
 )
-"""Name -> function ``load(path, options) -> (all options, state dict)``, which refuses weights that are not whole."""
+_PLIP = Tower(
+    reads="images", build_with=f"{_HERE}.build:clip_vision", weights_with=f"{_HERE}.clip_checkpoint:read_plip"
+)
+
+TOWERS = Registry("vision tower", {"longnet_vit": _LONGNET, "gigapath": _LONGNET, "clip": _CLIP, "plip": _PLIP})
+"""Name -> `Tower`: what it reads and expects, how it is built, how its weights are read."""
+
+
+def reads_images(name: str) -> bool:
+    """Return whether the tower called ``name`` reads images; the others read feature bags."""
+    return TOWERS.get(name).reads == "images"
+
+
+def tower_expects(vision_config: Mapping[str, Any]) -> BagContract:
+    """Return what the tower of a model's ``vision_config`` expects of a feature bag, without building it."""
+    options = dict(vision_config)
+    return TOWERS.get(options.pop("model_type")).expects(options)

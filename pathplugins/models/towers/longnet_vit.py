@@ -13,7 +13,6 @@ Source: https://github.com/prov-gigapath/prov-gigapath at 09d8e87; the computati
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,59 +24,11 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.models.dtypes import LayerNorm, like_weight
 from pathplugins.models.towers.cls_attention import ClsAttention, cls_attention, resolve_layer
 from pathplugins.models.towers.dilated_attention import dilated_attention
+from pathplugins.models.towers.longnet_config import LongNetConfig
+from pathplugins.published.slide_encoders import GIGAPATH
 
 FFN_ROWS_CPU = 1024
 """Tokens the feed-forward part takes at a time on the CPU when no gradient is asked for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LongNetConfig:
-    """Shape of a slide encoder; the defaults are the released ``gigapath_slide_enc12l768d``."""
-
-    in_chans: int = 1536
-    """Width of the patch features."""
-    embed_dim: int = 768
-    depth: int = 12
-    num_heads: int = 16
-    mlp_ratio: float = 4.0
-    segment_lengths: tuple[int, ...] = (1024, 5792, 32768, 185363, 1048576)
-    """Tokens per segment, one entry per branch: int(2 ** linspace(10, 20, 5))."""
-    dilated_ratios: tuple[int, ...] = (1, 2, 4, 8, 16)
-    """Every how many tokens a head looks, one entry per branch."""
-    tile_size: int = 256
-    """Side of a grid cell in pixels of the tiled level."""
-    grid_size: int = 1000
-    """Grid cells per side; the weights know no position beyond."""
-    dropout: float = 0.0
-    """In training only. Upstream trains with 0.25; 0 here because the tower is usually frozen."""
-    drop_path_rate: float = 0.0
-    """Stochastic depth per bag, in training only, rising linearly over the layers. Upstream trains with 0.1."""
-
-    def __post_init__(self) -> None:
-        for name in ("segment_lengths", "dilated_ratios"):  # JSON has lists only
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("in_chans", "embed_dim", "depth", "num_heads", "mlp_ratio", "tile_size", "grid_size"):
-            if getattr(self, name) <= 0:
-                raise PathPluginsError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.embed_dim % self.num_heads or self.embed_dim % 4:
-            raise PathPluginsError(
-                f"embed_dim must be a multiple of num_heads={self.num_heads} and 4, got {self.embed_dim}"
-            )
-        lengths, ratios = self.segment_lengths, self.dilated_ratios
-        if not lengths or len(lengths) != len(ratios):
-            raise PathPluginsError(f"one dilated ratio per segment length is needed, got {lengths} and {ratios}")
-        if any(ratio < 1 or length < ratio for length, ratio in zip(lengths, ratios, strict=True)):
-            raise PathPluginsError(
-                f"ratios must be in [1, segment length], got segment_lengths {lengths}, ratios {ratios}"
-            )
-        for name in ("dropout", "drop_path_rate"):
-            if not 0 <= getattr(self, name) < 1:
-                raise PathPluginsError(f"{name} must be in [0, 1), got {getattr(self, name)}")
-
-    @property
-    def ffn_dim(self) -> int:
-        """Width between the two linears of the feed-forward part."""
-        return round(self.embed_dim * self.mlp_ratio)
 
 
 def patch_positions(coords_xy: Tensor, *, tile_size: int, grid_size: int) -> Tensor:
@@ -90,8 +41,8 @@ def patch_positions(coords_xy: Tensor, *, tile_size: int, grid_size: int) -> Ten
         raise PathPluginsError(
             f"{int(outside.sum())} of {len(coords_xy)} patches lie off the grid, first patch {first} at "
             f"(x, y) = ({x}, {y}); wanted 0 <= x, y < {grid_size * tile_size} ({grid_size} cells of {tile_size} px): "
-            "give (x, y) in pixels of the tiled level (0.5 microns per pixel for GigaPath; level-0 pixels of a "
-            "40x slide are twice that), relative to the slide's corner, or drop these patches"
+            f"give (x, y) in pixels of the tiled level ({GIGAPATH.frame_mpp} microns per pixel for GigaPath; level-0 "
+            "pixels of a 40x slide are twice that), relative to the slide's corner, or drop these patches"
         )
     return (cells[:, 0] * grid_size + cells[:, 1]).long() + 1
 

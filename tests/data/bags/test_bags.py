@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pathplugins.core.errors import BagError
-from pathplugins.data.bags import check_bag, inspect_bag, read_bag, sample_rows, stable_seed
+from pathplugins.data.bags import BagContract, check_bag, inspect_bag, read_bag, sample_rows, stable_seed
 
 WriteH5 = Callable[..., Path]
 PINNED = "5286683752240036818 [6249, 6841, 8972, 9446]"
@@ -154,9 +154,9 @@ def test_w5_half_written_bag(tmp_path: Path, written: int) -> None:
 
 def test_check_names_width_and_encoder(write_h5: WriteH5, features: np.ndarray) -> None:
     path = write_h5(features=features, coords_yx=yx(23), root={"encoder": "uni"})
-    assert check_bag(path, width=13).width == 13
+    assert check_bag(path, BagContract(feature_dim=13)).width == 13
     with pytest.raises(BagError, match=r"13 wide, expected 1536; made with another encoder\? \(the bag names uni\)"):
-        check_bag(path, width=1536)
+        check_bag(path, BagContract(feature_dim=1536))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -183,9 +183,9 @@ def test_check_grid(write_h5: WriteH5, features: np.ndarray) -> None:
     path = write_h5(features=features, coords_yx=coords)
     assert check_bag(path).rows == 23
     with pytest.raises(BagError, match=r"row 17 .*expected less than 255744 \(999 cells"):
-        check_bag(path, grid_cells=999)
+        check_bag(path, BagContract(grid=999))
     with pytest.raises(BagError, match=r"row 17 is at x, y = \[255744, 512\].*expected less than 255488"):
-        check_bag(path, grid_cells=998)
+        check_bag(path, BagContract(grid=998))
     with pytest.raises(BagError, match=r"row 17 .*set coords_mpp"):
         check_bag(path, coords_mpp=0.51)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pathplugins.core.errors import BagError
-from pathplugins.data.bags import BagInfo, check_bag, inspect_bag, read_bag, tower_coords
+from pathplugins.data.bags import BagContract, BagInfo, check_bag, inspect_bag, read_bag, tower_coords
 from pathplugins.data.bags import coords as bag_coords
 
 WriteH5 = Callable[..., Path]
@@ -183,3 +183,19 @@ def test_another_magnification_is_converted_by_its_size_in_microns() -> None:
     xy = np.array([[512, 1024]])  # 40x slide, 256 px patches at 1 mpp
     got = tower_coords(xy, info(mpp=1.0, level0_mpp=0.25, patch_size=256, patch_size_level0=1024))
     assert got.tolist() == [[256, 512]]
+
+
+def test_another_tower_takes_another_frame(write_h5: WriteH5) -> None:
+    root = {**OURS, "patch_size": 256, "patch_size_level0": 512, "mpp": 0.5, "level0_mpp": 0.25}
+    path = write_h5(features=ONES, coords_yx=np.array([[0, 0], [512, 1024], [1024, 512]]), root=root)
+    assert read_bag(path).coords_xy.tolist() == [[0, 0], [512, 256], [256, 512]]
+    assert read_bag(path, frame_mpp=1.0).coords_xy.tolist() == [[0, 0], [256, 128], [128, 256]]
+    assert check_bag(path, BagContract(grid=3)).rows == 3
+    with pytest.raises(BagError, match=r"px at 1 mpp \(2 such rows\), expected less than 256 \(2 cells of 128 px\)"):
+        check_bag(path, BagContract(grid=2, tile_px=128, frame_mpp=1.0))
+    assert check_bag(path, BagContract(grid=None)).rows == 3
+
+
+def test_the_published_frame_is_assumed_in_every_frame() -> None:
+    xy = np.array([[0, 0], [256, 768]])
+    assert tower_coords(xy, info(convention="unpuzzle"), frame_mpp=0.25).tolist() == [[0, 0], [512, 1536]]

@@ -11,7 +11,7 @@ import pytest
 
 from pathplugins import __version__
 from pathplugins.core.errors import BagError, PathPluginsError
-from pathplugins.data.bags import BagAttributes, check_bag, inspect_bag, read_bag, sample_rows, write_bag
+from pathplugins.data.bags import BagAttributes, BagContract, check_bag, inspect_bag, read_bag, sample_rows, write_bag
 from pathplugins.data.bags.rows import row_checksums
 
 PINNED = [6658323463964011520, 7100697998699166976]
@@ -46,7 +46,7 @@ def test_written_is_read(tmp_path: Path, n: int, d: int, dtype: str) -> None:
     assert bag.features.dtype == dtype
     np.testing.assert_array_equal(bag.features, values.astype(dtype))
     np.testing.assert_array_equal(bag.coords_xy, yx(n)[:, ::-1] // 508 * 256)
-    info = check_bag(path, width=d)
+    info = check_bag(path, BagContract(feature_dim=d))
     assert info.convention == "pathplugins"
     assert {name: getattr(info, name) for name in KNOWN} == KNOWN
     with h5py.File(path) as file:

@@ -13,7 +13,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionMode
 
 from pathplugins.core.errors import CheckpointError
 from pathplugins.core.files import read_json, write_json
-from pathplugins.models.towers import TOWER_WEIGHTS
+from pathplugins.models.towers import TOWERS
 from pathplugins.models.towers.clip_checkpoint import read_clip, read_plip
 from pathplugins.models.towers.clip_vit import ClipVisionConfig, ClipVisionTower
 
@@ -56,7 +56,7 @@ def loads(options: dict[str, Any], state: dict[str, Tensor]) -> ClipVisionTower:
 
 def test_the_directory_pa_llava_publishes(tmp_path: Path) -> None:
     for path in (plip(tmp_path), tmp_path / PLIP_FILE):
-        options, state = TOWER_WEIGHTS.get("plip")(str(path), {})
+        options, state = TOWERS.get("plip").read_weights(str(path), {})
         assert options == {**SHAPE, "num_channels": 3, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5} | {
             "select_layer": -2
         }

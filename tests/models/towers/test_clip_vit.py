@@ -74,7 +74,7 @@ def test_only_what_runs_is_built_and_all_of_it_is_used() -> None:
 @pytest.mark.parametrize("name", ["clip", "plip"])
 def test_both_names_build_vit_b_16_by_default(name: str) -> None:
     with torch.device("meta"):
-        part = TOWERS.get(name)({})
+        part = TOWERS.get(name).build({})
     assert (part.hidden_size, part.tile_size, part.tokens_per_tile) == (768, 224, 196)
     assert sum(p.numel() for p in part.parameters()) == 85_799_424 - 7_087_872 - 2 * 768  # last layer, post_layernorm
 

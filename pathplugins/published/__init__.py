@@ -1,0 +1,1 @@
+"""Facts about artefacts that other people published: each stands here once, with its source."""
