@@ -14,7 +14,7 @@ from llamafactory.hparams.model_args import ModelArguments
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
-from pathplugins.models.towers import reads_images
+from pathplugins.models.towers import TOWERS, reads_images
 
 logger = logging.getLogger(__name__)
 
@@ -220,7 +220,7 @@ def _compose(args: PathModelArguments) -> Path:
     if args.mm_use_im_start_end or args.mm_use_im_patch_token:
         raise PathPluginsError("mm_use_im_start_end and mm_use_im_patch_token are not supported; set both to false")
     connector = {_PROJECTOR[name]: value for name, value in _set(args, _PROJECTOR).items()}
-    images = args.vision_model_name is not None and reads_images(args.vision_model_name)
+    images = args.vision_model_name in TOWERS and reads_images(args.vision_model_name)  # ComposeSpec judges the name
     kind = args.mm_projector_type or ("scale_invariant" if images else "gamma_mlp")
     if kind == "mlp2x_gelu" and connector:
         logger.info("gamma_* or projector_dropout is set: mm_projector_type mlp2x_gelu means gamma_mlp, as published")
