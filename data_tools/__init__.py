@@ -1,1 +1,12 @@
-"""Data tools: slides to tissue, patches and feature bags (``pathdata``)."""
+"""Data tools: slides become feature bags, published data sets become training files (``pathdata``).
+
+In reading order, each package importing only packages named before it:
+
+- ``engine`` does many slides side by side and records what became of each; it knows nothing of pixels.
+- ``slides`` finds and opens slides, ``tissue`` finds tissue on them, ``pictures`` draws them, ``tiling`` cuts them into
+  patches, ``encoders`` turns patches into features, ``clip`` compares patches with sentences.
+- ``bags`` reads and writes the feature files of other tools.
+- ``records`` converts data sets of conversations, ``pathgen`` rebuilds PathGen-1.6M, ``captioning`` has patches
+  described by a served model.
+- ``commands`` holds one module per command; ``cli`` dispatches to them.
+"""

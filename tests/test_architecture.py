@@ -19,6 +19,32 @@ LAYERS = {
 """A part may import itself and what lies lower. Modules beside them (cli, bootstrap, ...) lie above all."""
 TRAINERS = ("llamafactory", "xtuner", "mmengine")
 
+DATA_TOOLS = {
+    "optional": "",
+    "engine": "optional",
+    "slides": "optional",
+    "tissue": "slides",
+    "pictures": "optional slides tissue",
+    "tiling": "engine pictures slides tissue",
+    "encoders": "engine optional slides tiling",
+    "clip": "encoders optional",
+    "bags": "engine optional slides",
+    "records": "engine optional",
+    "pathgen": "clip encoders engine optional pictures records slides tiling tissue",
+    "captioning": "engine optional",
+    "commands": "bags captioning clip encoders engine optional pathgen pictures records slides tiling tissue",
+    "cli": "commands engine",
+    "__main__": "cli",
+}
+"""Package of data_tools -> what it may import beside itself, in reading order: nothing imports what comes later."""
+
+CLOSE_A_CIRCLE = {
+    "pathplugins.models.custom_llava.configuration_custom_llava": "pathplugins.models.custom_llava.auto",
+    "pathplugins.models.towers": "pathplugins.models.foreign",
+    "pathplugins.data.pathgen": "pathplugins.data.formats",
+}
+"""Imports that close a circle and are to be broken; one that is gone has to leave this table."""
+
 
 def part_of(path: Path) -> str:
     """``data_tools``, a folder of pathplugins, or ``""`` for a module that lies directly in pathplugins."""
@@ -92,6 +118,100 @@ def test_imports_point_one_way(path: Path) -> None:
 )
 def test_a_wrong_edge_is_seen(path: str, module: str) -> None:
     assert complaint(ROOT / path, module, 0)
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name -> file of every module; that of a package ends in ``.__init__``."""
+    found = {}
+    for path in SOURCES:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(("pathplugins", *parts) if parts[0] == "data_tools" else parts)] = path
+    del found["pathplugins.data_tools"]  # stands in for the folder in a checkout
+    return found
+
+
+def graph(files: dict[str, Path]) -> dict[str, set[str]]:
+    """Module -> modules of ours that it imports, at any depth of the file."""
+
+    def module(name: str) -> str | None:
+        return next((found for found in (name, f"{name}.__init__") if found in files), None)
+
+    edges: dict[str, set[str]] = {name: set() for name in files}
+    for name, path in files.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            targets: list[str | None] = []
+            if isinstance(node, ast.Import):
+                targets = [module(alias.name) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                around = name.split(".")[: -node.level] if node.level else []
+                base = ".".join([*around, *filter(None, [node.module])])
+                targets = [module(f"{base}.{alias.name}") or module(base) for alias in node.names]
+            edges[name] |= {target for target in targets if target not in (None, name)}
+    return edges
+
+
+FILES = modules()
+IMPORTS = graph(FILES)
+
+
+def within(package: str) -> dict[str, set[str]]:
+    """The modules and packages directly in a package -> those of them that they import."""
+    inside: dict[str, set[str]] = {}
+    depth = package.count(".") + 2
+    for one, others in IMPORTS.items():
+        if one.startswith(f"{package}."):
+            child = ".".join(one.split(".")[:depth])
+            found = {".".join(other.split(".")[:depth]) for other in others if other.startswith(f"{package}.")}
+            inside.setdefault(child, set()).update(found - {child})
+    return inside
+
+
+def reachable(edges: dict[str, set[str]], start: str) -> set[str]:
+    seen, waiting = set(), [start]
+    while waiting:
+        for other in edges.get(waiting.pop(), set()) - seen:
+            seen.add(other)
+            waiting.append(other)
+    return seen
+
+
+PACKAGES = sorted({".".join(name.split(".")[:depth]) for name in FILES for depth in range(1, name.count(".") + 1)})
+
+
+def test_the_packages_of_data_tools_import_what_the_table_says() -> None:
+    inside = {one.rpartition(".")[2]: others for one, others in within("pathplugins.data_tools").items()}
+    used = {one: {other.rpartition(".")[2] for other in others} for one, others in inside.items()}
+    assert used.pop("__init__") == set()
+    assert used.keys() == DATA_TOOLS.keys()
+    more = {one: sorted(used[one] - {*may.split()}) for one, may in DATA_TOOLS.items()}
+    assert {one: others for one, others in more.items() if others} == {}
+    order = list(DATA_TOOLS)
+    assert [(one, may) for one, may in DATA_TOOLS.items() if not {*may.split()} <= {*order[: order.index(one)]}] == []
+
+
+def test_the_order_of_data_tools_is_told_at_its_door() -> None:
+    """``data_tools/__init__.py`` names every package, in the order of the table."""
+    text = (ROOT / "data_tools" / "__init__.py").read_text(encoding="utf-8")
+    packages = [name for name in DATA_TOOLS if (ROOT / "data_tools" / name).is_dir()]
+    places = [text.find(f"``{name}``") for name in packages]
+    assert -1 not in places, packages[places.index(-1)]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_in_a_package_imports_in_a_circle(package: str) -> None:
+    """Neither modules nor the packages beside them; imports inside functions and for type checkers count."""
+    edges = within(package)
+    for one, other in CLOSE_A_CIRCLE.items():
+        if one in edges:
+            assert other in edges[one], f"{one} imports {other} no longer: take it out of the table"
+            edges[one].remove(other)
+    assert [name for name in edges if name in reachable(edges, name)] == []
+
+
+def test_packages_were_found() -> None:
+    assert len(PACKAGES) >= 30
+    assert {"pathplugins", "pathplugins.data_tools.slides", "pathplugins.models.towers"} <= {*PACKAGES}
 
 
 def test_the_package_imports_no_torch_and_no_numpy() -> None:
