@@ -23,9 +23,12 @@ python_for     = $(or $(PYTHON),$(call find_python,$(call pythons,$(1))),\
 # metrics of prediction.
 extras         = wsi,test$(if $(filter llamafactory-%,$(1)),$(comma)pathgen$(comma)ray)
 needs          = torch torchvision deepspeed $(if $(filter llamafactory-%,$(1)),jieba nltk rouge-chinese)
+# Compiled once while installing: else every first start of a trainer compiles, and each start reads sources where the
+# environment may not be written to. pip does so by itself.
+export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo demo-pallava demo-pathgen test test-llamafactory test-xtuner test-data-tools test-matrix lint docs clean
+.PHONY: help env demo demo-pallava demo-pathgen test test-llamafactory test-xtuner test-data-tools test-matrix lint docs site clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 25
@@ -67,15 +70,21 @@ test-matrix:  ## the tests that start a trainer, in every supported version
 host-tests: $(IN)/.installed $(LLAMAFACTORY)/.installed
 	OMP_NUM_THREADS=1 $(call in,$(IN)) python -m pytest -m host
 
-lint: $(LLAMAFACTORY)/.installed  ## ruff: rules and layout
+lint: $(LLAMAFACTORY)/.installed  ## ruff: rules and layout; codespell: spelling
 	$(LLAMAFACTORY)/bin/ruff check .
 	$(LLAMAFACTORY)/bin/ruff format --check .
+	$(LLAMAFACTORY)/bin/codespell
 
 docs: $(LLAMAFACTORY)/.installed  ## write the generated parts of README.md and docs/ anew
 	$(LLAMAFACTORY)/bin/python docs/generate.py
 
+# Tools of its own: the trainers' environments hold what trains and nothing else.
+site: .venv/site/.installed  ## the pages as a site, in site/, without a network once its tools are there
+	NO_MKDOCS_2_WARNING=1 .venv/site/bin/mkdocs build --quiet --strict
+	@echo "site/index.html"
+
 clean:  ## remove environments and everything that was built
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache demo demo-pallava demo-pathgen
+	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache demo demo-pallava demo-pathgen
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv is many times faster than pip and reads the same constraints; without it pip does the work.
@@ -84,14 +93,23 @@ clean:  ## remove environments and everything that was built
 	.venv/tools/bin/python -m pip install --quiet uv || echo "uv cannot be installed here, going on with pip"
 	touch $@
 
+# Start an environment for $(1) in the folder of the target, and define `install` in it.
+define environment
+set -e; tools="$(CURDIR)/.venv/tools/bin"; python="$(@D)/bin/python"; \
+if [ -x "$$tools/uv" ]; then \
+  [ -x "$$python" ] || "$$tools/uv" venv --no-project --python "$(call python_for,$(1))" "$(@D)"; \
+  install=("$$tools/uv" pip install --python "$$python"); \
+else \
+  [ -x "$$python" ] || "$(call python_for,$(1))" -m venv "$(@D)"; \
+  install=("$$python" -m pip install); \
+fi
+endef
+
+.venv/site/.installed: constraints/site.txt | .venv/tools/.ready
+	$(call environment,site); "$${install[@]}" --quiet -r $<
+	touch $@
+
 .venv/%/.installed: constraints/%.txt setup.py pyproject.toml pathplugins.pth | .venv/tools/.ready
-	set -e; tools="$(CURDIR)/.venv/tools/bin"; python="$(@D)/bin/python"; \
-	if [ -x "$$tools/uv" ]; then \
-	  [ -x "$$python" ] || "$$tools/uv" venv --no-project --python "$(call python_for,$*)" "$(@D)"; \
-	  install=("$$tools/uv" pip install --python "$$python"); \
-	else \
-	  [ -x "$$python" ] || "$(call python_for,$*)" -m venv "$(@D)"; \
-	  install=("$$python" -m pip install); \
-	fi; \
+	$(call environment,$*); \
 	"$${install[@]}" -c $< $(subst -,==,$*) $(call needs,$*) -e ".[$(call extras,$*)]"
 	touch $@

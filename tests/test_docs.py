@@ -6,7 +6,7 @@ import ast
 import importlib.util
 import itertools
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 
 import pytest
@@ -29,6 +29,7 @@ def load(path: Path) -> ModuleType:
 
 
 generate = load(ROOT / "docs" / "generate.py")
+hooks = load(ROOT / "docs" / "hooks.py")
 edges = load(ROOT / "tests" / "test_architecture.py")
 
 
@@ -220,3 +221,25 @@ def test_the_figure_is_drawn_of_what_was_seen() -> None:
     texts = [text.get_text() for axes in demo.draw(seen).axes for text in axes.texts]
     assert {"3 patches of 256 px", "features 3 x 7, coordinates", "random_sample: 2 of 3", "Nothing."} <= set(texts)
     assert "3 tokens of width 6" in texts
+
+
+@pytest.mark.parametrize(
+    ("folder", "link", "wanted"),
+    [
+        ("docs", "[a](data.md#bags)", "[a](data.md#bags)"),
+        ("docs", "[a](../CONTRIBUTING.md#style)", "[a](contributing.md#style)"),
+        ("docs", "[a](#bags)", "[a](#bags)"),
+        ("docs", "[a](https://x.org/docs/y.md)", "[a](https://x.org/docs/y.md)"),
+        ("docs", "[the prompt](../data_tools/prompts/x.yaml)", "the prompt"),
+        (".", "[a](docs/data.md) [b](CHANGELOG.md) [c](LICENSE)", "[a](data.md) [b](changelog.md) c"),
+        (".", '<img src="docs/figures/demo.png">', '<img src="figures/demo.png">'),
+    ],
+)
+def test_links_of_a_page_are_made_to_fit_the_site(folder: str, link: str, wanted: str) -> None:
+    assert hooks.for_the_site(link, PurePosixPath(folder)) == wanted
+
+
+def test_every_page_has_a_place_on_the_site() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nhooks:")[0]
+    nav = set(re.findall(r"^  - .+: (\S+\.md)$", text, re.MULTILINE))
+    assert nav == {page.name for page in ROOT.glob("docs/*.md")} | set(hooks.OUTSIDE.values())
