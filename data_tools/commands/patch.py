@@ -23,7 +23,13 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Cut the slides; returns the exit code."""
     tiling, engine = read_options(args, TilingOptions), read_options(args, EngineOptions)
-    recipe = BagRecipe(command="patch", work=tiling.out, bags=tiling.out / "bags", overwrite=engine.overwrite)
+    recipe = BagRecipe(
+        command="patch",
+        work=tiling.out,
+        bags=tiling.out / "bags",
+        save_patches=tiling.save_patches is not None,
+        overwrite=engine.overwrite,
+    )
     return launch(slide_jobs(tiling, dry_run=engine.dry_run), recipe, engine, summary_to=engine.summary_to)
 
 

@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
         bags=tiling.out / "bags",
         encoder=encoding.choice(),
         features=encoding.features(),
+        save_patches=tiling.save_patches is not None,
         overwrite=engine.overwrite,
     )
     return launch(slide_jobs(tiling, dry_run=engine.dry_run), recipe, engine, summary_to=engine.summary_to)

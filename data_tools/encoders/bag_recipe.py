@@ -31,11 +31,19 @@ class BagRecipe(Recipe):
     """None makes no features."""
     features: FeatureOptions = field(default_factory=FeatureOptions)
     """With an encoder."""
+    save_patches: bool = False
+    """Whether the patches are written as pictures too."""
 
     @property
     def device(self) -> str | None:
         """The encoder's."""
         return None if self.encoder is None else self.encoder.device
+
+    @property
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """OpenSlide; timm for an encoder, imagecodecs for pictures."""
+        encoder = ("torch", "timm") if self.encoder is not None else ()
+        return {"wsi": ("openslide", *encoder, *(("imagecodecs",) if self.save_patches else ()))}
 
     def output(self, slide_id: str) -> Path:
         """The bag, or the coordinate file where no features are made."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 
-from ..optional import need
+from ..optional import need, require
 from .locks import Held, holding
 from .outcome import Outcome, disk_is_full
 from .state import Result, StateFolder
@@ -52,6 +52,11 @@ class Recipe:
         """Torch's name of where a model runs (``auto``, ``cpu``, ``cuda:1`` ...); None for a recipe without one."""
         return None
 
+    @property
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """Extra -> optional modules that the steps import; without them the run stops before its first slide."""
+        return {}
+
     def open(self, device: str | None) -> Steps:
         """Load what all slides need, once in each process; ``device`` is this process's, if it was given one."""
         raise NotImplementedError
@@ -69,6 +74,8 @@ class SlideWorker:
     """Does slides in this process; what they all need is loaded once."""
 
     def __init__(self, recipe: Recipe, *, device: str | None = None) -> None:
+        for extra, modules in recipe.needs.items():
+            require(*modules, extra=extra)
         self._state = StateFolder(recipe.work, recipe.command)
         if recipe.device is not None and recipe.threads is not None:
             need("torch").set_num_threads(recipe.threads)

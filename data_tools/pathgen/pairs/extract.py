@@ -53,6 +53,11 @@ class PairRecipe(Recipe):
     reader: Literal["auto", "openslide"] = "auto"
     """Of ``Slide``; both give the same pixels."""
 
+    @property
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """OpenSlide, and imagecodecs for the pictures."""
+        return {"wsi": ("openslide", "imagecodecs")}
+
     def output(self, slide_id: str) -> Path:
         """The part of a slide."""
         return part_path(self.work, slide_id)

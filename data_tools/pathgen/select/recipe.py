@@ -63,6 +63,11 @@ class SelectRecipe(Recipe):
             raise PathPluginsError(f"--quality is from 1 to 100, got {self.quality}")
 
     @property
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """OpenSlide, imagecodecs for the pictures, scikit-learn for the clusters."""
+        return {"wsi": ("openslide", "imagecodecs", "torch"), "pathgen": ("sklearn",)}
+
+    @property
     def device(self) -> str | None:
         """The model's."""
         return self.clip.device

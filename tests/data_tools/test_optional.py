@@ -1,0 +1,58 @@
+"""Optional packages: one error names what is missing, and a line that installs it."""
+
+import importlib.metadata
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pathplugins.core.errors import MissingDependencyError
+from pathplugins.data_tools.optional import install_line, need, require
+
+Pathdata = Callable[..., tuple[int, str]]
+
+
+def test_need_returns_the_module() -> None:
+    assert need("json.decoder").JSONDecoder
+
+
+def test_need_names_the_module_and_how_to_install_it() -> None:
+    with pytest.raises(MissingDependencyError, match=r"no_such_module is needed .*; install it: pip install "):
+        need("no_such_module")
+
+
+def test_require_names_all_that_are_missing() -> None:
+    require("json", "csv")
+    with pytest.raises(MissingDependencyError, match=r"do not import: nothing_here .* and nothing_there .*; install: "):
+        require("json", "nothing_here", "nothing_there", extra="ray")
+
+
+def test_the_install_line_names_packages_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``pathplugins[wsi]`` would not: the package is installed from a checkout."""
+    listed = [
+        "h5py>=3.8",
+        'openslide-python>=1.4; extra == "wsi"',
+        "tifffile>=2024.2; extra == 'wsi'",
+        'x; extra == "w"',
+    ]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: listed if name == "pathplugins" else None)
+    assert install_line("wsi") == "pip install 'openslide-python>=1.4' 'tifffile>=2024.2'"
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: None)
+    assert install_line("wsi") == "pip install '.[wsi]' in a checkout of pathplugins"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_missing_package_stops_a_run_once_before_its_first_slide(
+    pathdata: Pathdata, slides_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    hidden = tmp_path / "hidden" / "openslide"
+    hidden.mkdir(parents=True)
+    (hidden / "__init__.py").write_text("raise ImportError('hidden from this test')\n")
+    monkeypatch.syspath_prepend(str(hidden.parent))  # workers inherit the path
+    monkeypatch.delitem(sys.modules, "openslide", raising=False)
+    code, said = pathdata("patch", slides_folder, "--out", tmp_path / "out", "--workers", workers)
+    assert code == 2
+    assert "error: needed and does not import: openslide (hidden from this test); install: pip install " in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "out" / "state").exists()
