@@ -30,7 +30,10 @@ EXTRAS = {
         *("huggingface_hub>=0.24", "open_clip_torch>=2.24", "pyyaml>=6.0", "requests>=2.31", "scikit-learn>=1.3"),
     ],
     "ray": ["ray>=2.9"],
-    "test": ["codespell[toml]>=2.2", "hypothesis>=6.100", "pytest>=8.0", "ruff>=0.9", "pyyaml>=6.0", "setuptools>=70.1"],
+    "test": [
+        *("codespell[toml]>=2.2", "hypothesis>=6.100", "pytest>=8.0", "ruff>=0.9", "pyyaml>=6.0"),
+        "setuptools>=70.1",
+    ],
 }
 
 
