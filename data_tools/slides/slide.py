@@ -15,6 +15,7 @@ from PIL import Image
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 
 from ..optional import need
+from .damage import damage
 from .jpeg_tiles import JpegTiles, OpenSlideNeededError, cache_bytes
 from .openslide_pixels import read_on_white
 
@@ -138,18 +139,28 @@ class Slide:
 
 
 def _open(path: Path) -> tuple[Any, float | None]:
-    """The OpenSlide handle, and the dots per inch when it is a plain image that records them."""
+    """Open a slide or plain image; returns its OpenSlide handle, and the dots per inch that an image records."""
     openslide = need("openslide")
     if not path.is_file():
         raise SlideError(f"{path}: no such slide file")
+    if openslide.OpenSlide.detect_format(path) is None:
+        return _open_image(path, openslide)
     try:
-        if openslide.OpenSlide.detect_format(path) is not None:
-            handle = openslide.OpenSlide(path)
-            if int(openslide.__library_version__.split(".")[0]) >= 4:  # older ones have no cache to set
-                tile_height = int(handle.properties.get("openslide.level[0].tile-height", USUAL_TILE_PX))
-                row_bytes = 4 * tile_height * handle.dimensions[0]
-                handle.set_cache(openslide.OpenSlideCache(cache_bytes(row_bytes)))  # its own 32 MiB are soon outgrown
-            return handle, None
+        handle = openslide.OpenSlide(path)
+    except openslide.OpenSlideError as error:
+        raise SlideError(f"{path}: OpenSlide cannot read it ({error}); check it, or copy it again") from error
+    if int(openslide.__library_version__.split(".")[0]) >= 4:  # older ones have no cache to set
+        tile_height = int(handle.properties.get("openslide.level[0].tile-height", USUAL_TILE_PX))
+        row_bytes = 4 * tile_height * handle.dimensions[0]
+        handle.set_cache(openslide.OpenSlideCache(cache_bytes(row_bytes)))  # its own 32 MiB are soon outgrown
+    return handle, None
+
+
+def _open_image(path: Path, openslide: Any) -> tuple[Any, float | None]:
+    """Open a file that is no slide for OpenSlide, as a plain image."""
+    try:
+        if reason := damage(path):
+            raise SlideError(f"{path}: {reason}")
         image = Image.open(path)
         image.load()  # now, not at the first read: decoding is not safe in several threads
     except Image.DecompressionBombError as error:
@@ -157,8 +168,11 @@ def _open(path: Path) -> tuple[Any, float | None]:
             f"{path}: too large for an image without tiles, which has to be decoded whole ({error}); convert it to a "
             f"tiled TIFF, e.g. vips tiffsave {path.name} {path.stem}.tif --tile --pyramid --compression jpeg --bigtiff"
         ) from error
-    except (openslide.OpenSlideError, OSError) as error:
-        raise SlideError(f"{path}: neither OpenSlide nor Pillow can read it ({error}); check or re-copy it") from error
+    except OSError as error:
+        raise SlideError(
+            f"{path}: neither OpenSlide (no format that it recognises) nor Pillow ({error}) can read it; check it, or "
+            "copy it again"
+        ) from error
     if image.mode not in IMAGE_MODES:
         raise SlideError(
             f"{path}: its pixels are {image.mode!r}, which have no obvious 8-bit colours; save it as 8-bit RGB or grey"

@@ -1,0 +1,57 @@
+"""Recognise files that are no whole slide, by their first bytes and their TIFF directories."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+TIFF_HEADS = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}  #: first bytes -> byte order
+BIG_TIFF = (b"II+\0", b"MM\0+")
+MOST_DIRECTORIES = 10_000  #: a chain longer than this runs in a circle
+GIT_LFS = b"version https://git-lfs"
+AGAIN = "copy or download it again"
+WEB_PAGES = (b"<!doctype html", b"<html")
+
+
+def damage(path: Path) -> str | None:
+    """Return what is wrong with a file that should be a slide, and what to do; None where nothing is seen.
+
+    Named for certain: an empty file, a Git-LFS pointer, a web page, a TIFF that ends before its last directory.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(64)
+        if not head:
+            return f"the file is empty; {AGAIN}"
+        if head.startswith(GIT_LFS):
+            return "it is a Git LFS pointer, not the slide: run `git lfs pull`"
+        if head.lstrip().lower().startswith(WEB_PAGES):
+            return f"it is a web page, not the slide; {AGAIN}"
+        return _cut_tiff(file, size) if head[:4] in TIFF_HEADS else None
+
+
+def _cut_tiff(file: BinaryIO, size: int) -> str | None:
+    """Follow the chain of directories of a TIFF; None if all of them lie within the file."""
+    file.seek(0)
+    head = file.read(16)
+    order, big = TIFF_HEADS[head[:4]], head[:4] in BIG_TIFF
+    count, entry_bytes, link = ("Q", 20, "Q") if big else ("H", 12, "I")
+    count_bytes, link_bytes = struct.calcsize(order + count), struct.calcsize(order + link)
+    first = 8 if big else 4
+    if len(head) < first + link_bytes:
+        return f"it ends after {size} bytes, within its header; {AGAIN}"
+    (offset,) = struct.unpack_from(order + link, head, first)
+    for _ in range(MOST_DIRECTORIES):
+        if not offset:
+            return None
+        file.seek(offset)
+        entries = file.read(count_bytes)
+        if len(entries) == count_bytes:
+            file.seek(offset + count_bytes + struct.unpack(order + count, entries)[0] * entry_bytes)
+            following = file.read(link_bytes)
+            if len(following) == link_bytes:
+                (offset,) = struct.unpack(order + link, following)
+                continue
+        return f"it was cut off after {size} bytes, before the end of its TIFF directory at byte {offset}; {AGAIN}"
+    return None
