@@ -1,4 +1,4 @@
-"""CLIP architectures: open_clip's names, and which of them the shapes of a file of weights are those of."""
+"""OpenCLIP architecture names, and how to recognise one from the tensor shapes in a weights file."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import difflib
 from typing import Any, NamedTuple
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.published.open_clip import GELU, QUICK_GELU, QUICK_SUFFIX
+from pathplugins.published.pathgen_clip import BY_NAME, activation_question, checkpoint_of_file
 
 from ..optional import need
-
-QUICK_GELU = "-quickgelu"  #: at the end of a name: OpenAI's activation, which no shape tells from GELU
-ALIASES = {"pathgen-clip": "ViT-B-16-quickgelu", "pathgen-clip-l": "ViT-L-14-336-quickgelu"}
-"""The released PathGen-CLIP files, see `encoder_cards`; the published README gives the large one a name it has not."""
 
 
 class Shape(NamedTuple):
@@ -28,29 +26,64 @@ class Shape(NamedTuple):
     features: int
 
 
-def model_config(arch: str) -> dict[str, Any]:
-    """open_clip's ``model_cfg`` of a name, of an alias, or of a name with ``-quickgelu`` behind it.
+def model_config(arch: str, activation: str | None = None) -> dict[str, Any]:
+    """Return OpenCLIP's ``model_cfg`` of an architecture, with its activation.
+
+    Args:
+        arch: a name of OpenCLIP, also with ``-quickgelu`` behind it, or of a published checkpoint (``pathgen-clip-l``).
+        activation: ``quick_gelu`` or ``gelu``, as the user says; None takes the one of the name or of the publishers.
 
     Raises:
-        PathPluginsError: no such name.
+        PathPluginsError: no such name, or an activation that is open or contradicts the name.
     """
-    open_clip, name = need("open_clip", extra="pathgen"), ALIASES.get(arch, arch)
+    open_clip, published = need("open_clip", extra="pathgen"), BY_NAME.get(arch)
+    if published:
+        activation = activation or published.activation
+        if activation is None:
+            raise PathPluginsError(activation_question(f"--clip-arch {arch}", published))
+    name = published.architecture if published else arch
     config = open_clip.get_model_config(name)
-    if config is None and name.endswith(QUICK_GELU):
-        config = open_clip.get_model_config(name.removesuffix(QUICK_GELU))
+    if config is None and name.endswith(QUICK_SUFFIX):
+        config = open_clip.get_model_config(name.removesuffix(QUICK_SUFFIX))
     if config is None:
-        known = [*ALIASES, *open_clip.list_models()]
-        near = difflib.get_close_matches(arch, known, n=1)
+        near = difflib.get_close_matches(arch, [*BY_NAME, *open_clip.list_models()], n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
         raise PathPluginsError(
-            f"--clip-arch {arch}: no such model of open_clip. {hint}Known: {', '.join(ALIASES)}, and what "
-            "open_clip.list_models() lists"
+            f"--clip-arch {arch}: no such model of open_clip. {hint}Known: {', '.join(BY_NAME)}, and the names of "
+            "open_clip.list_models()"
         )
-    return {**config, "quick_gelu": True} if name.endswith(QUICK_GELU) else dict(config)
+    quick = name.endswith(QUICK_SUFFIX) or bool(config.get("quick_gelu"))
+    if quick and activation == GELU:
+        raise PathPluginsError(f"--clip-arch {arch} runs {QUICK_GELU}, --activation says {GELU}; remove one of the two")
+    return {**config, "quick_gelu": True} if quick or activation == QUICK_GELU else dict(config)
+
+
+def check_published_file(file: str, arch: str, config: dict[str, Any]) -> None:
+    """Refuse a published checkpoint under an architecture name that runs another activation than its authors do.
+
+    Args:
+        file: name of the weights file.
+        arch: name the user gave, which chose the activation; nobody passed ``--activation``.
+        config: OpenCLIP's ``model_cfg`` of that name.
+
+    Raises:
+        PathPluginsError: the published activation is another, or open.
+    """
+    published = checkpoint_of_file(file)
+    if published is None:
+        return
+    runs = QUICK_GELU if config.get("quick_gelu") else GELU
+    if published.activation is None and not arch.endswith(QUICK_SUFFIX):
+        raise PathPluginsError(activation_question(f"--clip {file} --clip-arch {arch}", published))
+    if published.activation not in (None, runs):
+        raise PathPluginsError(
+            f"--clip-arch {arch} runs {runs}, but {file} was run with {published.activation} "
+            f"({published.activation_told()}): pass --clip-arch {published.name}, or --activation {runs} to have it so"
+        )
 
 
 def shape_of_weights(weights: dict[str, Any]) -> Shape | None:
-    """The sizes that weights show; None if they are not those of such a model."""
+    """Return the sizes that tensors by OpenCLIP's names show; None for weights of any other kind of model."""
     names = ("visual.conv1.weight", "visual.positional_embedding", "positional_embedding", "token_embedding.weight")
     if any(name not in weights for name in (*names, "text_projection")):
         return None
@@ -69,20 +102,20 @@ def shape_of_weights(weights: dict[str, Any]) -> Shape | None:
 
 
 def fitting(shape: Shape | None) -> list[str]:
-    """The names of open_clip's models of that shape, those with OpenAI's activation last."""
+    """Return the names of OpenCLIP's models of that shape, those with OpenAI's activation last."""
     if shape is None:
         return []
     open_clip = need("open_clip", extra="pathgen")
     names = [name for name in open_clip.list_models() if _shape_of_config(open_clip.get_model_config(name)) == shape]
-    return sorted(names, key=lambda name: (name.endswith(QUICK_GELU), len(name), name))
+    return sorted(names, key=lambda name: (name.endswith(QUICK_SUFFIX), len(name), name))
 
 
-def _layers(weights: dict[str, Any], before: str) -> int:
-    return len({key[len(before) :].partition(".")[0] for key in weights if key.startswith(before)})
+def _layers(weights: dict[str, Any], prefix: str) -> int:
+    return len({key[len(prefix) :].partition(".")[0] for key in weights if key.startswith(prefix)})
 
 
 def _shape_of_config(config: dict[str, Any]) -> Shape | None:
-    """None for models with other towers than two plain transformers."""
+    """Return the sizes of a ``model_cfg``; None for models with other towers than two plain transformers."""
     vision, text = config.get("vision_cfg", {}), config.get("text_cfg", {})
     plain = isinstance(vision.get("layers"), int) and isinstance(vision.get("image_size", 224), int)
     if not plain or "timm_model_name" in vision or "hf_model_name" in text or config.get("custom_text"):

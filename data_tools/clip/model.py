@@ -31,7 +31,9 @@ class ClipChoice:
     path: Path
     """A directory in the format of Transformers or of open_clip, or a file of open_clip's weights."""
     arch: str | None = None
-    """open_clip's name of what the file is; a directory says it itself."""
+    """open_clip's name of the architecture of a file; a directory says it itself."""
+    activation: str | None = None
+    """``quick_gelu`` or ``gelu``, for files whose publishers leave it open."""
     device: str = "auto"
     batch_size: int = 64
 
@@ -40,12 +42,15 @@ class Clip:
     """Both towers of a CLIP model, ready to use."""
 
     def __init__(self, towers: Towers, device: str) -> None:
+        provenance = {"weights": ", ".join(path.name for path in towers.weights), "weights_sha256": towers.sha256}
+        if towers.activation is not None:
+            provenance["activation"] = towers.activation
         self.images = PatchEncoder(
             towers,
             label=towers.label,
             preprocess=towers.preprocess,
             device=device,
-            provenance={"weights": ", ".join(path.name for path in towers.weights), "weights_sha256": towers.sha256},
+            provenance=provenance,
         )
         """The encoder of patches: ``prepare`` and call it; gives ``[B, D]``."""
         self._towers = towers
@@ -83,7 +88,7 @@ def load_clip(choice: ClipChoice) -> Clip:
     device = torch_device(choice.device)
     from .towers import read_towers  # torch, which a help text does not need
 
-    return Clip(read_towers(choice.path, choice.arch), device)
+    return Clip(read_towers(choice.path, choice.arch, choice.activation), device)
 
 
 def central_square(image: Image.Image) -> np.ndarray:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.published.pathgen_clip import checkpoint_of_file
+from pathplugins.published.preprocessing import CLIP_MEAN, CLIP_STD, Preprocess
 
-from ..encoders.card import OPENAI_MEAN, OPENAI_STD, Preprocess
 from ..encoders.hub_folder import WEIGHT_FILES, read_processor
 from ..encoders.load_weights import read_weights, sha256
 from ..optional import need
-from .architectures import fitting, model_config, shape_of_weights
+from .architectures import check_published_file, fitting, model_config, shape_of_weights
 
 torch = need("torch")
 
@@ -38,6 +39,8 @@ class Towers(torch.nn.Module):
     weights: list[Path]
     context_length: int
     """Tokens of a text that the model reads, its start and end included."""
+    activation: str | None = None
+    """The activation that the user said, where nothing published says it."""
 
     @property
     def sha256(self) -> str:
@@ -132,8 +135,8 @@ class OpenClipTowers(Towers):
             resize_px=side,
             crop_px=side,
             interpolation=preprocess.get("interpolation", "bicubic"),
-            mean=tuple(preprocess.get("mean", OPENAI_MEAN)),
-            std=tuple(preprocess.get("std", OPENAI_STD)),
+            mean=tuple(preprocess.get("mean", CLIP_MEAN)),
+            std=tuple(preprocess.get("std", CLIP_STD)),
         )
         self.context_length = text.get("context_length", 77)
         self._tokenizer = open_clip.SimpleTokenizer(context_length=self.context_length)
@@ -155,22 +158,23 @@ class OpenClipTowers(Towers):
         return _of_length_1(self.model.encode_text(tokens))  # [T, D]
 
 
-def read_towers(path: Path, arch: str | None) -> Towers:
-    """The towers in a directory, or in a file of open_clip's weights.
+def read_towers(path: Path, arch: str | None, activation: str | None = None) -> Towers:
+    """Read the towers in a directory, or in a file of open_clip's weights.
 
     Raises:
         PathPluginsError: nothing that is known.
         CheckpointError: weights that do not fit.
     """
     if path.is_file():
-        return _from_file(path, arch)
+        return _from_file(path, arch, activation)
     if not path.is_dir():
         raise PathPluginsError(
             f"--clip {path}: no such file or directory; nothing is downloaded: fetch a model with "
             "'hf download REPOSITORY --local-dir DIR' and pass DIR"
         )
-    if arch is not None:
-        raise PathPluginsError(f"--clip-arch {arch}: --clip {path} is a directory, which says itself what it is")
+    for option, value in (("--clip-arch", arch), ("--activation", activation)):
+        if value is not None:
+            raise PathPluginsError(f"{option} {value}: --clip {path} is a directory, which says itself: leave it out")
     if (path / OPEN_CLIP_CONFIG).is_file() and (found := _some_of(path, OPEN_CLIP_WEIGHTS, needed=False)):
         told = _json(path / OPEN_CLIP_CONFIG)
         if "model_cfg" not in told:
@@ -188,11 +192,26 @@ def read_towers(path: Path, arch: str | None) -> Towers:
     return TransformersTowers(path)
 
 
-def _from_file(path: Path, arch: str | None) -> Towers:
+def _from_file(path: Path, arch: str | None, activation: str | None) -> Towers:
     if arch is None:
-        names = ", ".join(fitting(shape_of_weights(_weights(path)))) or "no model of open_clip"
-        raise PathPluginsError(f"--clip {path}: a file of weights says not what it is; pass --clip-arch ({names} fits)")
-    return OpenClipTowers(path, arch, model_config(arch), {})
+        raise PathPluginsError(
+            f"--clip {path}: this weights file does not record its architecture; {_which_architecture(path)}"
+        )
+    config = model_config(arch, activation)
+    if activation is None:
+        check_published_file(path.name, arch, config)
+    towers = OpenClipTowers(path, arch, config, {})
+    towers.activation = activation
+    return towers
+
+
+def _which_architecture(path: Path) -> str:
+    """Return what name and shapes of a file say of its architecture, and what to pass."""
+    if published := checkpoint_of_file(path.name):
+        return f"its name is that of {published.name}: pass --clip-arch {published.name}"
+    if names := fitting(shape_of_weights(_weights(path))):
+        return f"its shapes match {', '.join(names)}: pass --clip-arch {names[0]}"
+    return "its shapes match no model of open_clip: pass the file of a CLIP"
 
 
 def _weights(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 
-from ..encoders.registry import encoder_records, encoder_table
+from ..encoders.tables import encoder_records, encoder_table
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:

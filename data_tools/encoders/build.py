@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.published.encoder_card import EncoderCard
 
 from ..optional import need
-from .card import EncoderCard
 
 
 def build_model(card: EncoderCard, seed: int = 0) -> Any:

@@ -10,9 +10,11 @@ import numpy as np
 from PIL import Image
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.published.encoder_card import Pool, Precision
+from pathplugins.published.preprocessing import Preprocess
 
 from ..optional import need
-from .card import Pool, Precision, Preprocess
+from .activation import with_activation
 from .hub_folder import from_timm
 from .origin import EncoderChoice, model_with_weights
 from .pooling import feature_width, pooled
@@ -81,7 +83,8 @@ class PatchEncoder:
     def describe(self) -> dict[str, Any]:
         """All that decides the features, for fingerprints; the precision is the machine's, not the user's, choice."""
         weights = self.provenance.get("weights_sha256", self.provenance["weights"])
-        return {"encoder": self.label, "weights": weights, **asdict(self.preprocess)}
+        said = {name: self.provenance[name] for name in ("activation",) if name in self.provenance}
+        return {"encoder": self.label, "weights": weights, **said, **asdict(self.preprocess)}
 
 
 def load_encoder(choice: EncoderChoice) -> PatchEncoder:
@@ -91,9 +94,11 @@ def load_encoder(choice: EncoderChoice) -> PatchEncoder:
         PathPluginsError: an unknown encoder, no weights, or a device that is not there.
         CheckpointError: weights that do not fit.
     """
-    card = find_card(choice.name)
+    card = with_activation(find_card(choice.name), choice.activation)
     device = torch_device(choice.device)
     model, label, provenance = model_with_weights(card, choice)
+    if choice.activation is not None:
+        provenance["activation"] = choice.activation
     width = feature_width(card.pool, model)
     if None not in (card.width, width) and card.width != width:
         raise CheckpointError(f"{card.name}: gives {width} features, its card says {card.width}")

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
-
-from .card import IMAGENET_MEAN, IMAGENET_STD, EncoderCard, Preprocess
+from pathplugins.published.encoder_card import EncoderCard
+from pathplugins.published.licence import Licence
+from pathplugins.published.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  #: of a hub folder, the safe one first
 TORCHSCRIPT = "model.pt"
@@ -39,7 +40,7 @@ def folder_card(folder: Path) -> EncoderCard:
         "weights": next((folder / name for name in names if (folder / name).is_file()), None),
         "source": str(folder),
         "checked": "config.json of the folder",
-        "licence": "see its source",
+        "licence": Licence(shown="see its source"),
         "local_only": True,
     }
     if config.get("model_type") in ("vit", "dinov2", "clip", "clip_vision_model"):

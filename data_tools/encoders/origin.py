@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.published.encoder_card import EncoderCard
 
 from ..optional import need
 from .build import build_model, load_torchscript
-from .card import EncoderCard
 from .load_weights import load_weights, sha256
 
 
@@ -27,6 +27,8 @@ class EncoderChoice:
     download: bool = False
     """Whether published weights may be fetched from the network."""
     device: str = "auto"
+    activation: str | None = None
+    """``quick_gelu`` or ``gelu``, for CLIP encoders whose publishers leave it open."""
 
 
 def model_with_weights(card: EncoderCard, choice: EncoderChoice) -> tuple[Any, str, dict[str, str]]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pathplugins.published.encoder_card import Pool
+
 from ..optional import need
-from .card import Pool
 
 
 def pooled(pool: Pool, model: Any, output: Any) -> Any:

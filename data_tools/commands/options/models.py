@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pathplugins.published.open_clip import ACTIVATIONS
+from pathplugins.published.pathgen_clip import BY_NAME
+
 from ...clip.model import ClipChoice
 from ...encoders.encode_slide import FeatureOptions
 from ...encoders.encoder import EncoderChoice
@@ -18,6 +21,8 @@ class EncodingOptions:
 
     encoder: str
     """A name of ``pathdata encoders``, a model of timm, an hf-hub: id, or a folder."""
+    activation: str | None = None
+    """``quick_gelu`` or ``gelu``, for encoders whose publishers leave it open."""
     weights: Path | None = None
     """A local checkpoint."""
     random_weights: int | None = None
@@ -41,6 +46,7 @@ class EncodingOptions:
             random_seed=self.random_weights,
             download=self.download,
             device=self.device,
+            activation=self.activation,
         )
 
     def features(self, slides_folder: Path | None = None) -> FeatureOptions:
@@ -53,6 +59,7 @@ class EncodingOptions:
 def add_encoding_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of `EncodingOptions`."""
     sub.add_argument("--encoder", required=True, metavar="NAME|PATH", help="see pathdata encoders")
+    _add_activation(sub)
     weights = sub.add_mutually_exclusive_group()
     weights.add_argument("--weights", type=Path, metavar="FILE", help="local checkpoint (.safetensors or torch)")
     weights.add_argument("--random-weights", type=int, metavar="SEED", help="untrained, for a trial run")
@@ -75,6 +82,12 @@ def add_encoding_options(sub: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_activation(sub: argparse.ArgumentParser) -> None:
+    """Add ``--activation``, which encoders and CLIP share."""
+    open_ones = ", ".join(name for name, row in BY_NAME.items() if row.activation is None)
+    sub.add_argument("--activation", choices=ACTIVATIONS, help=f"where the publishers do not say it: {open_ones}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClipOptions:
     """Which CLIP, and how it runs."""
@@ -83,6 +96,8 @@ class ClipOptions:
     """A directory of Transformers or open_clip, or a file of open_clip's weights."""
     clip_arch: str | None = None
     """Name of open_clip's architecture, for a file that does not record it."""
+    activation: str | None = None
+    """``quick_gelu`` or ``gelu``, for files whose publishers leave it open."""
     device: str = "auto"
     """Torch's name of the device, or ``auto``."""
     batch_size: int = ClipChoice.batch_size
@@ -90,7 +105,13 @@ class ClipOptions:
 
     def choice(self) -> ClipChoice:
         """Return the CLIP that was asked for."""
-        return ClipChoice(path=self.clip, arch=self.clip_arch, device=self.device, batch_size=self.batch_size)
+        return ClipChoice(
+            path=self.clip,
+            arch=self.clip_arch,
+            activation=self.activation,
+            device=self.device,
+            batch_size=self.batch_size,
+        )
 
 
 def add_clip_options(sub: argparse.ArgumentParser) -> None:
@@ -105,8 +126,9 @@ def add_clip_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--clip-arch",
         metavar="NAME",
-        help="open_clip's name of what a file is; pathgen-clip, pathgen-clip-l are two more",
+        help=f"open_clip's name of the architecture of a file, or {', '.join(BY_NAME)}",
     )
+    _add_activation(sub)
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default %(default)s)")
     sub.add_argument(
         "--batch-size", type=int, default=ClipChoice.batch_size, help="pictures at a time (default %(default)s)"

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.records import first_shown
+from pathplugins.published.pathgen import GDC_TERMS
 
 from ...engine.progress import FAILED, bars, say
 from ...pathgen.sources.download import Http, is_whole, place_of, run_gdc_client
 from ...pathgen.sources.gdc import API, GdcFile, open_session, read_manifest
-from ...pathgen.sources.terms import SLIDES, agree
+from ...pathgen.sources.terms import agree
 
 CLIENT = "gdc-client"
 
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if not left:
         say(f"{args.out}: nothing is left to download")
         return 0
-    agree(SLIDES, yes=args.yes)
+    agree(GDC_TERMS, yes=args.yes)
     args.out.mkdir(parents=True, exist_ok=True)
     _look_at_space(args.out, left)
     if unchecked := sum(not file.md5 for file in left):

@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.published.pathgen import REPOSITORIES
 
 from ...engine.progress import FAILED, say
-from ...pathgen.sources.hub import SOURCES, Hub
-from ...pathgen.sources.terms import DATA, WEIGHTS, agree
+from ...pathgen.sources.hub import Hub
+from ...pathgen.sources.terms import agree
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -21,9 +22,10 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets the files, under their own names")
     sub.add_argument(
         "--what",
-        choices=SOURCES,
+        choices=REPOSITORIES,
         default="captions",
-        help=", ".join(f"{name}: {source.repository}" for name, source in SOURCES.items()) + " (default %(default)s)",
+        help=", ".join(f"{name}: {source.repository}" for name, source in REPOSITORIES.items())
+        + " (default %(default)s)",
     )
     sub.add_argument(
         "--files", action="append", metavar="PATTERN", help="these files instead of all JSON (or weights), e.g. '*.zip'"
@@ -34,8 +36,8 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    source = SOURCES[args.what]
-    agree(DATA if source.kind == "dataset" else WEIGHTS, yes=args.yes)
+    source = REPOSITORIES[args.what]
+    agree(source.terms(), yes=args.yes)
     hub = Hub(source, args.endpoint)
     files = hub.files(args.files or ())
     total = sum(file.size for file in files)

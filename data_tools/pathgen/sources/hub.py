@@ -13,32 +13,11 @@ from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.hashing import fed
+from pathplugins.published.pathgen import HubRepository
 
 from ...optional import need
 
 COPY = "copy the files from where they are: all steps take paths to them"
-JSON_FILES = ("*.json", "*.jsonl")
-WEIGHT_FILES = ("*.json", "*.txt", "*.pt", "*.bin", "*.safetensors")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A repository, and which of its files are wanted."""
-
-    kind: str
-    """``dataset`` or ``model``."""
-    repository: str
-    patterns: tuple[str, ...] = JSON_FILES
-
-
-SOURCES = {
-    "captions": Source(kind="dataset", repository="jamessyx/PathGen"),
-    "instruct": Source(kind="dataset", repository="jamessyx/PathInstruct"),
-    "init": Source(kind="dataset", repository="jamessyx/PathGen_init"),
-    "clip-l": Source(kind="model", repository="jamessyx/PathGen-CLIP-L", patterns=WEIGHT_FILES),
-    "clip-l-hf": Source(kind="model", repository="jamessyx/pathgenclip-vit-large-patch14-hf", patterns=WEIGHT_FILES),
-}
-"""Name -> where it is published; the names are those of github.com/PathFoundation/PathGen-1.6M and its data pages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +54,7 @@ class HubFile:
 class Hub:
     """A hub, asked for one repository at the revision it has now."""
 
-    def __init__(self, source: Source, endpoint: str | None) -> None:
+    def __init__(self, source: HubRepository, endpoint: str | None) -> None:
         """``endpoint`` is its address; None is ``HF_ENDPOINT``, or huggingface.co.
 
         Raises:

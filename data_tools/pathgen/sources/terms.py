@@ -1,4 +1,4 @@
-"""Terms: what is known of the licences of what is about to be downloaded, shown and agreed to before it starts."""
+"""Terms: show the known licences of a download, and go on only when the user keeps to them."""
 
 from __future__ import annotations
 
@@ -8,26 +8,9 @@ from pathplugins.core.errors import PathPluginsError
 
 from ...engine.progress import say
 
-DATA = (
-    "PathGen-1.6M, PathGen-Instruct and PathGen_init: the authors' data page allows non-commercial research use; the "
-    "same data are tagged cc-by-4.0, which would allow commercial use too. The two do not agree: keep to the narrower "
-    "one, or ask the authors. PathGen_init holds parts of Quilt-1M and PathCap, which have terms of their own.\n"
-    "  https://huggingface.co/datasets/jamessyx/PathGen"
-)
-WEIGHTS = (
-    "PathGen-CLIP and PathGen-LLaVA weights: tagged cc-by-2.0 by their authors, and made from the data above; a "
-    "language model inside (Vicuna, from Llama 2) has a licence of its own.\n"
-    "  https://github.com/PathFoundation/PathGen-1.6M"
-)
-SLIDES = (
-    "TCGA slides from the GDC: open access, without a login. Users must not try to identify participants, and name "
-    "TCGA in what they publish.\n"
-    "  https://gdc.cancer.gov/access-data/data-access-policies"
-)
-
 
 def agree(*terms: str, yes: bool) -> None:
-    """Show terms; on a terminal ask, elsewhere want ``--yes``.
+    """Show terms; ask on a terminal, and want ``--yes`` elsewhere.
 
     Raises:
         PathPluginsError: they were not agreed to.

@@ -20,12 +20,9 @@ from pathplugins.data.bags import stable_seed
 from pathplugins.data.images import image_size, open_image, to_rgb
 from pathplugins.models.custom_llava.resizing import exact_bicubic, torch_bicubic
 from pathplugins.models.selectors import SELECTORS
+from pathplugins.published.preprocessing import CLIP_MEAN, CLIP_STD
 
 ImageRef = str | Path | Image.Image
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-"""Of RGB in [0, 1], as published with CLIP."""
 
 _OF_THE_HOST = ("auto_map", "image_processor_type", "processor_class")  # Transformers writes them beside the settings
 _SETTINGS = (

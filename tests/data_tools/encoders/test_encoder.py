@@ -8,7 +8,7 @@ from PIL import Image
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.data_tools.encoders.encoder import EncoderChoice, PatchEncoder, load_encoder
-from pathplugins.data_tools.encoders.registry import Preprocess
+from pathplugins.published.preprocessing import Preprocess
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")

@@ -12,13 +12,10 @@ from safetensors.torch import save_file
 from pathplugins.core.errors import CheckpointError
 from pathplugins.core.files import write_json
 from pathplugins.models.foreign.llava.settings import LlavaSettings
-from pathplugins.models.foreign.open_clip.architectures import ACTIVATIONS, HEAD_WIDTHS, QUICK_GELU, USUAL_HEAD_WIDTH
 from pathplugins.models.towers.clip_checkpoint import PATCHES, POSITIONS, read_clip
+from pathplugins.published.open_clip import ACTIVATIONS, HEAD_WIDTHS, OPENAI, QUICK_GELU, USUAL_HEAD_WIDTH
 from pathplugins.weights.lazy_files import Lazy
 from pathplugins.weights.tensor_files import few
-
-OPENAI = "openai/clip-vit-"
-"""Beginning of the hub ids of OpenAI's CLIP, all of which run quick_gelu."""
 
 
 def place_tower(

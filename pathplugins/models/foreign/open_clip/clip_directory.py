@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pathplugins.models.custom_llava.image_processing import CLIP_MEAN, CLIP_STD
+from pathplugins.published.preprocessing import CLIP_MEAN, CLIP_STD
 
 BICUBIC = 3
 """Pillow's number."""

@@ -16,7 +16,6 @@ import pathplugins
 from pathplugins.core.errors import CheckpointError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.models.compose.cache import new_directory
-from pathplugins.models.custom_llava.image_processing import CLIP_MEAN, CLIP_STD
 from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file
 from pathplugins.models.foreign.open_clip.clip_directory import image_processor
 from pathplugins.models.foreign.open_clip.read import (
@@ -28,6 +27,7 @@ from pathplugins.models.foreign.open_clip.read import (
     read_open_clip,
 )
 from pathplugins.models.foreign.open_clip.reference import image_features, text_features
+from pathplugins.published.preprocessing import CLIP_MEAN, CLIP_STD
 from pathplugins.weights.names.open_clip import TEXT, float32, to_transformers
 from pathplugins.weights.tensor_files import few
 

@@ -16,17 +16,18 @@ from torch import Tensor
 
 from pathplugins.core.errors import CheckpointError
 from pathplugins.core.files import read_json
-from pathplugins.models.foreign.open_clip.architectures import (
+from pathplugins.published.open_clip import (
     ACTIVATIONS,
     ARCHITECTURES,
     GELU,
     HEAD_WIDTHS,
     QUICK_GELU,
+    QUICK_SUFFIX,
     USUAL_HEAD_WIDTH,
     Architecture,
     architecture_name,
-    recipe_of,
 )
+from pathplugins.published.pathgen_clip import activation_question, checkpoint_of_file
 from pathplugins.weights.lazy_files import lazy_file
 from pathplugins.weights.names.open_clip import PATCHES, is_open_clip, layers_of, weight_names
 from pathplugins.weights.tensor_files import few
@@ -73,7 +74,8 @@ def read_open_clip(
 
     Args:
         file: weights; ``open_clip_config.json`` is read where it lies beside them.
-        activation: ``quick_gelu`` or ``gelu``; may be left out where the configuration or a recipe tells.
+        activation: ``quick_gelu`` or ``gelu``; may be left out where the configuration or a row of ``pathgen_clip``
+            tells.
         heads: attention heads of the vision transformer, where its width does not tell.
         vision_only: leave the text transformer where it is.
 
@@ -116,7 +118,7 @@ def read_open_clip(
 
 def check_architecture(checkpoint: OpenClip, wanted: str) -> None:
     """Refuse a checkpoint of other shapes than the architecture a user (or a README) names."""
-    name = wanted.removesuffix("-quickgelu").replace("/", "-").replace("@", "-").removesuffix("px")
+    name = wanted.removesuffix(QUICK_SUFFIX).replace("/", "-").replace("@", "-").removesuffix("px")
     if name not in ARCHITECTURES:
         raise CheckpointError(f"--arch {wanted} is not known; known are {', '.join(ARCHITECTURES)}: leave it out")
     if checkpoint.architecture != name:
@@ -214,24 +216,18 @@ def _activation(
         return told, CONFIG
     if asked is not None:
         return asked, "you"
-    recipe = recipe_of(file.name)
-    if recipe and recipe.activation:
-        return recipe.activation, f"{recipe.source}: {recipe.note}"
-    known = f" Of {file.name} is known: {recipe.note} ({recipe.source})." if recipe else ""
-    raise CheckpointError(
-        f"{file} ({architecture or 'no listed architecture'}): weights do not tell the activation, and under the wrong "
-        f"one features are quietly worse.{known} Say --activation {' or '.join(ACTIVATIONS)} to 'pathplugins "
-        "import-weights', or vision_config: {hidden_act: quick_gelu} in a training configuration; OpenCLIP's ViT-B-16 "
-        "runs gelu, its ViT-B-16-quickgelu and everything from OpenAI quick_gelu"
-    )
+    published = checkpoint_of_file(file.name)
+    if published and published.activation:
+        return published.activation, f"{published.source}: {published.activation_told()}"
+    raise CheckpointError(activation_question(f"{file} ({architecture or 'no listed architecture'})", published))
 
 
 def _check_name(file: Path, shape: Architecture, architecture: str | None) -> None:
-    recipe = recipe_of(file.name)
-    if recipe and recipe.architecture != architecture:
+    published = checkpoint_of_file(file.name)
+    if published and published.architecture != architecture:
         raise CheckpointError(
-            f"{file} is called like a published {recipe.architecture} ({ARCHITECTURES[recipe.architecture]}), but its "
-            f"weights have {shape}; download it again, or rename the file if it is another model"
+            f"{file} has the name of a published {published.architecture} ({published.shape}), but its weights have "
+            f"{shape}; download it again, or rename the file if it is a different model"
         )
 
 

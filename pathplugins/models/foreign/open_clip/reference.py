@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pathplugins.models.foreign.open_clip.architectures import QUICK_GELU
+from pathplugins.published.open_clip import QUICK_GELU
 
 State = Mapping[str, Tensor]
 

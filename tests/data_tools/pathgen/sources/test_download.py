@@ -274,23 +274,6 @@ def test_terms_are_shown_and_wanted(gdc: Any, tmp_path: Path, pathdata: Run) -> 
     assert gdc.asked == []
 
 
-@pytest.mark.parametrize(("answer", "code"), [(b"\n", 2), (b"Yes\n", 0)], ids=repr)
-def test_on_a_terminal_the_terms_are_asked_for(gdc: Any, tmp_path: Path, answer: bytes, code: int) -> None:
-    script = "import sys; from pathplugins.data_tools.pathgen.sources.terms import agree, DATA, WEIGHTS\n"
-    script += "from pathplugins.core.errors import PathPluginsError\n"
-    script += "try: agree(DATA, WEIGHTS, yes=False)\nexcept PathPluginsError as error: print(error); sys.exit(2)"
-    ours, theirs = os.openpty()
-    os.write(ours, answer)
-    done = subprocess.run([sys.executable, "-c", script], stdin=theirs, capture_output=True, check=False)
-    os.close(ours)
-    os.close(theirs)
-    assert done.returncode == code, done.stderr
-    assert b"non-commercial research use" in done.stderr
-    assert b"cc-by-4.0" in done.stderr
-    assert b"cc-by-2.0" in done.stderr
-    assert b"[y/N]" in done.stderr
-
-
 GDC_CLIENT = """#!{python}
 import csv, os, sys
 words = sys.argv[1:]

@@ -149,7 +149,7 @@ def test_weights_have_terms_of_their_own(hub: FakeHub, fetch: Callable[..., tupl
     hub.files = {"pathgen-clip-l.pt": b"weights", "README.md": b"read"}
     code, said = fetch("--what", "clip-l")
     assert code == 0, said
-    assert "cc-by-2.0" in said
+    assert "cc-by-nc-4.0 (model card); cc-by-2.0 (" in said
     assert files_in(tmp_path / "raw") == {"pathgen-clip-l.pt": b"weights"}
 
 

@@ -1,0 +1,89 @@
+"""Tables of the published patch encoders: as text, as Markdown and as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from pathplugins.published.encoder_card import EncoderCard
+from pathplugins.published.encoders import CARDS
+from pathplugins.published.encoders.ptcga import UNNORMALISED
+from pathplugins.published.preprocessing import (
+    CLIP_MEAN,
+    CLIP_STD,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Preprocess,
+)
+
+NORMALISATIONS = {
+    (IMAGENET_MEAN, IMAGENET_STD): "ImageNet",
+    (CLIP_MEAN, CLIP_STD): "CLIP",
+    (UNNORMALISED.mean, UNNORMALISED.std): "none",
+}
+
+
+def encoder_table() -> list[tuple[str, ...]]:
+    """Return one row of text per encoder, the heading first; the last column is the longest."""
+    heading = ("name", "width", "input", "normalisation", "precision", "licence", "access", "source")
+    rows = [
+        (
+            card.name,
+            str(card.width or "model's"),
+            _input(card.preprocess),
+            _normalisation(card.preprocess),
+            card.precision,
+            card.licence.shown,
+            _access(card),
+            card.source,
+        )
+        for card in CARDS
+    ]
+    return [heading, *rows]
+
+
+def encoder_overview() -> list[tuple[str, ...]]:
+    """Return one Markdown row per encoder, the heading first: what it is, what it expects, where it comes from."""
+    heading = ("name", "encoder", "width", "patches it is meant for", "weights", "licence", "access", "checked")
+    rows = [
+        (
+            f"`{card.name}`",
+            card.what,
+            str(card.width or "model's"),
+            str(card.frame or "not stated"),
+            f"[{card.hub_id or 'from the authors'}]({card.source})",
+            card.licence.shown,
+            _access(card),
+            card.checked,
+        )
+        for card in CARDS
+    ]
+    return [heading, *rows]
+
+
+def encoder_records() -> list[dict[str, Any]]:
+    """Return all that the cards say, as plain values; ``licence`` as the tables show it, its sources beside."""
+    return [
+        {
+            **asdict(card),
+            "licence": card.licence.shown,
+            "licence_statements": [asdict(statement) for statement in card.licence.statements],
+            "access": _access(card),
+        }
+        for card in CARDS
+    ]
+
+
+def _input(preprocess: Preprocess | None) -> str:
+    if preprocess is None:
+        return "timm's"
+    resized = f"{preprocess.resize_px} -> " if preprocess.resize_px != preprocess.crop_px else ""
+    return f"{resized}{preprocess.crop_px} px"
+
+
+def _normalisation(preprocess: Preprocess | None) -> str:
+    return "timm's" if preprocess is None else NORMALISATIONS.get((preprocess.mean, preprocess.std), "its own")
+
+
+def _access(card: EncoderCard) -> str:
+    return "own file" if card.local_only else "gated" if card.gated else "open"

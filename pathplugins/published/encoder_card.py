@@ -1,0 +1,74 @@
+"""Encoder cards: all that is known of one patch encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pathplugins.published.licence import Licence
+from pathplugins.published.preprocessing import Preprocess
+
+SEE_TIMM = Licence(shown="see timm")
+Pool = Literal["model", "class+mean", "map mean"]
+Precision = Literal["float16", "bfloat16", "float32"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """Patches an encoder is meant for."""
+
+    patch_px: int
+    """Side in pixels at ``mpp``, before the encoder's own resizing."""
+    mpp: float
+    """Microns per pixel."""
+    by: str
+    """Who says so."""
+
+    def __str__(self) -> str:
+        return f"{self.patch_px} px at {self.mpp:g} um/px"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderCard:
+    """One encoder: a row of ``encoders/``, or a model that a user names."""
+
+    name: str
+    what: str = ""
+    """The encoder in a few words, for tables."""
+    family: Literal["timm", "conch", "torchscript"] = "timm"
+    """A model of timm; one under CONCH's attentional pooler; or a TorchScript file, which is its own model."""
+    architecture: str = ""
+    """timm's name of the model."""
+    timm_kwargs: dict[str, Any] = field(default_factory=dict)
+    """Differences from timm's architecture, in plain values (``data_tools/encoders/build.py`` resolves them)."""
+    clip: str = ""
+    """Name of its row in ``pathgen_clip``, which may leave the activation to the user."""
+    pool: Pool = "model"
+    """How the model's output becomes one vector a patch; ``model`` takes it as it is."""
+    unused: tuple[str, ...] = ()
+    """Prefixes of weights that the published checkpoint has and the features do not need."""
+    width: int | None = None
+    """Features per patch; None: as the model says."""
+    preprocess: Preprocess | None = None
+    """None: as timm records for the model."""
+    frame: Frame | None = None
+    """Patches it is meant for; None: nobody says."""
+    precision: Precision = "float16"
+    """Precision its publishers run it in on a GPU; on a CPU it is always float32."""
+    hub_id: str | None = None
+    """Repository ``--download`` fetches weights from; None: the one timm knows for the architecture."""
+    hub_file: str | None = None
+    """File of weights in it; None: a whole repository in timm's format."""
+    local_only: bool = False
+    """Whether no hub has the weights."""
+    weights: Path | None = None
+    """Weights that come with a local folder."""
+    licence: Licence = SEE_TIMM
+    gated: bool = False
+    """Whether the hub gives the weights only to accounts that accepted its terms."""
+    source: str = "https://huggingface.co/timm"
+    checked: str = "timm"
+    """Where the numbers of this row were read; the published weights were not run here."""
+    note: str = ""
+    """A warning for users, before they rely on it."""

@@ -1,0 +1,97 @@
+"""Folders of the hub in timm's and Transformers' formats."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_encoders import PATCHES, PROCESSOR, as_transformers_sees, features, transformers_model
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data_tools.encoders.encoder import EncoderChoice, load_encoder
+from pathplugins.data_tools.encoders.hub_folder import from_timm
+from pathplugins.data_tools.encoders.registry import find_card
+from pathplugins.published.preprocessing import Preprocess
+
+torch = pytest.importorskip("torch")
+timm = pytest.importorskip("timm")
+
+
+def transformers_folder(folder: Path, model: Any, **processor: Any) -> str:
+    model.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps({**PROCESSOR, **processor}))
+    return str(folder)
+
+
+@pytest.mark.parametrize("kind", ["vit", "dinov2", "quick_gelu", "gelu"])
+def test_a_folder_of_transformers_gives_its_features(kind: str, tmp_path: Path) -> None:
+    model, wanted = transformers_model(kind)
+    name = transformers_folder(tmp_path / "folder", model)
+    encoder = load_encoder(EncoderChoice(name=name, device="cpu"))
+    assert encoder.label == "folder"
+    assert encoder.provenance["weights_found"].startswith(f"{len(encoder._model.state_dict())} weights by Transformers")
+    with torch.inference_mode():
+        np.testing.assert_allclose(features(encoder), wanted(as_transformers_sees(PATCHES)).numpy(), atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "match"),
+    [
+        ({"model_type": "dinov2", "use_swiglu_ffn": True}, "use_swiglu_ffn is not built here"),
+        ({"model_type": "vit", "hidden_act": "relu"}, "hidden_act 'relu' is not built here; wanted gelu;"),
+        ({"model_type": "vit"}, r"preprocessor_config\.json: no such file"),
+        ({"architecture": "torchscript"}, "no 'input_size'"),
+    ],
+)
+def test_folders_that_would_need_a_guess_are_refused(config: dict[str, Any], match: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(PathPluginsError, match=match):
+        find_card(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("processor", "wanted"),
+    [
+        ({"size": 256, "crop_size": 224, "do_center_crop": True, "resample": 3}, (256, 224, "bicubic")),
+        ({"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}}, (224, 224, "bilinear")),
+    ],
+)
+def test_preprocessing_of_transformers(processor: dict[str, Any], wanted: tuple[int, int, str], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({**PROCESSOR, **processor}))
+    found = find_card(str(tmp_path)).preprocess
+    assert found == Preprocess(
+        resize_px=wanted[0], crop_px=wanted[1], interpolation=wanted[2], mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2)
+    )
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"size": 224}))
+    with pytest.raises(PathPluginsError, match=r"says no \['image_mean', 'image_std'\]"):
+        find_card(str(tmp_path))
+
+
+def test_local_hub_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "my-encoder"
+    folder.mkdir()
+    with pytest.raises(PathPluginsError, match=r"no config\.json"):
+        find_card(str(folder))
+    config = {
+        "architecture": "test_vit",
+        "model_args": {"img_size": 96},
+        "pretrained_cfg": {"input_size": [3, 96, 96], "crop_pct": 0.5, "mean": [0.1, 0.2, 0.3], "std": [1, 1, 1]},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "pytorch_model.bin").touch()
+    card = find_card(str(folder))
+    assert (card.name, card.architecture, card.timm_kwargs) == ("my-encoder", "test_vit", {"img_size": 96})
+    assert card.weights == folder / "pytorch_model.bin"
+    assert card.preprocess == Preprocess(resize_px=192, crop_px=96, mean=(0.1, 0.2, 0.3), std=(1, 1, 1))
+    with pytest.raises(PathPluginsError, match="--weights"):
+        find_card(str(folder / "pytorch_model.bin"))
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(PathPluginsError, match=r"no timm 'architecture'.*\['model_type'\]"):
+        find_card(str(folder))
+
+
+def test_timm_preprocessing() -> None:
+    found = from_timm({"input_size": (3, 224, 224), "crop_pct": 0.875, "interpolation": "bilinear"})
+    assert (found.resize_px, found.crop_px, found.interpolation) == (256, 224, "bilinear")
