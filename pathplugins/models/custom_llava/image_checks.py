@@ -1,12 +1,16 @@
-"""What an image must be like for a model: the check that runs over every image before training."""
+"""What an image must be like for a model: the checks that run over every image before training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pathplugins.data.bags import check_bag
+from pathplugins.core.errors import BagError
+from pathplugins.data.bags import check_bag, inspect_bag
+from pathplugins.data.bags.encoders import REASON, unfit_encoders
 from pathplugins.data.images import check_image
+from pathplugins.data.records import BadSample, Record
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
 from pathplugins.models.towers import tower_expects
 from pathplugins.published.slide_encoders import GIGAPATH
@@ -31,3 +35,46 @@ def image_check(
     if contract.frame_mpp != GIGAPATH.frame_mpp:
         rules["frame_mpp"] = contract.frame_mpp
     return lambda path: check_bag(path, contract, **options), str(sorted(rules.items()))
+
+
+def other_encoders(
+    records: Sequence[Record], image_processor: Any, *, known_bad: Iterable[BadSample] = (), workers: int = 8
+) -> list[BadSample]:
+    """Return the rows of a run whose bags are of another patch encoder than the tower, or than the run's other bags.
+
+    Every bag is opened for its metadata, also one that passed `image_check` before: what the other bags of the run
+    name changes from run to run.
+
+    Args:
+        records: of all data sets of the run.
+        image_processor: of the model; one that reads images, or allows other encoders, finds nothing.
+        known_bad: rows that cannot be used anyway, which are not looked at.
+        workers: threads.
+    """
+    if getattr(image_processor, "allow_other_encoder", True):
+        return []
+    bad = {(sample.source, sample.row) for sample in known_bad}
+    fit = [record for record in records if (record.source, record.row) not in bad]
+    paths = [*dict.fromkeys(image for record in fit for image in record.images)]
+    unfit = unfit_encoders(bag_encoders(paths, workers=workers), image_processor.expects_encoder)
+    return [
+        BadSample(source=record.source, row=record.row, reason=REASON, detail=unfit[image])
+        for record in fit
+        for image in dict.fromkeys(record.images)
+        if image in unfit
+    ]
+
+
+def bag_encoders(paths: Sequence[str], *, workers: int = 8) -> dict[str, str | None]:
+    """Return path -> name of the encoder of every bag that can be opened, None where it names none; in order."""
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        found = dict(zip(paths, pool.map(_encoder_of, paths), strict=True))
+    return {path: named[0] for path, named in found.items() if named}
+
+
+def _encoder_of(path: str) -> tuple[str | None, ...]:
+    """The encoder of a bag; nothing for one that cannot be read, which `image_check` reports."""
+    try:
+        return (inspect_bag(path).encoder,)
+    except (BagError, OSError):
+        return ()

@@ -16,7 +16,8 @@ from transformers.image_processing_utils import ImageProcessingMixin
 from pathplugins.core.errors import BagError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.core.registry import Registry
-from pathplugins.data.bags import inspect_bag, read_bag, sample_rows, stable_seed
+from pathplugins.data.bags import BagInfo, inspect_bag, read_bag, sample_rows, stable_seed
+from pathplugins.data.bags.encoders import check_encoder
 from pathplugins.data.llava_format import CHUNKED
 from pathplugins.models.custom_llava.tokenizer_files import make_portable
 from pathplugins.models.selectors import SELECTORS
@@ -76,10 +77,19 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         self.seed = seed
 
     def num_image_tokens(self, bag: str | Path) -> int:
-        """Vision tokens of a bag, the slide's CLS included; reads the shape of its H5 only."""
+        """Return the vision tokens of a bag, the slide's CLS included; reads the metadata of its H5 only.
+
+        Raises:
+            BagError: a bag that cannot be read, or that names another encoder than the tower expects.
+        """
         path = Path(bag)
-        rows = _rows_of(str(path), path.stat().st_mtime_ns if path.exists() else 0)
-        return self.tokens_of(rows)
+        info = _info_of(str(path), path.stat().st_mtime_ns if path.exists() else 0)
+        self._check_encoder(info)
+        return self.tokens_of(info.rows)
+
+    def _check_encoder(self, info: BagInfo) -> None:
+        if not self.allow_other_encoder:
+            check_encoder(info, self.expects_encoder)
 
     def tokens_of(self, rows: int) -> int:
         """Vision tokens of a bag of ``rows`` patches."""
@@ -116,6 +126,7 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
                     f"{image}: features are {info.width} wide, the vision tower takes {self.feature_dim}; extract them "
                     "with the encoder the tower was trained on"
                 )
+            self._check_encoder(info)
             rows = sample_rows(info.rows, self.patches_per_wsi, seed, block=self.patches_block)
             bag = read_bag(image, rows, coords_mpp=self.coords_mpp, frame_mpp=self.frame_mpp)
             features.append(torch.from_numpy(bag.features))  # [N, D]
@@ -182,9 +193,9 @@ def load_image_processor(folder: Path) -> Any:
 
 
 @functools.lru_cache(maxsize=65536)
-def _rows_of(path: str, mtime_ns: int) -> int:
+def _info_of(path: str, mtime_ns: int) -> BagInfo:
     del mtime_ns  # part of the key: a bag written anew is looked at anew
-    return inspect_bag(path).rows
+    return inspect_bag(path)
 
 
 class CustomLlavaProcessor(ProcessorMixin):
