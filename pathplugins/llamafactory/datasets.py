@@ -64,7 +64,7 @@ def _checked(attrs: list[Any], model_args: Any, data_args: Any, training_args: A
         raise PathPluginsError(
             "streaming: true needs dataloader_num_workers: 1 or more; LLaMA-Factory cuts its files by them"
         )
-    found = [_records(attr, model_args, data_args, training_args) for attr in attrs]
+    found = _with_one_encoder([_records(attr, model_args, data_args, training_args) for attr in attrs], model_args)
     if model_args.on_bad_sample == "error" or training_args.should_log:
         report = Path(training_args.output_dir) / "bad_samples.jsonl" if training_args.should_save else None
         bad = dict.fromkeys(sample for _, samples in found for sample in samples)  # two datasets may share a table
@@ -80,6 +80,24 @@ def _checked(attrs: list[Any], model_args: Any, data_args: Any, training_args: A
             )
         files.append((attr, _to_parquet(good, attr.dataset_name)))
     return files
+
+
+def _with_one_encoder(
+    found: list[tuple[list[Record], list[BadSample]]], model_args: Any
+) -> list[tuple[list[Record], list[BadSample]]]:
+    """Add the rows whose bags are of another patch encoder than the tower expects or than the other bags."""
+    from pathplugins.models.custom_llava.image_checks import other_encoders
+    from pathplugins.models.custom_llava.processing_custom_llava import load_image_processor
+
+    everything = [record for records, _ in found for record in records]
+    known_bad = [sample for _, samples in found for sample in samples]
+    image_processor = load_image_processor(Path(model_args.model_name_or_path))
+    others = other_encoders(everything, image_processor, known_bad=known_bad)
+    places = [{(record.source, record.row) for record in records} for records, _ in found]
+    return [
+        (records, [*samples, *(other for other in others if (other.source, other.row) in mine)])
+        for (records, samples), mine in zip(found, places, strict=True)
+    ]
 
 
 def _records(

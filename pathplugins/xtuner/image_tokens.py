@@ -13,11 +13,15 @@ from typing import Any
 from filelock import FileLock
 
 from pathplugins.core.files import read_json
+from pathplugins.data.bags.encoders import REASON, unfit_encoders, usual_encoder
 from pathplugins.data.checks import write_text_whole
 from pathplugins.data.records import Record, check_images
 from pathplugins.models.compose.cache import cache_dir
-from pathplugins.models.custom_llava.image_checks import image_check
-from pathplugins.xtuner.parts import Model, load_processor, model_settings
+from pathplugins.models.custom_llava.image_checks import bag_encoders, image_check
+from pathplugins.xtuner.parts import Model, load_processor, model_directory, model_settings
+
+_SETTLED: dict[str, str] = {}
+"""Model directory -> the patch encoder that bags of the run's data sets so far name; later ones must name it too."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +62,26 @@ def image_tokens(
     with FileLock(f"{place}.lock"):
         found = read_json(place) if place.is_file() else {"looked_at": 0.0}
         if found["looked_at"] < asked_at:
+            judged = not getattr(processor, "allow_other_encoder", True)  # image towers have no such setting
+            encoders = bag_encoders(images, workers=workers) if judged else {}
+            _unfit(encoders, model)  # says of all bags that they name none, before one is counted
             found = _look(images, processor.num_image_tokens, inspect if check else None, rules, workers)
+            found["encoders"] = encoders
             write_text_whole(place, json.dumps(found))
-    failures = {int(image): (reason, detail) for image, (reason, detail) in found["failures"].items()}
+    unfit = _unfit(found["encoders"], model)
+    failures = {code: (REASON, unfit[path]) for code, path in enumerate(images) if path in unfit}
+    failures |= {int(image): (reason, detail) for image, (reason, detail) in found["failures"].items()}
     return ImageTokens(counts=found["counts"], failures=failures)
+
+
+def _unfit(encoders: dict[str, str | None], model: Model) -> dict[str, str]:
+    """Bags (path -> encoder) of another patch encoder than the tower expects or earlier data sets of the run name."""
+    directory = str(model_directory(model))
+    expected = getattr(load_processor(model).image_processor, "expects_encoder", None)
+    unfit = unfit_encoders(encoders, expected, settled=_SETTLED.get(directory))
+    if (usual := usual_encoder(encoders)) is not None:
+        _SETTLED.setdefault(directory, usual)
+    return unfit
 
 
 def _look(

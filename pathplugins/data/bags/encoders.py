@@ -81,10 +81,11 @@ def warn_of_unnamed(path: str, expected: str | None, *, bags: int = 1, of: int =
     if _WARNED.is_set() or os.environ.get("RANK", "0") != "0":
         return
     _WARNED.set()
+    who = path if of == 1 else f"{bags} of {of} bags (first: {path})"
     logger.warning(
-        "%d of %d bags do not name the patch encoder of their features (first: %s), so nothing checks that it is %s; "
-        "write the name with `pathdata convert features %s --encoder NAME --out DIR`",
-        *(bags, of, path, expected or "the same for all", path),
+        "%s: no patch encoder is named, so nothing checks that the features are of %s; write the name with `pathdata "
+        "convert features %s --encoder NAME --out DIR`",
+        *(who, expected or "one and the same", path),
     )
 
 

@@ -18,6 +18,7 @@ from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX, fresh_s
 from pathplugins.models.compose.spec import SELECTOR_FILE, check_options, digest, resolve_connector, stamp
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
+from pathplugins.models.custom_llava.processing_custom_llava import load_image_processor
 from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file
 from pathplugins.weights.tensor_files import INDEX, mismatch, read_tensors, tensor_names, weight_files
 
@@ -40,7 +41,8 @@ def derived(source: Path, *, config: dict[str, Any], processor: dict[str, Any]) 
     if absent:
         raise CheckpointError(f"{source} holds no {' and no '.join(absent)}; give a composed or trained directory")
     before = [read_json(source / name) for name in REWRITTEN]
-    if foreign := sorted(processor.keys() - before[1].keys()):
+    known = before[1].keys() | load_image_processor(source).to_dict().keys()  # an earlier version wrote fewer
+    if foreign := sorted(processor.keys() - known):
         raise PathPluginsError(f"{', '.join(foreign)}: not for the images {source} reads; remove the keys")
     after = [_merged(settings, changes) for settings, changes in zip(before, (config, processor), strict=True)]
     if after[0]["vision_feature_select_mode"] != before[0]["vision_feature_select_mode"]:
