@@ -1,4 +1,4 @@
-"""``pathdata status``: what is done in a work folder, what failed and why, what is left and for how long."""
+"""``pathdata status``: report which slides of a work folder are done, failed or left, and the time to go."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _text(status: Status) -> str:
-    """A paragraph on one command."""
+    """Return a paragraph on one command."""
     counts = f"{status.done} of {status.slides} slides done, {len(status.failed)} failed, {status.left} left"
     lines = [f"{status.command}: {counts}; {status.patches} patches"]
     if status.patches_per_second is not None:

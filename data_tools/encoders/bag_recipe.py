@@ -45,7 +45,7 @@ class BagRecipe(Recipe):
         encoder = ("torch", "timm") if self.encoder is not None else ()
         return {"wsi": ("openslide", *encoder, *(("imagecodecs",) if self.save_patches else ()))}
 
-    def output(self, slide_id: str) -> Path:
+    def result_path(self, slide_id: str) -> Path:
         """The bag, or the coordinate file where no features are made."""
         return (self.work / "coords" if self.encoder is None else self.bags) / f"{slide_id}.h5"
 

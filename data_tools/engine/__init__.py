@@ -1,5 +1,7 @@
-"""The engine: many slides, one after the other or side by side, through the same steps, and what became of each.
+"""The engine: take many slides through the same steps, one by one or side by side, and record the result of each.
 
-``jobs`` does one slide, ``locks`` keeps two processes from doing the same one, ``state`` remembers, ``pools`` are the
-places where slides are done (this process, processes of this machine, Ray), ``schedule`` hands slides to a pool.
+``jobs`` does one slide, ``locks`` keeps two processes from doing the same one, ``state`` records results, ``pools`` and
+``ray_pool`` are the places where slides are done (this process, processes of this machine, a Ray cluster), ``run``
+hands slides to a pool, ``launch`` does all of that for a command, ``progress`` shows it, ``outcome`` compares files on
+disk with those asked for.
 """

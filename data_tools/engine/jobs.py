@@ -1,6 +1,6 @@
-"""Jobs: one slide through the steps of a command, in whatever process the engine chose.
+"""Jobs: take one slide through the steps of a command, in the process that the engine chose.
 
-A job ends in a ``Result``; what goes wrong with one slide is part of it and stops no other.
+A job ends in a ``Result``; an error with one slide is part of it and stops no other slide.
 """
 
 from __future__ import annotations
@@ -24,32 +24,33 @@ Tell = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class SlideJob:
-    """One slide; a recipe that needs to know more has a job of its own."""
+    """One slide to do; a recipe that needs more facts about it derives its own class."""
 
     slide_id: str
     slide: Path
-    """The slide, or the file that stands for it in this step."""
+    """The slide, or the file that represents it in this step."""
 
 
 Steps = Callable[[SlideJob, Tell], Outcome]
-"""What is done to one slide; whatever it raises is the failure of that slide."""
+"""Does the work on one slide; whatever it raises is the failure of that slide."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What is done to every slide; plain values, so that they can be sent to another process."""
+    """The work that is done on every slide; plain values, so that they can be sent to another process."""
 
     command: str
     """Names the state of the work folder."""
     work: Path
-    """The work folder: ``state/``, ``locks/``, ``errors/`` and the outputs."""
+    """The work folder: ``state/``, ``locks/``, ``errors/`` and the files that are made."""
     overwrite: bool = False
+    """Redo slides that are done."""
     threads: int | None = None
-    """Of torch on the CPU; None is torch's own choice. It may decide the last bit of a feature."""
+    """Threads of torch on the CPU; None is torch's own choice. The number may change the last bit of a feature."""
 
     @property
     def device(self) -> str | None:
-        """Torch's name of where a model runs (``auto``, ``cpu``, ``cuda:1`` ...); None for a recipe without one."""
+        """Torch's name of the model's device (``auto``, ``cpu``, ``cuda:1`` ...); None for a recipe without a model."""
         return None
 
     @property
@@ -58,20 +59,24 @@ class Recipe:
         return {}
 
     def open(self, device: str | None) -> Steps:
-        """Load what all slides need, once in each process; ``device`` is this process's, if it was given one."""
+        """Load what all slides need, once in each process, and return the steps.
+
+        Args:
+            device: The device of this process; None leaves it to the recipe.
+        """
         raise NotImplementedError
 
-    def output(self, slide_id: str) -> Path:
-        """The file whose presence says that a slide is done."""
+    def result_path(self, slide_id: str) -> Path:
+        """Return the file, or folder, that exists once a slide is done."""
         raise NotImplementedError
 
     def with_readers(self, readers: int) -> Recipe:
-        """The same with at least so many reader threads, where there are such."""
+        """Return a copy with at least ``readers`` reader threads; unchanged for recipes without any."""
         return self
 
 
 class SlideWorker:
-    """Does slides in this process; what they all need is loaded once."""
+    """Does slides in this process; the model that they all need is loaded once."""
 
     def __init__(self, recipe: Recipe, *, device: str | None = None) -> None:
         for extra, modules in recipe.needs.items():
@@ -82,7 +87,7 @@ class SlideWorker:
         self._steps = recipe.open(device)
 
     def do(self, job: SlideJob, tell: Tell) -> Result:
-        """Do one slide, unless another process is at it."""
+        """Do one slide, unless another process is doing it."""
         start = time.monotonic()
         try:
             with holding(self._state.lock(job.slide_id)):
@@ -109,7 +114,7 @@ class SlideWorker:
 
 
 def died(job: SlideJob, exitcode: int | None) -> Result:
-    """The result of a slide whose process ended before it did."""
+    """Return the result of a slide whose process ended before the slide was done."""
     how = f"was killed by signal {-exitcode}" if exitcode and exitcode < 0 else f"ended with exit code {exitcode}"
     hint = "; memory may have run out: try fewer --workers" if exitcode == -9 else "; the slide file may be damaged"
     return Result(slide_id=job.slide_id, status="failed", reason=f"its process {how}{hint}")

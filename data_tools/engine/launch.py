@@ -1,4 +1,4 @@
-"""Launch: from the options of a command to its slides done, with a report and an exit code."""
+"""Launch: do the slides of a command as its options say, with a report and an exit code."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _interrupt(*_: object) -> None:
 
 
 def _pool(options: LaunchOptions, recipe: Recipe, *, slides: int) -> tuple[Pool, Recipe]:
-    """The pool, and the recipe with what the pool decides."""
+    """Return the pool, and the recipe with the number of threads that suits the pool."""
     if options.engine == "ray":
         return _ray_pool(options, recipe)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -111,14 +111,14 @@ def _ray_pool(options: LaunchOptions, recipe: Recipe) -> tuple[Pool, Recipe]:
 
 
 def _gpus(recipe: Recipe) -> int:
-    """GPUs to spread over; 0 where none is wanted, none is there, or one was named."""
+    """Return the number of GPUs to spread over; 0 where none is wanted, none exists, or one was named."""
     if recipe.device not in ("auto", "cuda"):
         return 0
     return need("torch").cuda.device_count()
 
 
 def _dry_run(jobs: Sequence[SlideJob], recipe: Recipe, json_to: TextIO | None) -> int:
-    """Report what each slide's turn would do, from the names of its files alone."""
+    """Report for each slide what a run would do, from the names of its files alone."""
     state = StateFolder(recipe.work, recipe.command)
     due = {job.slide_id: _due(job.slide_id, recipe, state) for job in jobs}
     if json_to is not None:
@@ -132,7 +132,7 @@ def _dry_run(jobs: Sequence[SlideJob], recipe: Recipe, json_to: TextIO | None) -
 
 def _due(slide_id: str, recipe: Recipe, state: StateFolder) -> str:
     """Return where one slide stands, in a few words."""
-    if recipe.output(slide_id).exists():
+    if recipe.result_path(slide_id).exists():
         return "to redo" if recipe.overwrite else "done"
     reason = state.failure(slide_id)
     return f"failed before: {reason}" if reason else "to do"

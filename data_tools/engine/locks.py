@@ -1,9 +1,9 @@
 """Locks: one process at a time works on a slide.
 
-A lock is the kernel's (``flock``) on a file beside the outputs. The kernel lets go of it when the process that holds it
-ends, however it ends, so no lock is ever stale and none has to be cleared by hand. On Linux NFS carries it to other
-hosts; where a file system has no such locks, work goes on without, and two runs may then do one slide twice: the second
-result replaces the first as a whole.
+A lock is the kernel's (``flock``) on a file in the work folder. The kernel releases it when the process that holds it
+ends, however it ends, so no lock is ever stale and none has to be cleared by hand. On Linux, NFS carries it to other
+hosts. On a file system without such locks slides are done without them: two runs may then do one slide twice, and the
+second result replaces the first as a whole.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Who works on a slide, for messages."""
+    """The process that works on a slide, for messages."""
 
     host: str = "?"
     pid: int = 0
@@ -42,7 +42,7 @@ class Held(Exception):
     """Another process holds the lock."""
 
     def __init__(self, holder: Holder) -> None:
-        super().__init__(f"in the hands of {holder}")
+        super().__init__(f"locked by {holder}")
         self.holder = holder
 
 
@@ -63,7 +63,7 @@ def holding(path: Path) -> Iterator[None]:
 
 
 def holder_of(path: Path) -> Holder | None:
-    """Who holds the lock, None if nobody does."""
+    """Return the process that holds the lock; None if nobody does."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -75,14 +75,14 @@ def holder_of(path: Path) -> Holder | None:
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
-        return _read(descriptor)  # cannot be asked; the file says that somebody works, or was killed
+        return _read(descriptor)  # no locks to ask for; the file is left by a process that works, or was killed
     finally:
         os.close(descriptor)
     return None
 
 
 def _take(path: Path) -> int:
-    """The descriptor of the lock file, locked."""
+    """Create and lock the file; returns its descriptor."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -117,7 +117,7 @@ def _is_still(path: Path, descriptor: int) -> bool:
 
 
 def _read(descriptor: int) -> Holder:
-    """What the holder wrote; it may not have come to it yet."""
+    """Return what the holder wrote about itself; unknown if it has not written yet."""
     try:
         return Holder(**json.loads(os.pread(descriptor, 4096, 0)))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Output files: what became of them, and whether one that is there is the one asked for."""
+"""Outcome of one slide, and whether a file that exists is the one asked for."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _DISK_FULL_WORDS = ("No space left on device", "Disk quota exceeded")  # HDF5 sa
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one slide: a plain value, so that it can come back from another process."""
+    """How the steps of one slide ended: plain values, so that they can come back from another process."""
 
     slide_id: str
     status: Literal["done", "skipped"]
-    """``skipped``: the output was there already, made with the same settings."""
+    """``skipped``: its file existed already, made with the same settings."""
     patches: int
     notes: tuple[str, ...] = ()
     """What the user should know about this slide although it worked."""
 
 
 def recorded_settings(path: Path, attribute: str) -> str:
-    """The settings in a root attribute of an H5 output, as JSON; none for a file of another tool.
+    """Return the settings in a root attribute of an H5 file, as JSON; ``{}`` for a file of another tool.
 
     Raises:
         PathPluginsError: it cannot be read.
@@ -38,18 +38,25 @@ def recorded_settings(path: Path, attribute: str) -> str:
         with h5py.File(path, "r") as file:
             return str(file.attrs.get(attribute, "{}"))
     except OSError as error:
-        raise PathPluginsError(
-            f"{path}: is there and cannot be read ({error}); delete it or pass --overwrite"
-        ) from error
+        raise PathPluginsError(f"{path}: exists and cannot be read ({error}); delete it or pass --overwrite") from error
 
 
 def disk_is_full(error: BaseException) -> bool:
-    """Whether an output could not be written for want of space."""
+    """Whether a file could not be written for want of space."""
     return getattr(error, "errno", None) in _DISK_FULL or any(words in str(error) for words in _DISK_FULL_WORDS)
 
 
 def check_same_settings(path: Path, *, found: str, wanted: str) -> None:
-    """Refuse to take an output made with other settings for the one asked for; both are JSON objects."""
+    """Refuse a file that was made with other settings than those asked for.
+
+    Args:
+        path: The file, for the message.
+        found: Its settings, a JSON object.
+        wanted: The settings of this run, a JSON object.
+
+    Raises:
+        PathPluginsError: the two differ; the message names each setting that does.
+    """
     if found == wanted:
         return
     old, new = json.loads(found), json.loads(wanted)

@@ -1,7 +1,7 @@
-"""Pools: where slides are done. A pool takes one slide per free worker and hands results back as they come.
+"""Pools: the places where slides are done. A pool takes one slide per free worker and returns results as they come.
 
-``HerePool`` is this process; ``ProcessPool`` is processes of this machine, one of which may die without taking the
-others along; Ray's is in ``ray_pool``. All run the same `SlideWorker` on the same `Recipe`, so outputs are the same.
+``HerePool`` is this process; ``ProcessPool`` is processes of this machine, one of which may die without stopping the
+others; Ray's is in ``ray_pool``. All run the same `SlideWorker` on the same `Recipe`, so all write the same files.
 """
 
 from __future__ import annotations
@@ -22,20 +22,25 @@ from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 from .jobs import Recipe, SlideJob, SlideWorker, Tell, died
 from .state import Result
 
-_STOP_S = 20.0  #: what a worker gets to remove what it has half-written
+_STOP_S = 20.0  #: time for a worker to remove the files that it has half-written
 
 
 class Pool(Protocol):
-    """What the schedule needs of a place where slides are done."""
+    """What `run.run_jobs` needs of a place where slides are done."""
 
     free: int
-    """Workers without a slide."""
+    """Number of workers without a slide."""
 
     def submit(self, job: SlideJob) -> None:
         """Give a slide to a free worker."""
 
     def results(self, tell: Tell, timeout_s: float) -> Iterator[tuple[SlideJob, Result]]:
-        """What came back, after waiting for at most ``timeout_s`` seconds."""
+        """Yield the slides that ended, after waiting for at most ``timeout_s`` seconds.
+
+        Args:
+            tell: Called with the progress of slides that are being done.
+            timeout_s: The longest time to wait for a slide to end.
+        """
 
     def __enter__(self) -> Pool:
         """Start the workers."""
@@ -45,7 +50,7 @@ class Pool(Protocol):
 
 
 class HerePool:
-    """One slide after the other, in this process."""
+    """Does one slide after the other, in this process."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
@@ -53,15 +58,15 @@ class HerePool:
 
     @property
     def free(self) -> int:
-        """1 or 0."""
+        """1 without a slide, 0 with one."""
         return int(self._job is None)
 
     def submit(self, job: SlideJob) -> None:
-        """Keep it until results are asked for."""
+        """Keep the slide until results are asked for."""
         self._job = job
 
     def results(self, tell: Tell, timeout_s: float) -> Iterator[tuple[SlideJob, Result]]:
-        """Do the slide."""
+        """Do the slide and yield its result."""
         if (job := self._job) is not None:
             result = self._worker.do(job, tell)
             self._job = None
@@ -81,8 +86,8 @@ class ProcessPool:
     """Processes of this machine, each with an encoder of its own.
 
     Args:
-        recipe: What is done to every slide.
-        workers: How many.
+        recipe: The work on every slide.
+        workers: Number of processes.
         devices: Torch's names, one for each worker; None leaves the choice to the recipe.
     """
 
@@ -93,15 +98,15 @@ class ProcessPool:
 
     @property
     def free(self) -> int:
-        """Workers without a slide."""
+        """Number of workers without a slide."""
         return sum(worker.job is None for worker in self._workers)
 
     def submit(self, job: SlideJob) -> None:
-        """Send it to a worker that is free."""
+        """Send the slide to a free worker."""
         next(worker for worker in self._workers if worker.job is None).start(job)
 
     def results(self, tell: Tell, timeout_s: float) -> Iterator[tuple[SlideJob, Result]]:
-        """What the workers sent, and the slides of those that died; a new worker takes a dead one's place."""
+        """Yield what the workers sent, and a failure for the slide of a worker that died, which is replaced."""
         ready = wait([worker.connection for worker in self._workers], timeout_s)
         for index, worker in enumerate(self._workers):
             if worker.connection not in ready:
@@ -157,7 +162,7 @@ class _Process:
         self.job: SlideJob | None = None
 
     def ready(self) -> None:
-        """Wait for the encoder; what it complains about is raised here."""
+        """Wait until the worker has loaded its model; raises what kept it from doing so."""
         try:
             problem = self.connection.recv()
         except (EOFError, ConnectionError) as error:
@@ -169,17 +174,19 @@ class _Process:
             raise problem
 
     def start(self, job: SlideJob) -> None:
+        """Send a slide to the worker."""
         self.job = job
         self.connection.send(job)
 
     def ended(self) -> int | None:
+        """Wait for the end of a worker that died; returns its exit code."""
         self.connection.close()
         self.process.join()
         return self.process.exitcode
 
 
 def _serve(connection: Connection, recipe: Recipe, device: str | None) -> None:
-    """A worker: slides in, results out, until the pipe is closed."""
+    """Do slides that come through the pipe and send results back, until the pipe is closed: the main of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that temporary files are removed
     try:
@@ -195,7 +202,7 @@ def _serve(connection: Connection, recipe: Recipe, device: str | None) -> None:
 
 
 def _listen(connection: Connection, jobs: queue.SimpleQueue[SlideJob]) -> None:
-    """Take jobs; when the parent is gone, be gone at once, or the slide would stay in the hands of an orphan."""
+    """Receive jobs. Exit immediately when the parent dies, so that the lock on the slide is released."""
     while True:
         try:
             jobs.put(connection.recv())

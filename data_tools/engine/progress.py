@@ -1,4 +1,4 @@
-"""Progress: a line per slide on stderr, bars below them where that is a terminal."""
+"""Progress of a run: a line per slide on stderr, with bars below where stderr is a terminal."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ FAILED, MISUSED, INTERRUPTED = 1, 2, 130  #: exit codes
 
 
 def say(line: str) -> None:
-    """A line on stderr that leaves bars whole; never wrapped or coloured, so that a log can be searched."""
+    """Print a line on stderr, above any bars; never wrapped or coloured, so that a log can be searched."""
     console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def bars() -> Progress:
-    """Bars on stderr with counts and times; nothing where stderr is not a terminal."""
+    """Return bars on stderr with counts and times; they show nothing where stderr is not a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"))
     times = (TimeElapsedColumn(), TextColumn("<"), TimeRemainingColumn())
     return Progress(*columns, *times, console=console(), transient=True, disable=not console().is_terminal)
 
 
 def console() -> Console:
-    """The console of this stderr; one for all, or lines would tear bars."""
+    """Return the console of this stderr: one for all, because lines of a second one would tear the bars."""
     return _console(sys.stderr)
 
 
@@ -47,7 +47,7 @@ def _console(stream: object) -> Console:
 
 
 class Board:
-    """What is known of a run: a line when a slide ends, a bar for all slides and one for each that is being encoded."""
+    """Shows a run: a line when a slide ends, a bar for all slides and one for each that is being encoded."""
 
     def __init__(self, slides: int) -> None:
         self._slides = slides
@@ -58,19 +58,19 @@ class Board:
         self._waiting: set[str] = set()
 
     def tell(self, slide_id: str, encoded: int, patches: int) -> None:
-        """So many patches of a slide are encoded."""
+        """Show how many of the patches of a slide are encoded."""
         if slide_id not in self._tasks:
             self._tasks[slide_id] = self._bars.add_task(slide_id, total=patches, unit="patches")
         self._bars.update(self._tasks[slide_id], completed=encoded)
 
     def held(self, result: Result) -> None:
-        """Another run is doing a slide; said once."""
+        """Say once that another run is doing a slide."""
         if result.slide_id not in self._waiting:
             self._waiting.add(result.slide_id)
             say(f"{result.slide_id}: {result.reason} is doing it; waiting for that")
 
     def ended(self, result: Result) -> None:
-        """A slide has ended."""
+        """Print the result of a slide that has ended."""
         self._ended += 1
         if (task := self._tasks.pop(result.slide_id, None)) is not None:
             self._bars.remove_task(task)

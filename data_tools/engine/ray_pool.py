@@ -1,6 +1,6 @@
-"""Ray pool: slides on a Ray cluster, the same `SlideWorker` as an actor.
+"""Ray pool: do slides on a Ray cluster, with the same `SlideWorker` as an actor.
 
-The work folder must be the same path on every node (a shared file system), and this package be installed there.
+The work folder must have the same path on every node (a shared file system), and this package must be installed there.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from .state import Result
 
 
 class RayWorker:
-    """What runs on a node."""
+    """The actor: does slides on a node of the cluster."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
         self._worker: SlideWorker | None = None
 
     def ready(self) -> Exception | None:
-        """Load the encoder; what is wrong comes back as a value, so that it keeps its type."""
+        """Load the model; an error is returned as a value, because Ray would change its type."""
         try:
             self._worker = SlideWorker(self._recipe)
         except (PathPluginsError, MissingDependencyError) as error:
@@ -32,18 +32,18 @@ class RayWorker:
         return None
 
     def do(self, job: SlideJob) -> Result:
-        """Do one slide; how far it is stays here."""
+        """Do one slide; its progress is not sent to the driver."""
         return self._worker.do(job, lambda *_: None)
 
 
 class RayPool:
-    """Actors of a Ray cluster, each with an encoder of its own, on a GPU of its own where there are any.
+    """Actors of a Ray cluster, each with an encoder of its own, and with a GPU of its own where there are GPUs.
 
     Args:
-        recipe: What is done to every slide.
-        workers: How many.
-        cpus: Of each.
-        gpus: Of each.
+        recipe: The work on every slide.
+        workers: Number of actors.
+        cpus: CPUs of each actor.
+        gpus: GPUs of each actor.
     """
 
     def __init__(self, recipe: Recipe, workers: int, *, cpus: float, gpus: float) -> None:
@@ -55,16 +55,16 @@ class RayPool:
 
     @property
     def free(self) -> int:
-        """Actors without a slide."""
+        """Number of actors without a slide."""
         return len(self._idle)
 
     def submit(self, job: SlideJob) -> None:
-        """Send it to an actor that is free."""
+        """Send the slide to a free actor."""
         actor = self._idle.pop()
         self._running[actor.do.remote(job)] = actor, job
 
     def results(self, tell: Tell, timeout_s: float) -> Iterator[tuple[SlideJob, Result]]:
-        """What came back; the slide of an actor that died, or whose node did, is failed and the actor made anew."""
+        """Yield the slides that ended; if an actor or its node died, its slide failed and a new actor is started."""
         ready, _ = self._ray.wait([*self._running], timeout=timeout_s)
         for reference in ready:
             actor, job = self._running.pop(reference)

@@ -1,4 +1,4 @@
-"""Schedule: hand slides to a pool until none is left, and count what became of them."""
+"""Run: hand slides to a pool until none is left, and count the results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _POLL_S = 1.0
 
 @dataclass(kw_only=True)
 class Summary:
-    """What became of all slides."""
+    """Counts of the results of all slides."""
 
     done: int = 0
     skipped: int = 0
@@ -33,7 +33,7 @@ class Summary:
     failed: dict[str, str] = field(default_factory=dict)
     """slide id -> reason, in the order they failed."""
     not_started: int = 0
-    """Left alone because every slide would have failed alike."""
+    """Slides left out because each would have failed the same way."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -41,9 +41,9 @@ class Summary:
 
 
 def run_jobs(jobs: Sequence[SlideJob], recipe: Recipe, pool: Pool, board: Board) -> Summary:
-    """Do every slide once; one that another run is doing is asked for again until it is done there, or free.
+    """Do every slide once; a slide that another run is doing is tried again until it is done there, or free.
 
-    A failure stops nothing, unless every further slide would fail the same way (a full disk).
+    A failure stops no other slide, unless every further slide would fail the same way (a full disk).
     """
     state = StateFolder(recipe.work, recipe.command)
     summary, start = Summary(), time.monotonic()
@@ -79,10 +79,10 @@ def run_jobs(jobs: Sequence[SlideJob], recipe: Recipe, pool: Pool, board: Board)
 
 
 def remove_leftovers(recipe: Recipe, jobs: Sequence[SlideJob]) -> None:
-    """Remove what killed processes left half-written, of slides that nobody is working on."""
+    """Remove the half-written files of killed processes, except those of slides that a process is working on."""
     state, slides = StateFolder(recipe.work, recipe.command), {job.slide_id for job in jobs}
     folders = {recipe.work, *recipe.work.glob("*/"), *recipe.work.glob("state/*/")}
-    folders |= {recipe.output(job.slide_id).parent for job in jobs}
+    folders |= {recipe.result_path(job.slide_id).parent for job in jobs}
     for folder in sorted(folder for folder in folders if folder.is_dir()):
         for path in folder.glob(".*.tmp"):
             name = meant_by(path) or ""

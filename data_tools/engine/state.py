@@ -1,7 +1,7 @@
-"""State: what became of every slide of a work folder, one small file a slide, so that runs beside each other only add.
+"""State: the result of every slide of a work folder, in one small file per slide, so that concurrent runs only add.
 
 ``state/<command>.json`` lists the slides asked for; ``state/<command>/<slide_id>.json`` says how one ended. Whether a
-slide is done is decided by its output alone; this is for people and for ``pathdata status``.
+slide is done is decided by the file it makes; the state is for people and for ``pathdata status``.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ class Result:
 
     slide_id: str
     status: Literal["done", "skipped", "failed", "held"]
-    """``skipped``: it was there already; ``held``: another process is doing it."""
+    """``skipped``: done before; ``held``: another process is doing it."""
     patches: int = 0
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
-    """What the user should know although it worked."""
+    """Facts that the user should know although the slide is done."""
     reason: str = ""
-    """Why it failed, in a sentence; or who holds it."""
+    """Why it failed, in a sentence; or the process that holds it."""
     trace: str = ""
     """The traceback of a failure."""
     fatal: bool = False
-    """The next slide would fail as well: a full disk."""
+    """Whether the next slide would fail as well, as with a full disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """Where a command stands in a work folder."""
+    """Progress of a command in a work folder."""
 
     command: str
     slides: int
@@ -50,13 +50,13 @@ class Status:
     failed: dict[str, str]
     """slide id -> reason."""
     working: dict[str, str]
-    """slide id -> who does it."""
+    """slide id -> the process that does it."""
     left: int
-    """Neither done nor failed, those being done included."""
+    """Slides neither done nor failed; those being done count."""
     patches: int
-    """Of the slides that are done."""
+    """Patches of the slides that are done."""
     patches_per_second: float | None
-    """Since the command was last started; None while nothing is done."""
+    """Rate since the command was last started; None while no slide is done."""
     seconds_to_go: float | None
 
     def to_json(self) -> dict[str, Any]:
@@ -69,22 +69,22 @@ class StateFolder:
 
     def __init__(self, folder: Path, command: str) -> None:
         self.command = command
-        self._plan = folder / "state" / f"{command}.json"
+        self._list = folder / "state" / f"{command}.json"
         self._slides = folder / "state" / command
         self._locks = folder / "locks"
         self._errors = folder / "errors"
 
     def lock(self, slide_id: str) -> Path:
-        """The lock file of a slide; one for all commands."""
+        """Return the lock file of a slide, which all commands share."""
         return self._locks / f"{slide_id}.lock"
 
     def begin(self, slide_ids: Iterable[str]) -> None:
-        """Note which slides are asked for, in addition to those asked for before."""
-        slides = dict.fromkeys([*self._planned().get("slides", ()), *slide_ids])
-        _write(self._plan, {"command": self.command, "started": time.time(), "slides": [*slides]})
+        """Record which slides are asked for, in addition to those asked for before."""
+        slides = dict.fromkeys([*self._wanted().get("slides", ()), *slide_ids])
+        _write(self._list, {"command": self.command, "started": time.time(), "slides": [*slides]})
 
     def end(self, result: Result) -> None:
-        """Note how a slide ended."""
+        """Record how a slide ended."""
         record = self._errors / f"{result.slide_id}.txt"
         if result.status == "failed":
             with replacing(record) as temporary:
@@ -93,22 +93,22 @@ class StateFolder:
             record.unlink(missing_ok=True)
         path = self._slides / f"{result.slide_id}.json"
         if result.status == "skipped" and _read(path).get("status") == "done":
-            return  # how long it took is worth keeping
+            return  # the record of the run that did it says how long it took
         values = {key: value for key, value in asdict(result).items() if key not in ("trace", "fatal")}
         values["status"] = "done" if result.status == "skipped" else result.status
         _write(path, {**values, "finished": time.time(), "host": socket.gethostname(), "pid": os.getpid()})
 
     def failure(self, slide_id: str) -> str | None:
-        """Why a slide failed last time; None if it did not."""
+        """Return why a slide failed last time; None if it did not."""
         record = _read(self._slides / f"{slide_id}.json")
         return record.get("reason") if record.get("status") == "failed" else None
 
     def status(self) -> Status | None:
-        """Where the command stands; None if it was never started here."""
-        plan = self._planned()
-        if not plan:
+        """Return the progress of the command; None if it was never started here."""
+        wanted = self._wanted()
+        if not wanted:
             return None
-        slides = [str(slide) for slide in plan["slides"]]
+        slides = [str(slide) for slide in wanted["slides"]]
         records = {slide: _read(self._slides / f"{slide}.json") for slide in slides}
         working = {slide: str(holder) for slide in slides if (holder := self._holder(slide))}
         done = [r for slide, r in records.items() if r.get("status") == "done" and slide not in working]
@@ -116,10 +116,10 @@ class StateFolder:
             s: str(r.get("reason")) for s, r in records.items() if r.get("status") == "failed" and s not in working
         }
         left = len(slides) - len(done) - len(failed)
-        recent = [r for r in done if r["finished"] >= plan["started"] and r["seconds"]]
+        recent = [r for r in done if r["finished"] >= wanted["started"] and r["seconds"]]
         rate = to_go = None
         if recent:
-            elapsed = (time.time() if working else max(r["finished"] for r in recent)) - plan["started"]
+            elapsed = (time.time() if working else max(r["finished"] for r in recent)) - wanted["started"]
             rate = sum(r["patches"] for r in recent) / max(elapsed, 1e-6)
             to_go = left * elapsed / len(recent)
         return Status(
@@ -134,15 +134,15 @@ class StateFolder:
             seconds_to_go=to_go,
         )
 
-    def _planned(self) -> dict[str, Any]:
-        return _read(self._plan)
+    def _wanted(self) -> dict[str, Any]:
+        return _read(self._list)
 
     def _holder(self, slide_id: str) -> Holder | None:
         return holder_of(self.lock(slide_id))
 
 
 def commands_of(folder: Path) -> list[str]:
-    """The commands that were started in a work folder, in the order in which they build on each other."""
+    """Return the commands that were started in a work folder, in the order in which they build on each other."""
     found = {path.stem for path in (folder / "state").glob("*.json")}
     order = [name for name in ("patch", "features", "run") if name in found]
     return order + sorted(found.difference(order))
@@ -154,7 +154,7 @@ def _write(path: Path, value: dict[str, Any]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """An object we wrote; empty if there is none."""
+    """Return an object that `_write` wrote; empty if there is no file."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -58,7 +58,7 @@ class PairRecipe(Recipe):
         """OpenSlide, and imagecodecs for the pictures."""
         return {"wsi": ("openslide", "imagecodecs")}
 
-    def output(self, slide_id: str) -> Path:
+    def result_path(self, slide_id: str) -> Path:
         """The part of a slide."""
         return part_path(self.work, slide_id)
 

@@ -72,7 +72,7 @@ class SelectRecipe(Recipe):
         """The model's."""
         return self.clip.device
 
-    def output(self, slide_id: str) -> Path:
+    def result_path(self, slide_id: str) -> Path:
         """The folder of a slide, which appears when all in it and all pictures are there."""
         return self.work / "slides" / slide_id
 
@@ -90,7 +90,7 @@ class SelectRecipe(Recipe):
         return steps
 
     def _select(self, job: SelectJob, clip: Clip, tell: Tell) -> Outcome:
-        prompts, folder = self.prompts[job.project], self.output(job.slide_id)
+        prompts, folder = self.prompts[job.project], self.result_path(job.slide_id)
         settings = self._settings(job, clip)
         if folder.exists() and not self.overwrite:
             done = read_json(folder / METRICS)
