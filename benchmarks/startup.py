@@ -2,7 +2,7 @@
 
 ``python -c pass`` with and without ``pathplugins.pth``, interleaved; then ``--help`` against ``python -c pass``.
 
-Run: python benchmarks/startup.py [--pairs 200]
+Run: python -m benchmarks.startup [--pairs 200]
 """
 
 from __future__ import annotations
