@@ -55,7 +55,7 @@ class Parser(argparse.ArgumentParser):
 
 def _hint(word: str, known: Sequence[str], *, end: str) -> str:
     """Return ``. Did you mean ...?`` with the nearest of the known words, or ``end`` where none is near."""
-    import difflib  # a right command line never needs it
+    from pathplugins.core.nearest import nearest  # a right command line never needs it
 
-    near = difflib.get_close_matches(word, known, n=1)
-    return f". Did you mean {near[0]}?" if near else end
+    near = nearest(word, known)
+    return f". Did you mean {near}?" if near else end

@@ -74,10 +74,15 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def told(model: str, images: Path) -> list[str]:
     """What ``ask`` answers, one question at a time."""
-    from pathplugins.commands.ask import answer, load
+    from pathplugins.commands.ask import ask
+    from pathplugins.commands.loading import load_model
 
-    loaded = load(model, device="cpu")
-    texts = [answer(*loaded, images / f"{n}.png", question, TOKENS) for n, question in enumerate(QUESTIONS)]
+    loaded = load_model(model, device="cpu")
+    files = [images / f"{n}.png" for n in range(len(QUESTIONS))]
+    texts = [
+        ask(loaded, question, image=file, max_new_tokens=TOKENS)
+        for file, question in zip(files, QUESTIONS, strict=True)
+    ]
     assert len({*texts}) == len(texts)
     return texts
 

@@ -126,14 +126,15 @@ def test_a20_the_connector_learns_at_half_the_rate(tuned: Any, aligned: Any) -> 
 
 
 def test_export_and_an_answer(run: Callable[..., Any], toy: Any, images: dict[str, Any], tuned: Any) -> None:
-    from pathplugins.commands.ask import answer, load
+    from pathplugins.commands.ask import ask
+    from pathplugins.commands.loading import load_model
     from pathplugins.data.formats.drawn import QUESTION, read_drawn
 
     merged = toy.root / "pallava" / "merged"
     run("export", "pallava_export.yaml", {**images, "adapter_name_or_path": tuned.out, "export_dir": merged})
-    model, processor = load(str(merged), device="cpu")
+    model = load_model(merged, device="cpu")
     records, _ = read_drawn(toy.root / "pallava" / "images", images=2)
-    assert answer(model, processor, records[0].images[0], QUESTION, 16).startswith("The image shows")
+    assert ask(model, QUESTION, image=records[0].images[0], max_new_tokens=16).startswith("The image shows")
 
 
 def test_an_adaptive_selector(

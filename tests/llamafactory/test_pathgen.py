@@ -133,15 +133,18 @@ def test_p21_the_answers_come_from_the_images(phase2: Any) -> None:
 
 
 def test_the_trained_model_is_asked_as_llava_asks(phase2: Any, work: SimpleNamespace) -> None:
-    from pathplugins.commands.ask import answer, conversation, load
+    from pathplugins.commands.ask import ask
+    from pathplugins.commands.loading import load_model
+    from pathplugins.commands.prompting import conversation
 
-    model, processor = load(str(phase2.out), device="cpu")
+    model = load_model(phase2.out, device="cpu")
+    processor = model.processor
     image, text = work.records[0].images[0], conversation(processor.tokenizer, work.question)
     own = lambda text: processor.tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
     ids, _ = reference.v1([(f"<image>\n{work.question}", "")], own)
     wide = [t for token in ids for t in ([processor.image_token_id] * TOKENS if token == reference.IMAGE else [token])]
     assert processor([text], [[image]])["input_ids"].tolist() == [wide]
-    said = [answer(model, processor, record.images[0], work.question, 24) for record in work.records[:8]]
+    said = [ask(model, work.question, image=record.images[0], max_new_tokens=24) for record in work.records[:8]]
     assert sum(text == work.said[record.id] for text, record in zip(said, work.records, strict=False)) >= 6
 
 
@@ -152,7 +155,7 @@ def pipeline(work: SimpleNamespace, keys: dict[str, Any]) -> Callable[..., dict[
     from llamafactory.data.processor import SupervisedDatasetProcessor
     from llamafactory.data.template import TEMPLATES
 
-    from pathplugins.commands.ask import load_processor
+    from pathplugins.commands.loading import load_processor
     from pathplugins.llamafactory.arguments import PathModelArguments
 
     parts = {key: str(keys[key]) for key in ("llm_name_or_path", "vision_config")} | {"random_vision_seed": 0}

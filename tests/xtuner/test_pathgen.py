@@ -144,7 +144,8 @@ def test_it_is_asked_as_it_was_trained(phase2: Any) -> None:
 def test_the_exported_model_asks_as_llava_does(
     phase2: Any, folder: Path, work: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pathplugins.commands.ask import conversation, load_processor
+    from pathplugins.commands.loading import load_processor
+    from pathplugins.commands.prompting import conversation
     from pathplugins.xtuner.export import export_checkpoint
 
     monkeypatch.chdir(folder)

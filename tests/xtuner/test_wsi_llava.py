@@ -110,7 +110,8 @@ def test_stage_3_adapts_the_language_model_and_goes_on_with_the_connector(stage2
 def test_the_slide_model_is_exported_with_its_prompt(stage3: Path, slides: Path, tmp_path: Path) -> None:
     from transformers import AutoProcessor
 
-    from pathplugins.commands.ask import answer, load
+    from pathplugins.commands.ask import ask
+    from pathplugins.commands.loading import load_model
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(slides)
@@ -118,8 +119,8 @@ def test_the_slide_model_is_exported_with_its_prompt(stage3: Path, slides: Path,
         data = Config.fromfile("wsi_small3.py").train_dataloader.dataset
     template = AutoProcessor.from_pretrained(tmp_path / "hf").tokenizer.chat_template
     assert data.system[:40] in template
-    model, processor = load(str(tmp_path / "hf"))
-    assert isinstance(answer(model, processor, slides / "bags" / "s2.h5", "Which grade?", 4), str)
+    model = load_model(tmp_path / "hf")
+    assert isinstance(ask(model, "Which grade?", bag=slides / "bags" / "s2.h5", max_new_tokens=4), str)
 
 
 def test_options_of_a_wrong_kind_are_refused(train: Callable[..., Any], stage2: Path) -> None:

@@ -1,0 +1,150 @@
+"""Load a trained model with its processor, ready to answer."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pathplugins.commands.model_directory import adapter_directory, model_directory
+from pathplugins.core.errors import MissingDependencyError, PathPluginsError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
+Reads = Literal["bags", "images"]
+
+
+class LoadedModel(NamedTuple):
+    """A model in evaluation mode and the processor that makes its inputs."""
+
+    model: PreTrainedModel
+    """`custom_llava`, with or without a PEFT adapter, on its device."""
+    processor: ProcessorMixin
+    """Tokenizer and reader of images or bags."""
+
+    @property
+    def reads(self) -> Reads:
+        """What the vision tower takes: H5 feature ``bags`` of slides, or ``images``."""
+        return reads_of(self.processor)
+
+    @property
+    def name(self) -> str:
+        """Directory or hub id the model was loaded from."""
+        return str(self.processor.tokenizer.name_or_path)
+
+
+def load_model(
+    directory: str | Path,
+    *,
+    adapter: str | Path | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    bits: Literal[4, 8] | None = None,
+) -> LoadedModel:
+    """Load a composed or trained model with its processor.
+
+    Args:
+        directory: model directory or hub id.
+        adapter: directory or hub id of a LoRA adapter trained on the model.
+        device: ``cpu``, ``cuda``, ``cuda:1`` and so on; ``auto`` is a GPU if there is any.
+        dtype: of the weights, e.g. ``bfloat16``; ``auto`` is the checkpoint's.
+        bits: quantize the language model by bitsandbytes; vision tower, connector and head stay as they are.
+
+    Raises:
+        PathPluginsError: a path, the device or an option cannot be used; nothing was loaded.
+        MissingDependencyError: ``adapter`` without ``peft``, or ``bits`` without ``bitsandbytes``.
+    """
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    folder = model_directory(str(directory))
+    adapter_folder = None if adapter is None else adapter_directory(str(adapter))
+    processor = load_processor(folder)
+    place = _device(device)
+    options: dict[str, Any] = {"torch_dtype": dtype if dtype == "auto" else getattr(torch, dtype)}
+    if bits is not None:
+        options |= {"quantization_config": _quantization(bits, place, options["torch_dtype"]), "device_map": place}
+    model = AutoModelForImageTextToText.from_pretrained(folder, **options)
+    if adapter_folder is not None:
+        model = _adapted(model, adapter_folder)
+    return LoadedModel((model if bits else model.to(place)).eval(), processor)
+
+
+def load_processor(directory: str | Path) -> ProcessorMixin:
+    """Load the processor of a model directory or hub id.
+
+    Raises:
+        PathPluginsError: it is no model of this package, or its processor and its model count vision tokens in
+            different ways.
+    """
+    from transformers import AutoConfig, AutoProcessor
+
+    from pathplugins.models.custom_llava.auto import register
+
+    register()
+    folder = model_directory(str(directory))
+    processor = AutoProcessor.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder)
+    for setting in ("vision_feature_select_mode", "image_seq_length"):
+        ours, theirs = getattr(processor.image_processor, setting), getattr(config, setting)
+        if ours != theirs:
+            raise PathPluginsError(
+                f"{folder}: {setting} is {theirs} in config.json and {ours} in preprocessor_config.json, which must be "
+                "the same; correct the one that was changed, or copy both files from one model"
+            )
+    return processor
+
+
+def reads_of(processor: ProcessorMixin) -> Reads:
+    """Return whether a processor reads ``bags`` or ``images``."""
+    return "bags" if hasattr(processor.image_processor, "patches_per_wsi") else "images"
+
+
+def _device(name: str) -> str:
+    """Return the name of a device that exists."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return "cuda" if count else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise PathPluginsError(f"--device {name}: no such device; give auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise PathPluginsError(
+            f"--device {name}: this machine shows PyTorch {count} GPUs; give auto or cpu{', or cuda:0' * bool(count)}"
+        )
+    return name
+
+
+def _adapted(model: Any, adapter: Path) -> Any:
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        raise MissingDependencyError("peft is needed for --adapter: pip install peft") from error
+    try:
+        return PeftModel.from_pretrained(model, str(adapter))
+    except (ValueError, RuntimeError) as error:  # PEFT's own words for targets that are not there, and for other sizes
+        reason = str(error).strip().splitlines()[0]
+        raise PathPluginsError(
+            f"--adapter {adapter} does not fit the model ({reason}); give the model it was trained on"
+        ) from error
+
+
+def _quantization(bits: int, device: str, dtype: Any) -> Any:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if not device.startswith("cuda"):
+        raise PathPluginsError(f"--bits {bits} needs an NVIDIA GPU, the device is {device}; leave it out")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingDependencyError("bitsandbytes is needed for --bits: pip install bitsandbytes")
+    return BitsAndBytesConfig(
+        load_in_4bit=bits == 4,
+        load_in_8bit=bits == 8,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=torch.bfloat16 if dtype == "auto" else dtype,
+        llm_int8_skip_modules=["vision_tower", "token_selector", "multi_modal_projector", "lm_head"],
+    )

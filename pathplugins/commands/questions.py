@@ -1,0 +1,196 @@
+"""Questions of a test set: read, checked and made ready to be asked, with what an earlier run has answered."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pathplugins.commands.loading import load_processor, reads_of
+from pathplugins.commands.model_directory import adapter_directory, model_directory
+from pathplugins.commands.predictions import begin
+from pathplugins.commands.prompting import prompt
+from pathplugins.commands.vision_input import misfit
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.nearest import near_path, nearest
+from pathplugins.data.formats import FORMATS
+from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, apply_policy, check_images
+from pathplugins.data.scoring.answers import options_in, parse_choice
+from pathplugins.data.scoring.metrics import label_set
+
+Task = Literal["vqa", "choices", "labels"]
+
+logger = logging.getLogger(__name__)
+
+
+class QuestionSet(NamedTuple):
+    """Which questions to ask, of what."""
+
+    data: Path
+    """File or folder with questions and right answers."""
+    format: str
+    """Name of its reader in `FORMATS`."""
+    image_folder: Path | None
+    """What relative images are relative to."""
+    format_options: tuple[str, ...]
+    """``NAME=VALUE`` for the reader."""
+    limit: int | None
+    """Ask so many, drawn evenly from all; all of them when None."""
+    on_bad_sample: Literal["error", "skip"]
+    task: Task
+
+
+class Question(NamedTuple):
+    """One question, and the line of ``predictions.jsonl`` that its answer completes."""
+
+    prompt: str
+    images: tuple[str, ...]
+    line: dict[str, Any]
+
+
+class Prepared(NamedTuple):
+    """Everything that is known before the first question is asked."""
+
+    settings: dict[str, Any]
+    """What decides the answers; a run with others is not continued."""
+    ids: list[str]
+    """Of all questions, in their order."""
+    open: list[Question]
+    """Those without an answer yet."""
+    left_out: int
+    """Bad rows that were skipped."""
+    labels: list[str]
+    """The classes, for the task ``labels``."""
+
+
+def prepare(model: str, adapter: str | None, test: QuestionSet, out: Path, settings: dict[str, Any]) -> Prepared:
+    """Read and check a test set, and begin its folder of predictions or continue one.
+
+    Args:
+        model: directory or hub id.
+        adapter: likewise, of a LoRA adapter, or None.
+        test: the questions.
+        out: folder of the predictions.
+        settings: options of the run that decide the answers.
+
+    Raises:
+        PathPluginsError: the model, the data or an option cannot be used, or ``out`` holds answers of another run.
+    """
+    from transformers import AutoConfig
+
+    folder = model_directory(model)
+    processor: Any = load_processor(folder)
+    vision_config = AutoConfig.from_pretrained(folder).vision_config
+    records, labels, left_out = _checked(test, model, processor, vision_config, out)
+    questions = {}
+    for record in records:
+        asked, told = (turn.text for turn in record.conversations)
+        place = {"id": record.id, "source": record.source, "row": record.row}
+        line = {**place, "question": asked.replace(IMAGE_PLACEHOLDER, "").strip(), "answer": told}
+        questions[record.id] = Question(prompt(processor.tokenizer, asked), record.images, line)
+    known = {
+        "model": f"{model} ({_fingerprint(model) or folder.name})",  # the folder of a hub id is named by its commit
+        "adapter": adapter and f"{adapter} ({_fingerprint(adapter_directory(adapter))})",
+        "data": f"{len(questions)} questions of {test.data} ({_digest([*questions.values()])})",
+        **settings,
+    }
+    done = begin(out, known, [*questions])
+    if done:
+        logger.info("%s: continuing after %d of %d answers", out, len(done), len(questions))
+    unanswered = [question for name, question in questions.items() if name not in done]
+    return Prepared(known, [*questions], unanswered, left_out, labels)
+
+
+def _checked(
+    test: QuestionSet, model: str, processor: Any, vision_config: dict[str, Any], out: Path
+) -> tuple[list[Record], list[str], int]:
+    """Return the records to ask about, every row and image checked; the labels; how many rows were left out."""
+    from pathplugins.models.compose.cache import cache_dir
+    from pathplugins.models.custom_llava.image_checks import image_check
+
+    if not test.data.exists():
+        raise PathPluginsError(f"--data {test.data}: no such file or folder{near_path(test.data)}")
+    if test.image_folder is not None and not test.image_folder.is_dir():
+        raise PathPluginsError(f"--image-folder {test.image_folder}: no such folder{near_path(test.image_folder)}")
+    reader, reads = FORMATS.get(test.format), reads_of(processor)
+    options = _format_options(test.format_options, test.format, reader)
+    everything, bad = reader(test.data, media_dir=test.image_folder, **options)
+    asked = min(test.limit or len(everything), len(everything))
+    records = [everything[n * len(everything) // asked] for n in range(asked)]
+    bad += [fault for record in records if (fault := _fault(record, test.task, reads))]
+    check, rules = image_check(processor.image_processor, vision_config)
+    remembered = cache_dir() / "bag_checks" / f"{_digest(str(test.data.absolute()))}.json"
+    bad += check_images(records, _said_well(check, reads, model), progress=True, cache=remembered, cache_key=rules)
+    good = apply_policy(records, bad, on_bad_sample=test.on_bad_sample, report_path=out / "bad_samples.jsonl")
+    labels = label_set([record.conversations[-1].text for record in everything]) if test.task == "labels" else []
+    return good, labels, len({(sample.source, sample.row) for sample in bad})
+
+
+def _said_well(check: Callable[[str], object], reads: Any, model: str) -> Callable[[str], object]:
+    """Return a check that says of a slide, an image or a bag in the wrong place what it is."""
+
+    def checked(image: str) -> object:
+        try:
+            return check(image)
+        except PathPluginsError as error:
+            if Path(image).is_file() and (said := misfit(Path(image), reads=reads, model=model)):
+                raise PathPluginsError(said) from error
+            raise
+
+    return checked
+
+
+def _format_options(given: Sequence[str], name: str, reader: Any) -> dict[str, Any]:
+    """Parse ``NAME=VALUE`` for the reader of a format; values are JSON, else text."""
+    takes = [option for option in inspect.signature(reader).parameters if option not in ("path", "media_dir")]
+    options = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or key not in takes:
+            near = nearest(key, takes)
+            hint = f". Did you mean {near}=VALUE?" if near else ""
+            raise PathPluginsError(
+                f"--option {text}: expected NAME=VALUE; {name} has the options {', '.join(takes) or 'none'}{hint}"
+            )
+        try:
+            options[key] = json.loads(value)
+        except json.JSONDecodeError:
+            options[key] = value
+    return options
+
+
+def _fault(record: Record, task: Task, reads: str) -> BadSample | None:
+    """Return what makes a record no question with one right answer about an image; None if nothing does."""
+    roles = [turn.role for turn in record.conversations]
+    place = {"source": record.source, "row": record.row}
+    if roles != ["user", "assistant"]:
+        return BadSample(
+            **place, reason="not one question", detail=f"{record.id}: roles are {roles}; expected one each"
+        )
+    if not record.images:
+        wanted = "bag" if reads == "bags" else "image"
+        detail = (
+            f"{record.id}: no {wanted} is named; the model would answer from its language model alone: name the {wanted} "
+            "of the question, or leave the row out"
+        )
+        return BadSample(**place, reason=f"no {wanted}", detail=detail)
+    asked, told = (turn.text for turn in record.conversations)
+    if task == "choices" and parse_choice(told, options_in(asked)) is None:
+        detail = f"{record.id}: {told!r} is none of the choices {options_in(asked)} that the question lists"
+        return BadSample(**place, reason="answer not among choices", detail=detail)
+    return None
+
+
+def _fingerprint(folder: str | Path) -> str:
+    """Return a digest of names, sizes and times of a directory's weights and settings; ``""`` for a hub id."""
+    files = sorted(p for p in Path(folder).glob("*") if p.suffix in (".safetensors", ".bin", ".json", ".jinja"))
+    return _digest([[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files]) if files else ""
+
+
+def _digest(value: Any) -> str:
+    from pathplugins.models.compose.spec import digest
+
+    return digest(value)
