@@ -124,7 +124,13 @@ def _checked(
     check, rules = image_check(processor.image_processor, vision_config)
     remembered = cache_dir() / "bag_checks" / f"{_digest(str(test.data.absolute()))}.json"
     bad += check_images(records, _said_well(check, reads, model), progress=True, cache=remembered, cache_key=rules)
-    good = apply_policy(records, bad, on_bad_sample=test.on_bad_sample, report_path=out / "bad_samples.jsonl")
+    good = apply_policy(
+        records,
+        bad,
+        on_bad_sample=test.on_bad_sample,
+        report_path=out / "bad_samples.jsonl",
+        to_skip="pass --on-bad-sample skip to leave them out",
+    )
     labels = label_set([record.conversations[-1].text for record in everything]) if test.task == "labels" else []
     return good, labels, len({(sample.source, sample.row) for sample in bad})
 
@@ -173,8 +179,8 @@ def _fault(record: Record, task: Task, reads: str) -> BadSample | None:
     if not record.images:
         wanted = "bag" if reads == "bags" else "image"
         detail = (
-            f"{record.id}: no {wanted} is named; the model would answer from its language model alone: name the {wanted} "
-            "of the question, or leave the row out"
+            f"{record.id}: names no {wanted}, so that the model would answer from its language model alone; name the "
+            f"{wanted} of the question, or leave the row out"
         )
         return BadSample(**place, reason=f"no {wanted}", detail=detail)
     asked, told = (turn.text for turn in record.conversations)

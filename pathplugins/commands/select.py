@@ -30,12 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check, select, draw, and print where the picture is."""
-    folder = _with_options(args.model, args.mode, args.budget)
-    processor = load_processor(folder)
+    folder = model_directory(args.model, "--model")
+    view = _with_options(folder, args.model, args.mode, args.budget)
+    processor = load_processor(view)
     check_selection(processor, args.model, args.bag, args.out, prompt=args.prompt, patches=args.patches)
     locate(args.bag, args.slide)
-    trained = _is_trained(args.model, SELECTORS.get(selector_mode(processor)))
-    model = load_model(folder, device=args.device)
+    trained = _is_trained(folder, SELECTORS.get(selector_mode(processor)))
+    model = load_model(view, device=args.device)
     drawn = draw_selection(
         model,
         args.bag,
@@ -49,24 +50,23 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _with_options(model: str, mode: str | None, budget: int | None) -> Path:
+def _with_options(folder: Path, model: str, mode: str | None, budget: int | None) -> Path:
     """Return the model's directory, or a view of it with another selector or budget."""
     from pathplugins.models.compose.view import derived
 
     given = {"vision_feature_select_mode": mode, "image_seq_length": budget}
     changes = {name: value for name, value in given.items() if value is not None}
-    folder = model_directory(model, "--model")
     if not changes:
         return folder
     require_bags(load_processor(folder), model)
     return derived(folder, config=changes, processor=changes)
 
 
-def _is_trained(model: str, selector: Any) -> bool:
+def _is_trained(folder: Path, selector: Any) -> bool:
     """Return False where --mode asks for a selector whose weights the model never had: its scores then mean nothing."""
     from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX
     from pathplugins.weights.tensor_files import tensor_names, weight_files
 
-    if not selector(1, 1).state_dict() or not Path(model).is_dir():
+    if not selector(1, 1).state_dict():
         return True
-    return any(name.startswith(SELECTOR_PREFIX) for file in weight_files(Path(model)) for name in tensor_names(file))
+    return any(name.startswith(SELECTOR_PREFIX) for file in weight_files(folder) for name in tensor_names(file))

@@ -189,7 +189,7 @@ def locate(bag: Path, slide: Path | None) -> Patches:
 
 
 def _checked_mpp(path: Path, info: BagInfo) -> float | None:
-    """Return microns per level-0 pixel, of the slide where the bag does not say; a slide of another size is an error."""
+    """Return microns per level-0 pixel, of the slide where the bag does not say; refuse a slide of another size."""
     from pathplugins.data_tools.slides.resolution import resolve
     from pathplugins.data_tools.slides.slide import Slide
 

@@ -128,10 +128,19 @@ def apply_policy(
     *,
     on_bad_sample: Literal["error", "skip"],
     report_path: Path | None = None,
+    to_skip: str = "set on_bad_sample: skip to train without them",
 ) -> list[Record]:
-    """The records to train on: all of them, or the good ones if that is what was asked for.
+    """Return the records to use: all of them, or the good ones where bad ones are to be skipped.
 
-    A record is bad if ``bad`` names its row, or its whole source. With nothing good left, ``skip`` is an error too.
+    Args:
+        records: all that were read.
+        bad: what is wrong; a record is bad if one of these names its row, or its whole source.
+        on_bad_sample: ``error`` or ``skip``.
+        report_path: JSON lines of all bad samples, written if there are any.
+        to_skip: how the user asks for ``skip``, for the message.
+
+    Raises:
+        BadSamplesError: there are bad records and ``on_bad_sample`` is ``error``, or no record is good.
     """
     if on_bad_sample not in ("error", "skip"):
         raise PathPluginsError(f"on_bad_sample is {on_bad_sample!r}, expected 'error' or 'skip'")
@@ -146,10 +155,10 @@ def apply_policy(
         report.write(report_path)
         text += f"\nAll of them: {report_path}"
     if on_bad_sample == "error":
-        raise BadSamplesError(f"{text}\nCorrect these samples, or set on_bad_sample: skip to train without them.")
+        raise BadSamplesError(f"{text}\nCorrect these samples, or {to_skip}.")
     if not good:
-        raise BadSamplesError(f"{text}\nNothing is left to train on; correct the samples.")
-    logger.warning("%s\nTraining goes on without them (on_bad_sample: skip).", text)
+        raise BadSamplesError(f"{text}\nNo sample is left; correct them.")
+    logger.warning("%s\nThey are left out (on_bad_sample: skip).", text)
     return good
 
 

@@ -1,9 +1,8 @@
-"""``pathplugins ask``: the prompt of the model's own template, the answer of greedy generation (feature W45)."""
+"""``pathplugins ask``: the answer of greedy generation about one file, and nothing without a file (feature W45)."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +17,6 @@ transformers = pytest.importorskip("transformers")
 LLAMA = (
     "{% for m in messages %}<|start_header_id|>{{ m['role'] }}<|end_header_id|>{{ m['content'] }}<|eot_id|>{% endfor %}"
     "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>{% endif %}"
-)
-NO_SYSTEM = (
-    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + LLAMA
 )
 QUESTION = "What does this slide show?"
 
@@ -59,44 +55,16 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def tokenizer_with(model: Path, template: str | None) -> Any:
-    tokenizer = transformers.AutoTokenizer.from_pretrained(model)
-    tokenizer.chat_template = template
-    return tokenizer
-
-
-def test_the_prompt_is_the_templates(model: Path) -> None:
-    from pathplugins.commands.ask import conversation
-
-    user = f"<|start_header_id|>user<|end_header_id|><image>\n{QUESTION}<|eot_id|>"
-    end = "<|start_header_id|>assistant<|end_header_id|>"
-    ours = f"<|start_header_id|>system<|end_header_id|>{SYSTEM_PROMPT}<|eot_id|>"
-    assert conversation(tokenizer_with(model, LLAMA), QUESTION) == ours + user + end
-    assert conversation(tokenizer_with(model, NO_SYSTEM), QUESTION) == user + end
-    with pytest.raises(PathPluginsError, match="the tokenizer has no chat template"):
-        conversation(tokenizer_with(model, None), QUESTION)
-
-
-def test_a_template_with_a_system_prompt_keeps_it(model: Path) -> None:
-    """As LLaMA-Factory writes it into a trained model: asked the way it was trained."""
-    from pathplugins.commands.ask import conversation
-
-    default = (
-        "{% set system = messages[0]['content'] if messages[0]['role'] == 'system' else 'As trained.' %}[{{ system }}]"
-    )
-    rest = "{% for m in messages if m['role'] != 'system' %}<{{ m['content'] }}>{% endfor %}"
-    assert conversation(tokenizer_with(model, default + rest), "Why?") == "[As trained.]<<image>\nWhy?>"
-
-
 def test_the_command_prints_what_the_function_answers(
     model: Path, bag: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pathplugins.commands.ask import answer, load
+    from pathplugins.commands.ask import ask
+    from pathplugins.commands.loading import load_model
 
     words = ["ask", str(model), "--bag", str(bag), "--question", QUESTION, "--max-new-tokens", "6", "--device", "cpu"]
     assert main(words) == 0
     told = capsys.readouterr().out
-    assert told.strip() == answer(*load(str(model), device="cpu"), bag, QUESTION, 6)
+    assert told.strip() == ask(load_model(model, device="cpu"), QUESTION, bag=bag, max_new_tokens=6)
     assert told.strip()
 
 
@@ -104,9 +72,9 @@ def test_an_adapter_changes_the_answer(
     model: Path, bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     peft = pytest.importorskip("peft")
-    from pathplugins.commands.ask import load
+    from pathplugins.commands.loading import load_model
 
-    base, _ = load(str(model), device="cpu")
+    base = load_model(model, device="cpu").model
     config = peft.LoraConfig(
         r=4, lora_alpha=64, target_modules=["q_proj", "v_proj", "up_proj"], init_lora_weights=False
     )
@@ -119,6 +87,100 @@ def test_an_adapter_changes_the_answer(
     assert answers[0] != answers[1]
 
 
-def test_mistakes_are_one_line(model: Path, bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ask", str(model), "--bag", str(tmp_path / "absent.h5"), "--question", "?"]) == 2
-    assert "absent.h5: no such file" in capsys.readouterr().err
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that reads images, and an image beside it."""
+    from PIL import Image
+
+    from pathplugins.models.compose.compose import compose
+    from pathplugins.models.compose.spec import ComposeSpec
+    from pathplugins.models.compose.tiny_llm import build_tiny_llm
+
+    root = tmp_path_factory.mktemp("images")
+    llm = build_tiny_llm(root / "llm", [QUESTION], tied=False)
+    sizes = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4}
+    spec = ComposeSpec(
+        llm=str(llm),
+        vision_model_name="clip",
+        vision_config={**sizes, "image_size": 20, "patch_size": 4},
+        random_vision_seed=0,
+        mm_projector_type="mlp2x_gelu",
+        image_aspect_ratio="pad",
+    )
+    Image.new("RGB", (61, 39), "pink").save(root / "patch.png")
+    return compose(spec, root / "vlm")
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """What the command says, in one line, with exit code 2."""
+    assert main(["ask", *map(str, words), "--device", "cpu"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1, told.err
+    return told.err
+
+
+def test_nothing_is_answered_without_a_file(model: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for directory, reads, option in ((model, "bags", "--bag FILE.h5"), (images, "images", "--image FILE")):
+        said = refused(capsys, directory, "--question", QUESTION)
+        assert f"{directory} reads {reads} and was given none: it would answer from its language model alone" in said
+        assert said.endswith(f"add {option}\n")
+
+
+def test_the_function_refuses_what_the_command_refuses(model: Path, bag: Path) -> None:
+    from pathplugins.commands.ask import ask
+    from pathplugins.commands.loading import load_model
+
+    loaded = load_model(model, device="cpu")
+    with pytest.raises(PathPluginsError, match="reads bags and was given none"):
+        ask(loaded, QUESTION)
+    with pytest.raises(PathPluginsError, match="one question is about one file"):
+        ask(loaded, QUESTION, bag=bag, image=bag)
+    with pytest.raises(PathPluginsError, match="--max-new-tokens is 0"):
+        ask(loaded, QUESTION, bag=bag, max_new_tokens=0)
+    with pytest.raises(PathPluginsError, match="the question is empty"):
+        ask(loaded, " ", bag=bag)
+
+
+def test_a_file_of_another_kind_is_called_what_it_is(
+    model: Path, images: Path, bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, slide = images.parent / "patch.png", tmp_path / "case.svs"
+    slide.write_bytes(b"II*\0 and so on")
+    for directory, option, file, words in (
+        (model, "--bag", slide, f"is a slide; {model} reads feature bags (H5). Make one with `pathdata run {slide} "),
+        (model, "--bag", picture, f"is an image; {model} reads feature bags of slides"),
+        (model, "--image", picture, f"is an image; {model} reads feature bags of slides"),
+        (images, "--image", bag, f"is a feature bag; {images} reads images"),
+        (images, "--bag", bag, f"is a feature bag; {images} reads images"),
+        (images, "--image", slide, f"is a slide; {images} reads images"),
+    ):
+        assert f"{option} {file} {words}" in refused(capsys, directory, option, file, "--question", QUESTION)
+    said = refused(capsys, images, "--bag", picture, "--question", QUESTION)
+    assert f"--bag {picture}: {images} reads images, not bags; give it with --image {picture}" in said
+
+
+def test_paths_and_numbers(model: Path, bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "slide_7.h5").touch()
+    said = refused(capsys, model, "--bag", tmp_path / "slide-7.h5", "--question", QUESTION)
+    assert f"slide-7.h5: no such file; give a bag made with 'pathdata features'; did you mean {tmp_path}" in said
+    assert "--max-new-tokens is 0" in refused(capsys, model, "--bag", bag, "--question", "?", "--max-new-tokens", 0)
+    with pytest.raises(SystemExit, match="2"):
+        main(["ask", str(model), "--bag", str(bag), "--image", str(bag), "--question", "?"])
+    assert "not allowed with argument --bag" in capsys.readouterr().err
+
+
+def test_a_processor_of_another_model_is_refused(
+    model: Path, bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    from pathplugins.core.files import read_json, write_json
+
+    mixed = tmp_path / "mixed"
+    shutil.copytree(model, mixed, symlinks=True)
+    settings = read_json(mixed / "preprocessor_config.json")
+    (mixed / "preprocessor_config.json").unlink()
+    write_json(mixed / "preprocessor_config.json", {**settings, "image_seq_length": 8})
+    said = refused(capsys, mixed, "--bag", bag, "--question", QUESTION)
+    assert "image_seq_length is 5 in config.json and 8 in preprocessor_config.json, which must be the same" in said

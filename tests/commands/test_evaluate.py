@@ -89,13 +89,12 @@ def told(model: str, images: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory, told: list[str]) -> Path:
-    """LLaVA lines: the first answer is right, one of the others half right, and a question without an image."""
+    """LLaVA lines: the first answer is right, one of the others half right."""
     right = [told[0], "Yes", f"{told[2]} unheardof", "no"]
     samples: list[dict[str, Any]] = [
         {"id": f"q{n}", "image": f"{n}.png", "question": f"<image>\n{QUESTIONS[n]}", "answer": right[n]}
         for n in range(len(QUESTIONS))
     ]
-    samples.append({"id": "alone", "question": "What is normal?", "answer": "a gland"})
     path = tmp_path_factory.mktemp("data") / "test.jsonl"
     with path.open("w") as stream:
         for sample in samples:
@@ -135,8 +134,8 @@ def lines(out: Path) -> list[dict[str, Any]]:
 
 def test_a34_every_question_is_asked_as_ask_does(whole: Path, data: Path, told: list[str]) -> None:
     written = lines(whole)
-    assert [line["prediction"] for line in written[:-1]] == told
-    assert [(line["id"], line["row"]) for line in written] == [("q0", 1), ("q1", 2), ("q2", 3), ("q3", 4), ("alone", 5)]
+    assert [line["prediction"] for line in written] == told
+    assert [(line["id"], line["row"]) for line in written] == [("q0", 1), ("q1", 2), ("q2", 3), ("q3", 4)]
     assert written[1].keys() == {"id", "source", "row", "question", "answer", "prediction"}
     assert (written[1]["source"], written[1]["question"], written[1]["answer"]) == (str(data), "Is it benign?", "Yes")
     assert sorted(path.name for path in whole.iterdir()) == ["metrics.json", "predictions.jsonl", "settings.json"]
@@ -144,19 +143,19 @@ def test_a34_every_question_is_asked_as_ask_does(whole: Path, data: Path, told: 
 
 def test_a34_metrics(whole: Path) -> None:
     metrics = read_json(whole / "metrics.json")
-    assert (metrics["task"], metrics["questions"], metrics["left_out"]) == ("vqa", 5, 0)
+    assert (metrics["task"], metrics["questions"], metrics["left_out"]) == ("vqa", 4, 0)
     scores = metrics["metrics"]
     assert {name: (scores[name]["value"], scores[name]["n"]) for name in scores if name != "yes_no_unparsed"} == {
-        "accuracy": (0.2, 5),
+        "accuracy": (0.25, 4),
         "yes_no_accuracy": (0.0, 2),
-        "other_accuracy": (pytest.approx(1 / 3), 3),
-        "other_token_recall": (pytest.approx((1 + scores_of_half(lines(whole)[2]["answer"])) / 3), 3),
+        "other_accuracy": (0.5, 2),
+        "other_token_recall": (pytest.approx((1 + scores_of_half(lines(whole)[2]["answer"])) / 2), 2),
     }
     assert scores["yes_no_unparsed"] == 2
 
 
 def scores_of_half(answer: str) -> float:
-    """The model says every word of it but one; "a gland" it does not say."""
+    """The model says every word of it but one."""
     from pathplugins.data.scoring.answers import normalise
 
     count = len({*normalise(answer).split()})
@@ -179,7 +178,7 @@ def test_a_killed_run_goes_on(words: Callable[..., list[str]], whole: Path, tmp_
     [
         (["--max-new-tokens", "8"], "max_new_tokens was 7, is 8"),
         (["--dtype", "float32"], "dtype was auto, is float32"),
-        (["--limit", "3"], r"data was 5 questions of .*, is 3 questions of"),
+        (["--limit", "3"], r"data was 4 questions of .*, is 3 questions of"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -224,12 +223,45 @@ def test_bad_samples_come_first_and_in_one_report(
     out = tmp_path / "out"
     assert main([*words(image_folder=folder), "--out", str(out)]) == 2
     said = capsys.readouterr().err
-    assert "2 of 5 samples cannot be used: 1 x missing file, 1 x unreadable file" in said
+    assert "2 of 4 samples cannot be used: 1 x missing file, 1 x unreadable file" in said
+    assert said.rstrip().endswith("Correct these samples, or pass --on-bad-sample skip to leave them out.")
     assert [path.name for path in out.iterdir()] == ["bad_samples.jsonl"]
     assert main([*words(image_folder=folder, on_bad_sample="skip"), "--out", str(out)]) == 0
-    assert [line["id"] for line in lines(out)] == ["q0", "q3", "alone"]
+    assert [line["id"] for line in lines(out)] == ["q0", "q3"]
     metrics = read_json(out / "metrics.json")
-    assert (metrics["questions"], metrics["left_out"]) == (3, 2)
+    assert (metrics["questions"], metrics["left_out"]) == (2, 2)
+
+
+def test_a_question_without_an_image_is_not_asked(
+    words: Callable[..., list[str]], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The language model alone would answer it, and nobody could tell."""
+    alone = {
+        "id": "alone",
+        "conversations": [{"from": "human", "value": "What is normal?"}, {"from": "gpt", "value": "a gland"}],
+    }
+    more = tmp_path / "more.jsonl"
+    more.write_text(data.read_text() + json.dumps(alone) + "\n")
+    assert main([*words(data=more), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "1 of 5 samples cannot be used: 1 x no image" in said
+    assert f"{more}:5: no image: alone: names no image, so that the model would answer from its language model" in said
+    assert main([*words(data=more, on_bad_sample="skip"), "--out", str(tmp_path / "out")]) == 0
+    assert [line["id"] for line in lines(tmp_path / "out")] == ["q0", "q1", "q2", "q3"]
+    assert read_json(tmp_path / "out" / "metrics.json")["left_out"] == 1
+
+
+def test_a_bag_among_images_is_called_one(
+    words: Callable[..., list[str]], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import h5py
+
+    shutil.copytree(images, tmp_path / "images")
+    with h5py.File(tmp_path / "images" / "1.png", "w") as file:
+        file["features"] = np.ones((3, 9))
+    assert main([*words(image_folder=tmp_path / "images"), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert re.search(r"1\.png is a feature bag; \S+ reads images \(PNG, JPEG, TIFF\)\. Give an image", said)
 
 
 def test_a35_answers_without_a_letter_are_counted(
@@ -275,7 +307,11 @@ def test_a36_class_folders_in_half_precision(words: Callable[..., list[str]], im
         ({"bits": 4}, "--bits 4 needs an NVIDIA GPU, the device is cpu"),
         ({"batch_size": 0}, "--batch-size is 0, expected 1 or more"),
         ({"option": "split=test"}, "--option split=test: expected NAME=VALUE; llava has the options ids"),
-        ({"task": "choices"}, "5 x answer not among choices"),
+        ({"option": "idss=x"}, "has the options ids. Did you mean ids=VALUE?"),
+        ({"data": "nowhere.jsonl"}, "--data nowhere.jsonl: no such file or folder"),
+        ({"image_folder": "nowhere"}, "--image-folder nowhere: no such folder"),
+        ({"adapter": "nowhere"}, "--adapter nowhere: no such directory"),
+        ({"task": "choices"}, "4 x answer not among choices"),
     ],
     ids=str,
 )

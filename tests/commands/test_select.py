@@ -198,7 +198,7 @@ def test_on_the_slide(model: Path, bag: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_a_bag_says_where_its_patches_are(bag: Path, tmp_path: Path) -> None:
-    from pathplugins.commands.select import locate
+    from pathplugins.commands.selection import locate
 
     silent = tmp_path / "silent.h5"
     shutil.copy(bag, silent)
@@ -232,7 +232,7 @@ def test_a_bag_says_where_its_patches_are(bag: Path, tmp_path: Path) -> None:
         (["--out", "picture.jpg"], r"--out picture\.jpg: the picture is a PNG"),
         (["--bag", "absent.h5"], r"absent\.h5: no such file"),
         (["--slide", "absent.svs"], r"absent\.svs: no such slide file"),
-        (["--model", "some/hub-id", "--mode", "stride"], r"some/hub-id is no directory; --mode and --budget need one"),
+        (["--model", "some/hub-id", "--mode", "none"], r"--model some/hub-id is neither a path nor a hub repository"),
         (["--budget", "-1"], "image_seq_length must be at least 0"),
     ],
 )
@@ -248,10 +248,10 @@ def test_mistakes_are_one_line(
 
 
 def test_models_of_images_are_refused(model: Path, bag: Path, tmp_path: Path) -> None:
-    from pathplugins.commands.select import _bags_only
+    from pathplugins.commands.selection import require_bags
 
     class Tiles:
         image_processor = object()
 
     with pytest.raises(PathPluginsError, match="reads images; patches are selected from feature bags"):
-        _bags_only(Tiles(), "directory")
+        require_bags(Tiles(), "directory")

@@ -1,0 +1,67 @@
+"""What a file is, whatever its name says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from pathplugins.commands.vision_input import check_vision_input, kind_of, misfit
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data import images
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    with h5py.File(tmp_path / "bag.png", "w") as file:
+        file["features"] = np.ones((3, 5))
+    small = Image.new("RGB", (31, 22))
+    for name in ("patch.png", "patch.jpg", "patch.tif"):
+        small.save(tmp_path / name)
+    small.save(tmp_path / "pyramid.tif", save_all=True, append_images=[small.resize((15, 11))])
+    (tmp_path / "case.SVS").write_bytes(b"II*\0")
+    (tmp_path / "notes.txt").write_text("notes")
+    (tmp_path / "empty.h5").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("bag.png", "bag"),
+        ("patch.png", "image"),
+        ("patch.jpg", "image"),
+        ("patch.tif", "image"),
+        ("pyramid.tif", "slide"),
+        ("case.SVS", "slide"),
+        ("notes.txt", "unknown"),
+        ("empty.h5", "unknown"),
+    ],
+)
+def test_kinds(files: Path, name: str, kind: str) -> None:
+    assert kind_of(files / name) == kind
+
+
+def test_a_tiff_too_large_for_an_image_is_a_slide(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_PIXELS", 31 * 22 - 1)
+    assert kind_of(files / "patch.tif") == "slide"
+    assert kind_of(files / "patch.png") == "image"
+
+
+def test_what_fits_passes(files: Path) -> None:
+    assert misfit(files / "bag.png", reads="bags", model="m") is None
+    assert misfit(files / "patch.tif", reads="images", model="m") is None
+    assert misfit(files / "empty.h5", reads="bags", model="m") is None  # the reader of bags says what is wrong with it
+    check_vision_input(files / "bag.png", "--image", reads="bags", model="m")
+
+
+def test_the_next_step_can_be_typed(files: Path) -> None:
+    slide = files / "case.SVS"
+    assert f"`pathdata run {slide} --out work --encoder NAME`" in str(misfit(slide, reads="bags", model="m"))
+    assert "give work/bags/case.h5" in str(misfit(slide, reads="bags", model="m"))
+    assert f"`pathdata patch {slide} --out work --save-patches png`" in str(misfit(slide, reads="images", model="m"))
+    with pytest.raises(PathPluginsError, match=r"--image .*patc\.png: no such file; give an image file; did you mean"):
+        check_vision_input(files / "patc.png", "--image", reads="images", model="m")
