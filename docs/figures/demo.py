@@ -21,10 +21,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from pathplugins.commands.ask import answer, conversation
+from pathplugins.commands.ask import ask
 from pathplugins.commands.demo.wsi import QUESTION
+from pathplugins.commands.loading import load_model
+from pathplugins.commands.prompting import conversation
 from pathplugins.data.bags import inspect_bag, read_bag
 from pathplugins.data_tools.slides.slide import Slide
 
@@ -69,8 +70,8 @@ def look(demo: Path, slide_id: str) -> Seen:
     if (found := inspect_bag(bag).level0_mpp) != MPP:
         raise ValueError(f"{bag} is of a slide with {found} um/px, the figure is made for drawn ones with {MPP}")
     features = read_bag(bag).features.astype(np.float32)
-    model = AutoModelForImageTextToText.from_pretrained(directory).eval()
-    processor = AutoProcessor.from_pretrained(directory)
+    loaded = load_model(directory, device="cpu")
+    model, processor = loaded
     inputs = processor(conversation(processor.tokenizer, QUESTION), [bag])
     with torch.inference_mode():
         vision = (inputs["patch_features"], inputs["patch_coords"], inputs["patch_counts"])
@@ -92,7 +93,7 @@ def look(demo: Path, slide_id: str) -> Seen:
         size_px0=size,
         mpp=MPP,
         question=QUESTION,
-        answer=answer(model, processor, bag, QUESTION),
+        answer=ask(loaded, QUESTION, bag=bag),
     )
 
 
