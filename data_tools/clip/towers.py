@@ -1,6 +1,6 @@
 """CLIP towers: the models of Transformers and of open_clip behind one face, read from local files alone.
 
-No code of a checkpoint runs: weights are safetensors, or torch files read with ``weights_only``.
+No code of a checkpoint runs: its weights are read by ``pathplugins.weights``.
 """
 
 from __future__ import annotations

@@ -1,25 +1,22 @@
-"""Weights of a patch encoder: read a checkpoint of any project and load all of the encoder, or refuse."""
+"""Load all weights of a patch encoder from a checkpoint of any project, or refuse."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import logging
-import pickle
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import CheckpointError
 from pathplugins.core.hashing import fed
+from pathplugins.weights import open_weights
 
 from ..optional import need
 from .weight_names import to_timm
 
 log = logging.getLogger(__name__)
 
-CONTAINERS = ("state_dict", "model", "model_state_dict", "teacher")  #: where training scripts put the weights
 #: what a training script adds to an encoder: classifiers, and the losses of DINO, MoCo, SimCLR, BYOL and MAE
 HEADS = ("head", "fc.", "classifier", "decoder", "mask_token", "pooler.")
 HEADS += ("projection", "projector", "predictor", "queue")
@@ -86,44 +83,19 @@ def sha256(path: Path) -> str:
 
 
 def read_weights(path: Path) -> tuple[dict[str, Any], str]:
-    """(the tensors of a checkpoint file by name, the entry they lay in); runs no code of the file.
+    """Return the tensors of a checkpoint by name, and the entry of the file they lay in; nothing in the file is run.
 
     Raises:
-        CheckpointError: no such file, or no weights in it.
+        CheckpointError: There is no such file, or no weights in it.
+        MissingDependencyError: torch, or safetensors for such a file, is not installed.
     """
-    if not path.is_file():
-        raise CheckpointError(f"--weights {path}: no such file")
+    need("torch")
     if path.suffix == ".safetensors":
-        return _read_safetensors(path), ""
-    torch = need("torch")
-    # the options of a run, which DINO, MAE and SimCLR save beside the weights, are attributes and no code; torch before
-    # 2.5 cannot be told so and refuses such a file
-    allowing = getattr(torch.serialization, "safe_globals", lambda _: nullcontext())
-    try:
-        with allowing([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise CheckpointError(
-            f"{path}: not weights alone, or damaged ({str(error).splitlines()[0]}); "
-            "save the state_dict by itself where the file came from, as .safetensors"
-        ) from error
-    container = ""
-    for name in CONTAINERS:
-        if isinstance(content, dict) and isinstance(content.get(name), dict):
-            content, container = content[name], name
-            break
-    tensors = {k: v for k, v in content.items() if hasattr(v, "shape")} if isinstance(content, dict) else {}
-    if not tensors:
-        raise CheckpointError(f"{path}: holds no weights by name (a {type(content).__name__}); pass a state_dict")
-    return tensors, container
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    safetensors = need("safetensors")
-    try:
-        return need("safetensors.torch").load_file(path)
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{path}: damaged, or no safetensors file ({error}); fetch it again") from error
+        need("safetensors")
+    weights = open_weights(path)
+    if not weights:
+        raise CheckpointError(f"{path}: holds no weights by name; save the state dict of the encoder and pass that")
+    return dict(weights), weights.container
 
 
 def _prefix(found: dict[str, Any], wanted: dict[str, Any], path: Path) -> str:

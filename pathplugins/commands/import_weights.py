@@ -59,9 +59,9 @@ def kind_of(source: Path) -> str:
     """One of `KINDS`, by configuration and tensor names; what is none of them is a `CheckpointError`."""
     from pathplugins.models.foreign.llava.settings import is_llava
     from pathplugins.models.foreign.open_clip.read import open_clip_file
-    from pathplugins.weights.lazy_files import lazy_file
+    from pathplugins.weights.compare import few
+    from pathplugins.weights.file import file_weights
     from pathplugins.weights.names.llava import part_of
-    from pathplugins.weights.tensor_files import few
 
     if not source.exists():
         raise CheckpointError(f"{source} does not exist; check the path or download the weights first")
@@ -78,7 +78,7 @@ def kind_of(source: Path) -> str:
             f"directory of OpenCLIP and no output of LLaVA's first phase; it holds {few(names) or 'nothing'}. Name the "
             "weights file itself if there is one"
         )
-    names = list(lazy_file(source))
+    names = file_weights(source).names()
     if any((part_of(name, "llava") or ("",))[0] == "connector" for name in names):
         return "projector"
     raise CheckpointError(

@@ -65,8 +65,9 @@ def _with_options(folder: Path, model: str, mode: str | None, budget: int | None
 def _is_trained(folder: Path, selector: Any) -> bool:
     """Return False where --mode asks for a selector whose weights the model never had: its scores then mean nothing."""
     from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX
-    from pathplugins.weights.tensor_files import tensor_names, weight_files
+    from pathplugins.weights import open_weights
+    from pathplugins.weights.model_folder import weight_files
 
     if not selector(1, 1).state_dict():
         return True
-    return any(name.startswith(SELECTOR_PREFIX) for file in weight_files(folder) for name in tensor_names(file))
+    return any(name.startswith(SELECTOR_PREFIX) for file in weight_files(folder) for name in open_weights(file))

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from pathplugins.core.errors import CheckpointError
 from pathplugins.models.compose.projector import PREFIX
+from pathplugins.weights import open_weights
 from pathplugins.weights.names import pallava as pallava_names
-from pathplugins.weights.training_file import lazy_tensors
 
 TOWER, CONNECTOR, SELECTOR = "vision_tower", "multi_modal_projector", "token_selector"
 """What the names of the weights of each part begin with, behind what a wrapper puts in front."""
@@ -21,14 +21,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.exists():
         raise CheckpointError(f"{path} does not exist; give an iter_N.pth of the work directory")
-    if path.is_dir():
-        # XTuner's own reader rounds to float16. DeepSpeed's runs what the files say: they are the user's own run.
-        from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
-
-        state = get_fp32_state_dict_from_zero_checkpoint(str(path.parent), path.name)
-    else:
-        state = {name: read() for name, read in lazy_tensors(path).items()}
-    return {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
+    # XTuner's own reader rounds DeepSpeed's weights to float16.
+    return {name.removeprefix("module."): value for name, value in open_weights(path).items()}
 
 
 def by_our_names(state: Mapping[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from xtuner.registry import BUILDER
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.models.learning_rates import mark_learning_rates
-from pathplugins.weights.tensor_files import few
+from pathplugins.weights.compare import few
 from pathplugins.xtuner.checkpoints import CONNECTOR, SELECTOR, TOWER, by_our_names, read_checkpoint
 from pathplugins.xtuner.export import write_directory
 

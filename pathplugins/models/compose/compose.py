@@ -30,7 +30,7 @@ from pathplugins.models.custom_llava.configuration_custom_llava import CustomLla
 from pathplugins.models.custom_llava.image_processing import TiledImageProcessor
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
 from pathplugins.models.towers import TOWERS, tower_expects
-from pathplugins.weights.tensor_files import INDEX
+from pathplugins.weights.model_folder import INDEX
 
 logger = logging.getLogger(__name__)
 

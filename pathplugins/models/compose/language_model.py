@@ -11,7 +11,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Pretra
 
 from pathplugins.core.errors import CheckpointError
 from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file, make_portable
-from pathplugins.weights.tensor_files import few, tensor_names, weight_files
+from pathplugins.weights import open_weights
+from pathplugins.weights.compare import few
+from pathplugins.weights.model_folder import weight_files
 
 RESERVED = (
     "<|reserved_special_token_0|>",
@@ -50,7 +52,7 @@ def place_language_model(llm: Path, config: PretrainedConfig, out: Path, *, copy
     shards = {}
     for source in weight_files(llm):
         name = f"llm-{source.name}"
-        shards[name] = tensor_names(source)
+        shards[name] = open_weights(source).names()
         if copy:
             shutil.copyfile(source, out / name)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,11 @@ from torch import Tensor, nn
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.models.connectors.mlp import GammaMLPConnector, logit_of
+from pathplugins.weights import Weights, open_weights
+from pathplugins.weights.compare import few, mismatch
+from pathplugins.weights.deepspeed_folder import is_deepspeed
+from pathplugins.weights.model_folder import BIN_WHOLE, holds_safetensors
 from pathplugins.weights.names import pallava as pallava_names
-from pathplugins.weights.tensor_files import INDEX, few, mismatch, read_tensors, tensor_names, weight_files
-from pathplugins.weights.training_file import lazy_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,6 @@ SETTINGS = "mm_projector.json"
 ADAPTER = "adapter_model.safetensors"
 PREFIX = "multi_modal_projector."
 """Of the connector's weights in a checkpoint of the whole model."""
-_ONE_FILE = ("pytorch_model.bin", "mp_rank_00_model_states.pt")
-"""Whose directory holds them: ``projector/`` of ``xtuner convert pth_to_hf``, ``iter_N.pth/`` of DeepSpeed."""
 SCALE = "scale_logit"
 
 _PREFIXES = (PREFIX, "mm_projector.", pallava_names.PREFIX)
@@ -71,9 +70,8 @@ def load_projector(connector: nn.Module, path: Path, *, keep_scale: bool = False
 
 def read_projector(path: Path) -> tuple[dict[str, Tensor], Bounds | None]:
     """Weights by our names, and the bounds of the scale where they are recorded."""
-    tensors: dict[str, Tensor] = {}
-    for file in _files(path):
-        tensors.update(_connector_of(file))
+    weights = _opened(path)
+    tensors = dict(weights.containing(_marker(weights)))  # a checkpoint of the whole model is gigabytes
     state = from_published(tensors)
     lora = [name for name in state if ".lora_" in name]
     if lora or not state:
@@ -141,17 +139,6 @@ def _marker(names: Iterable[str]) -> str:
     return next((prefix for prefix in _PREFIXES if any(prefix in name for name in names)), "")
 
 
-def _connector_of(file: Path) -> dict[str, Tensor]:
-    """The tensors of one file; a checkpoint of the whole model is gigabytes, so only its connector is read."""
-    if file.suffix == ".safetensors":
-        return read_tensors(file, containing=_marker(tensor_names(file)))
-    if not zipfile.is_zipfile(file):
-        return read_tensors(file)
-    lazy = lazy_tensors(file)
-    marker = _marker(lazy)
-    return {name: read() for name, read in lazy.items() if marker in name}
-
-
 def to_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The names of the published files: PA-LLaVA's connector, else WSI-LLaVA's, which calls the logit otherwise."""
     if pallava_names.is_pallava(state):
@@ -180,21 +167,17 @@ def warn_of_changed_scale(source: Path, logit: float, trained: Bounds, now: Boun
     )
 
 
-def _files(path: Path) -> list[Path]:
-    """Where the weights of a connector lie, when ``path`` is a directory."""
-    if not path.is_dir():
-        return [path]
+def _opened(path: Path) -> Weights:
+    """Open the weights at ``path``: a file, or a directory that a trainer or a converter wrote."""
     for name in (FILE, ADAPTER):
         if (path / name).is_file():
-            return [path / name]
-    if (path / INDEX).is_file() or (path / "model.safetensors").is_file():
-        return weight_files(path)
-    for name in _ONE_FILE:
-        if (path / name).is_file():
-            return [path / name]
+            return open_weights(path / name)
+    # ``projector/`` of ``xtuner convert pth_to_hf`` holds pytorch_model.bin, ``iter_N.pth/`` is DeepSpeed's
+    if not path.is_dir() or holds_safetensors(path) or (path / BIN_WHOLE).is_file() or is_deepspeed(path):
+        return open_weights(path)
     raise CheckpointError(
-        f"{path} holds neither {FILE} nor {ADAPTER} nor the .safetensors of a whole model nor {' nor '.join(_ONE_FILE)}"
-        "; give the output directory of stage 2 or one of its checkpoints"
+        f"{path} holds neither {FILE} nor {ADAPTER} nor the .safetensors of a whole model nor {BIN_WHOLE} nor "
+        "DeepSpeed's *_model_states.pt; give the output directory of stage 2 or one of its checkpoints"
     )
 
 

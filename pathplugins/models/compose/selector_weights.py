@@ -23,7 +23,9 @@ from pathplugins.models.custom_llava.configuration_custom_llava import CustomLla
 from pathplugins.models.custom_llava.questions import Marks, question_marks
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.selectors.base import TokenSelector
-from pathplugins.weights.tensor_files import INDEX, mismatch, read_tensors, weight_files
+from pathplugins.weights import read_weights
+from pathplugins.weights.compare import mismatch
+from pathplugins.weights.model_folder import holds_safetensors, weight_files
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +54,13 @@ def load_selector(selector: TokenSelector, trained: Path) -> None:
     folder = trained if trained.is_dir() else trained.parent
     if (folder / SELECTOR_FILE).is_file():
         files = [folder / SELECTOR_FILE]
-    elif trained.is_dir() and ((folder / INDEX).is_file() or (folder / "model.safetensors").is_file()):
+    elif trained.is_dir() and holds_safetensors(folder):
         files = weight_files(folder)
     else:
         files = [trained] if trained.suffix == ".safetensors" else []
     state: dict[str, Tensor] = {}
     for file in files:
-        for name, value in read_tensors(file, containing=SELECTOR_PREFIX).items():
+        for name, value in read_weights(file, containing=SELECTOR_PREFIX).items():
             state[name.split(SELECTOR_PREFIX, 1)[1]] = value
     if not state:
         logger.warning("%s holds no weights of the token selector: its projection starts anew", folder)

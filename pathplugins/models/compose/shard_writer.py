@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pathplugins.core.files import write_json
-from pathplugins.weights.tensor_files import INDEX
+from pathplugins.weights.model_folder import INDEX
 
 SHARD_BYTES = 2 * 1024**3
 """Held in memory before a shard is written; the largest matrix of a 13B model is 0.3 GiB."""

@@ -20,7 +20,9 @@ from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
 from pathplugins.models.custom_llava.processing_custom_llava import load_image_processor
 from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file
-from pathplugins.weights.tensor_files import INDEX, mismatch, read_tensors, tensor_names, weight_files
+from pathplugins.weights import open_weights, read_weights
+from pathplugins.weights.compare import mismatch
+from pathplugins.weights.model_folder import INDEX, weight_files
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ def derived(source: Path, *, config: dict[str, Any], processor: dict[str, Any]) 
     selector = fresh_selector(CustomLlavaConfig.from_dict(after[0]), seed=after[1].get("seed", 42))
     known = before[0].get("question_marks") if selector.needs_prompt else None
     after[0]["question_marks"] = known or marks_for(selector, source)
-    index = {name: path for path in weights for name in tensor_names(path)}
+    index = {name: path for path in weights for name in open_weights(path)}
     fresh = {name: value for name, value in selector.state_dict().items() if SELECTOR_PREFIX + name not in index}
     if fresh:
         mode = after[0]["vision_feature_select_mode"]
@@ -82,7 +84,8 @@ def _link_and_add(out: Path, index: dict[str, Path], fresh: dict[str, Tensor]) -
     for path, name in names.items():
         (out / name).symlink_to(path.resolve())
     like = next(file for name, file in index.items() if name.startswith(PREFIX))
-    dtype = next(iter(read_tensors(like, containing=PREFIX).values())).dtype
+    connector = open_weights(like).containing(PREFIX)
+    dtype = getattr(torch, connector.dtype(connector.names()[0]))
     save_selector({name: value.to(dtype) for name, value in fresh.items()}, out)
     weight_map = {name: names[path] for name, path in index.items()}
     weight_map |= {SELECTOR_PREFIX + name: SELECTOR_FILE for name in fresh}
@@ -108,7 +111,7 @@ def _check_projector(source: Path, files: list[Path], before: dict[str, Any], af
         return
     trained, now = ((options["scale_min"], options["scale_max"]) for options in (before, after))
     for file in files if trained != now else []:
-        for logit in read_tensors(file, containing=PREFIX + SCALE).values():
+        for logit in read_weights(file, containing=PREFIX + SCALE).values():
             warn_of_changed_scale(source, logit.item(), trained, now)
 
 

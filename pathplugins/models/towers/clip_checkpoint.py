@@ -16,8 +16,10 @@ from pathplugins.core.files import read_json
 from pathplugins.models.foreign.open_clip.read import FILES as OPEN_CLIP_FILES
 from pathplugins.models.foreign.open_clip.read import open_clip_file, read_open_clip
 from pathplugins.models.towers.clip_vit import ClipVisionConfig, ClipVisionTower
+from pathplugins.weights import read_weights
+from pathplugins.weights.compare import few, mismatch
+from pathplugins.weights.model_folder import holds_safetensors, weight_files
 from pathplugins.weights.names.open_clip import VISION, to_transformers
-from pathplugins.weights.tensor_files import INDEX, few, mismatch, read_tensors, weight_files
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +110,7 @@ def _vision_part(path: Path, files: list[Path]) -> dict[str, Tensor]:
     """Weights of the vision transformer under their bare names."""
     state: dict[str, Tensor] = {}
     for file in files:
-        state.update(read_tensors(file))
+        state.update(read_weights(file))
     prefixes = sorted(name.removesuffix(PATCHES) for name in state if f".{name}".endswith(f".{PATCHES}"))
     if len(prefixes) != 1:
         raise CheckpointError(
@@ -123,7 +125,7 @@ def _vision_part(path: Path, files: list[Path]) -> dict[str, Tensor]:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    if (path / INDEX).is_file() or (path / "model.safetensors").is_file():
+    if holds_safetensors(path):
         return weight_files(path)
     for name in OPEN_CLIP_FILES:
         if (path / name).is_file() and not (path / "pytorch_model.bin").is_file():

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pathplugins.core.errors import CheckpointError
 from pathplugins.models.towers.longnet_vit import LongNetConfig, LongNetViT
-from pathplugins.weights.tensor_files import few, mismatch, read_tensors
+from pathplugins.weights import read_weights
+from pathplugins.weights.compare import few, mismatch
 
 RELEASED_WIDTHS = (768, 1024, 1536)
 """Widths of enc12l768d, enc24l1024d and enc12l1536d; all have 16 heads, which no tensor shape tells."""
@@ -55,7 +56,7 @@ def load_slide_encoder(path: str | Path, *, num_heads: int | None = None) -> tup
         CheckpointError: The file is not readable, or not exactly one slide encoder.
     """
     path = Path(path)
-    state = _without_prefix(read_tensors(path), path)
+    state = _without_prefix(read_weights(path), path)
     try:
         config = config_from_state_dict(state, num_heads=num_heads)
     except ValueError as error:

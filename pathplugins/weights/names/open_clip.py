@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 VISION, TEXT = "vision_model.", "text_model."
 """Before the names of the two transformers in Transformers' CLIP."""
@@ -100,4 +101,4 @@ def layers_of(state: dict[str, Tensor], *, vision: bool) -> int:
 
 def float32(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same in float32."""
-    return {name: value.to(torch.float32) for name, value in state.items()}
+    return {name: value.float() for name, value in state.items()}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PREFIX = "projector.model."
 """Of the connector in an XTuner checkpoint, PA-LLaVA's as XTuner's own."""

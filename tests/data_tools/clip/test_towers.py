@@ -105,7 +105,7 @@ def test_no_code_of_a_checkpoint_runs(tmp_path: Path) -> None:
 
     path = tmp_path / "model.pt"
     path.write_bytes(pickle.dumps({"visual.proj": Trap()}))
-    with pytest.raises(CheckpointError, match="not weights alone"):
+    with pytest.raises(CheckpointError, match=r"a pickle that torch\.save did not write"):
         load_clip(ClipChoice(path=path, arch="ViT-B-16", device="cpu"))
     assert not (tmp_path / "ran").exists()
 

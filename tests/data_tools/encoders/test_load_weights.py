@@ -86,42 +86,38 @@ def test_partial_or_other_weights_are_refused_with_counts(tmp_path: Path) -> Non
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
-def test_options_of_a_run_are_read_and_no_other_class(tmp_path: Path) -> None:
-    options = argparse.Namespace(arch="resnet50", gpus=[0, 1])
-    torch.save({"model": encoder().state_dict(), "args": options, "epoch": 3}, tmp_path / "args.pth")
-    assert load_weights(encoder(), tmp_path / "args.pth").container == "model"
-    nested = argparse.Namespace(out=Path("runs"))
-    torch.save({"model": encoder().state_dict(), "args": nested}, tmp_path / "nested.pth")
-    with pytest.raises(CheckpointError, match=r"not weights alone.*as \.safetensors"):
-        load_weights(encoder(), tmp_path / "nested.pth")
+def test_python_objects_beside_the_weights_are_neither_built_nor_run(tmp_path: Path) -> None:
+    """The options of a run, which DINO, MAE and SimCLR save beside the weights, and whatever else."""
 
-
-def test_reading_runs_no_code(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple:
             return Path.touch, (tmp_path / "sprung",)
 
-    torch.save({"model": encoder().state_dict(), "args": Trap()}, tmp_path / "trap.pth")
-    with pytest.raises(CheckpointError, match="not weights alone"):
-        load_weights(encoder(), tmp_path / "trap.pth")
+    weights = save(tmp_path / "w.pth")
+    for args in (argparse.Namespace(arch="resnet50", gpus=[0, 1]), argparse.Namespace(out=Path("runs")), Trap()):
+        torch.save({"model": weights, "args": args, "epoch": 3}, tmp_path / "args.pth")
+        assert load_weights(encoder(), tmp_path / "args.pth").container == "model"
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_damaged_safetensors_file(tmp_path: Path) -> None:
-    (tmp_path / "w.safetensors").write_bytes(b"half a download")
-    with pytest.raises(CheckpointError, match="fetch it again"):
-        load_weights(encoder(), tmp_path / "w.safetensors")
-
-
-def test_only_weights_are_unpickled(tmp_path: Path) -> None:
-    torch.save({"state_dict": {"0.bias": torch.zeros(5)}, "args": Path("x")}, tmp_path / "objects.pth")
-    (tmp_path / "cut.pth").write_bytes((tmp_path / "objects.pth").read_bytes()[:200])
+def test_what_holds_no_weights_is_named(tmp_path: Path) -> None:
+    """B25: PyTorch's advice to switch its safety off never reaches a user."""
+    torch.save({"state_dict": {"0.bias": torch.zeros(5)}}, tmp_path / "whole.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:200])
     torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({"epoch": 3, "args": Path("x")}, tmp_path / "none.pth")
+    (tmp_path / "lfs.pth").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    (tmp_path / "page.pth").write_bytes(b"<!doctype html><html>Sign in")
+    (tmp_path / "half.safetensors").write_bytes(b"\x90\0\0\0\0\0\0\0{half a download")
     for name, message in (
-        ("objects", "not weights alone"),
-        ("cut", "not weights alone"),
-        ("list", "no weights by name"),
-        ("absent", "no such file"),
+        ("cut.pth", "not a whole PyTorch file"),
+        ("list.pth", "wanted a dictionary of tensors, got a list"),
+        ("none.pth", "holds no weights by name"),
+        ("absent.pth", "no such file"),
+        ("lfs.pth", "a Git LFS pointer, not the weights; run `git lfs pull`"),
+        ("page.pth", "an HTML page .*hf auth login"),
+        ("half.safetensors", "not a whole safetensors file .*download it again"),
     ):
-        with pytest.raises(CheckpointError, match=message):
-            load_weights(encoder(), tmp_path / f"{name}.pth")
+        with pytest.raises(CheckpointError, match=message) as error:
+            load_weights(encoder(), tmp_path / name)
+        assert "weights_only" not in str(error.value)

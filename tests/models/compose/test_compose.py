@@ -20,7 +20,7 @@ from pathplugins.models.compose.spec import SELECTOR_FILE, ComposeSpec
 from pathplugins.models.connectors.mlp import GammaMLPConnector
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.towers.longnet_vit import LongNetConfig, LongNetViT
-from pathplugins.weights.tensor_files import INDEX
+from pathplugins.weights.model_folder import INDEX
 
 MakeSpec = Callable[..., ComposeSpec]
 

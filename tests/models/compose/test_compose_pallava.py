@@ -21,7 +21,7 @@ from pathplugins.core.files import read_json, write_json
 from pathplugins.models.compose.compose import compose
 from pathplugins.models.compose.projector import from_published
 from pathplugins.models.compose.spec import ComposeSpec
-from pathplugins.weights.tensor_files import INDEX
+from pathplugins.weights.model_folder import INDEX
 
 MakeSpec = Callable[..., ComposeSpec]
 PLIP = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3, "num_attention_heads": 4}

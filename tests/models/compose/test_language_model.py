@@ -19,7 +19,7 @@ from pathplugins.models.compose import language_model
 from pathplugins.models.compose.compose import compose
 from pathplugins.models.compose.language_model import dtype_of, place_language_model, place_tokenizer, read_text_config
 from pathplugins.models.compose.spec import ComposeSpec
-from pathplugins.weights.tensor_files import INDEX
+from pathplugins.weights.model_folder import INDEX
 
 MakeLLM = Callable[..., Path]
 

@@ -26,7 +26,7 @@ from pathplugins.models.compose.projector import (
 )
 from pathplugins.models.connectors.mlp import GammaMLPConnector, MLPConnector
 from pathplugins.models.connectors.scale_invariant import ScaleInvariantConnector
-from pathplugins.weights.training_file import lazy_tensors
+from pathplugins.weights import open_weights
 
 Published = Callable[..., dict[str, Tensor]]
 VARIANTS = [((0, 1, 2), {"cross_attention": True, "cross_attention_freq": 1}), ((), {"cross_attention": False})]
@@ -61,7 +61,6 @@ def write(kind: str, folder: Path, state: dict[str, Tensor]) -> Path:
         parts = flat.split([value.numel() for value in whole.values()])
         module = {name: part.view(value.shape) for part, (name, value) in zip(parts, whole.items(), strict=True)}
         torch.save({"module": module, "ds_config": Trap(folder / "trap")}, folder / "mp_rank_00_model_states.pt")
-        (folder / "zero_pp_rank_0_mp_rank_00_optim_states.pt").write_bytes(b"not read")
         return folder
     if kind == "old.pth":
         torch.save({"state_dict": whole}, folder / kind, _use_new_zipfile_serialization=False)
@@ -118,8 +117,8 @@ def test_nothing_but_the_connector_is_read(published: Published, tmp_path: Path)
     at = whole.index(llm.numpy().tobytes())
     (tmp_path / "iter_1.pth").write_bytes(whole[:at] + bytes(8) + whole[at + 8 :])
     assert len(read_projector(tmp_path / "iter_1.pth")[0]) == 82
-    with pytest.raises(CheckpointError, match="BadZipFile"):
-        lazy_tensors(tmp_path / "iter_1.pth")["llm.model.norm.weight"]()
+    with pytest.raises(CheckpointError, match="differs from its checksum"):
+        open_weights(tmp_path / "iter_1.pth")["llm.model.norm.weight"]
 
 
 @pytest.mark.parametrize(
@@ -225,14 +224,13 @@ def test_llavas_connector_in_xtuners_names(tmp_path: Path) -> None:
         assert projector_options(tmp_path / path) == {}
 
 
-def test_damaged_and_old_files_with_objects_say_what_to_do(published: Published, tmp_path: Path) -> None:
+def test_old_files_with_objects_are_read_and_damaged_ones_refused(published: Published, tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     torch.save({"state_dict": published(), "log": datetime.datetime.now()}, path, _use_new_zipfile_serialization=False)
-    with pytest.raises(CheckpointError, match=r"a\.pth: damaged, or holds Python objects .*re-save its state dict"):
-        read_projector(path)
+    assert len(read_projector(path)[0]) == 82
     torch.save({"state_dict": published()}, path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match=r"a\.pth: damaged, or holds Python objects .*download it again"):
+    with pytest.raises(CheckpointError, match=r"a\.pth: not a whole PyTorch file .*download or copy it again"):
         read_projector(path)
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from pathplugins.core.files import read_json
 from pathplugins.models.compose.shard_writer import ShardWriter
-from pathplugins.weights.tensor_files import INDEX, weight_files
+from pathplugins.weights.model_folder import INDEX, weight_files
 
 
 def test_shards_are_filled_to_their_size(tmp_path: Path) -> None:

@@ -89,10 +89,10 @@ def test_heads_are_known_for_released_widths_only(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", "Git LFS pointer"),
-        (b"<!DOCTYPE html><html>", "not a PyTorch file, it begins with b'<!DOCTYPE"),
-        (b"PK\x03\x04 cut short", "damaged"),
-        (b"\x80\x02garbage", "damaged"),
-        (b"", "not a PyTorch file"),
+        (b"<!DOCTYPE html><html>", "an HTML page"),
+        (b"PK\x03\x04 cut short", "not a whole PyTorch file"),
+        (b"\x80\x02garbage", "not a whole PyTorch file"),
+        (b"", "an empty file"),
     ],
 )
 def test_files_that_are_no_weights_say_so(tmp_path: Path, content: bytes, message: str) -> None:

@@ -11,8 +11,8 @@ from torch import Tensor
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import replacing
 from pathplugins.models.compose.projector import PREFIX, read_projector
+from pathplugins.weights.compare import few
 from pathplugins.weights.names.llava import to_layout
-from pathplugins.weights.tensor_files import few
 
 TYPES = {
     frozenset({"linear_1.weight", "linear_1.bias"}): "linear",

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -29,11 +28,12 @@ from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file
 from pathplugins.models.foreign.llava.settings import LlavaSettings, read_settings
 from pathplugins.models.foreign.llava.template import ensure_template
 from pathplugins.models.foreign.llava.tower import place_tower
-from pathplugins.weights.lazy_files import Lazy, lazy_file
+from pathplugins.weights import Stored
+from pathplugins.weights.compare import few
+from pathplugins.weights.file import file_weights
+from pathplugins.weights.model_folder import checkpoint_files
 from pathplugins.weights.names.llava import Layout, part_of
-from pathplugins.weights.tensor_files import INDEX, few, weight_files
 
-BIN_INDEX = "pytorch_model.bin.index.json"
 EMBEDDING = "model.embed_tokens.weight"
 VOCABULARY = (EMBEDDING, "lm_head.weight")
 """Weights with a row for each entry of the vocabulary."""
@@ -105,7 +105,7 @@ def import_llava(
     return Imported(
         layout=settings.layout,
         counts={part: len(tensors) for part, tensors in parts.items()},
-        dtype=str(dtype).removeprefix("torch."),
+        dtype=dtype,
         connector=settings.connector,
         tower=tower_from,
         select_layer=settings.select_layer,
@@ -127,9 +127,11 @@ def _named(source: Path, work: Path) -> Iterator[None]:
         raise type(error)(str(error).replace(str(work), str(source))) from error
 
 
-def _put_together(settings: LlavaSettings, connector: Lazy, tower: str, options: dict[str, Any], work: Path) -> None:
+def _put_together(
+    settings: LlavaSettings, connector: dict[str, Stored], tower: str, options: dict[str, Any], work: Path
+) -> None:
     """Compose ``work/model`` of the language model in ``work/llm``, the tower and the connector, and let it own all."""
-    state = {name: read().contiguous() for name, read in connector.items()}
+    state = {name: value.read().contiguous() for name, value in connector.items()}
     save_file(state, work / "projector.safetensors", metadata={"format": "pt"})
     spec = ComposeSpec(
         llm=str(work / "llm"),
@@ -144,35 +146,16 @@ def _put_together(settings: LlavaSettings, connector: Lazy, tower: str, options:
     _take_shards(compose(spec, work / "model"))
 
 
-def checkpoint_files(folder: Path) -> list[Path]:
-    """The weights of a directory: safetensors, else ``pytorch_model.bin`` whole or in shards."""
-    if (folder / INDEX).is_file() or (folder / "model.safetensors").is_file():
-        return weight_files(folder)
-    if not (folder / BIN_INDEX).is_file():
-        if (folder / "pytorch_model.bin").is_file():
-            return [folder / "pytorch_model.bin"]
-        raise CheckpointError(
-            f"{folder} holds neither model.safetensors nor pytorch_model.bin nor shards of one; finish the download"
-        )
-    names = sorted(set(read_json(folder / BIN_INDEX)["weight_map"].values()))
-    if absent := [name for name in names if not (folder / name).is_file()]:
-        raise CheckpointError(
-            f"{folder}: {len(absent)} of the {len(names)} files named in {BIN_INDEX} are not there: {few(absent)}; "
-            "finish the download"
-        )
-    return [folder / name for name in names]
-
-
-def _parts(source: Path, settings: LlavaSettings) -> dict[str, Lazy]:
+def _parts(source: Path, settings: LlavaSettings) -> dict[str, dict[str, Stored]]:
     """Every tensor of the checkpoint under the name it has here, by part; refuses what has no place or is not whole."""
-    parts: dict[str, Lazy] = {"language model": {}, "connector": {}, "vision tower": {}}
+    parts: dict[str, dict[str, Stored]] = {"language model": {}, "connector": {}, "vision tower": {}}
     strange, count = [], 0
     for file in checkpoint_files(source):
-        for name, read in lazy_file(file).items():
+        for name, value in file_weights(file).stored.items():
             count += 1
             part, ours = part_of(name, settings.layout) or ("", "")
             if part in parts:
-                parts[part][ours] = read
+                parts[part][ours] = value
             elif part != "nothing":
                 strange.append(name)
     if strange:
@@ -190,16 +173,16 @@ def _parts(source: Path, settings: LlavaSettings) -> dict[str, Lazy]:
 
 
 def _write_language_model(
-    source: Path, settings: LlavaSettings, tensors: Lazy, llm: Path, shard_bytes: int
-) -> torch.dtype:
+    source: Path, settings: LlavaSettings, tensors: dict[str, Stored], llm: Path, shard_bytes: int
+) -> str:
     """A directory of the language model alone, its shards written as they are read; returns the type of its weights."""
     if EMBEDDING not in tensors:
         raise CheckpointError(
             f"{source} holds no {EMBEDDING}: no language model; is it an adapter or a connector alone?"
         )
-    dtype = tensors[EMBEDDING]().dtype
+    dtype = tensors[EMBEDDING].dtype
     text: dict[str, Any] = {name: value for name, value in settings.text.items() if name != "dtype"}
-    text["torch_dtype"] = str(dtype).removeprefix("torch.")
+    text["torch_dtype"] = dtype
     if settings.vocabulary is not None:
         text["vocab_size"] = settings.vocabulary
     llm.mkdir()
@@ -211,7 +194,7 @@ def _write_language_model(
     _whole(source, wanted, tensors)
     with ShardWriter(llm, shard_bytes=shard_bytes) as writer:
         for name in (name for name in tensors if name in wanted):
-            value = tensors[name]()
+            value = tensors[name].read()
             if settings.vocabulary is not None and name in VOCABULARY:
                 value = value[: settings.vocabulary].clone()
             _fits(source, name, value, wanted[name])

@@ -14,14 +14,14 @@ from pathplugins.core.files import write_json
 from pathplugins.models.foreign.llava.settings import LlavaSettings
 from pathplugins.models.towers.clip_checkpoint import PATCHES, POSITIONS, read_clip
 from pathplugins.published.open_clip import ACTIVATIONS, HEAD_WIDTHS, OPENAI, QUICK_GELU, USUAL_HEAD_WIDTH
-from pathplugins.weights.lazy_files import Lazy
-from pathplugins.weights.tensor_files import few
+from pathplugins.weights import Stored
+from pathplugins.weights.compare import few
 
 
 def place_tower(
     source: Path,
     settings: LlavaSettings,
-    inside: Lazy,
+    inside: dict[str, Stored],
     work: Path,
     *,
     vision_tower: str | None = None,
@@ -68,12 +68,12 @@ def _named(source: Path, name: str | None) -> str | None:
     return next((str(path) for path in places if path.is_absolute() and path.exists()), None)
 
 
-def _same(source: Path, named: str, options: dict[str, Any], inside: Lazy) -> None:
+def _same(source: Path, named: str, options: dict[str, Any], inside: dict[str, Stored]) -> None:
     """Refuse a tower that is another than the one in the checkpoint, which was frozen."""
     _, state = read_clip(named, options)
     differing = []
     for name, value in state.items():
-        own = inside[name]() if name in inside else torch.empty(0)
+        own = inside[name].read() if name in inside else torch.empty(0)
         if own.shape != value.shape or not torch.equal(own, value.to(own.dtype)):
             differing.append(name)
     if differing:
@@ -83,7 +83,9 @@ def _same(source: Path, named: str, options: dict[str, Any], inside: Lazy) -> No
         )
 
 
-def _by_shape(source: Path, settings: LlavaSettings, inside: Lazy, activation: str | None) -> dict[str, Any]:
+def _by_shape(
+    source: Path, settings: LlavaSettings, inside: dict[str, Stored], activation: str | None
+) -> dict[str, Any]:
     """Configuration of the tower in the checkpoint by its shapes, as the original's ``config.json`` has none."""
     inner = "encoder.layers.0.mlp.fc1.bias"
     if absent := [name for name in (PATCHES, POSITIONS, inner) if name not in inside]:
@@ -97,14 +99,14 @@ def _by_shape(source: Path, settings: LlavaSettings, inside: Lazy, activation: s
             f"{source}: its vision tower {settings.tower_name!r} is not there, and the weights in the checkpoint do "
             f"not tell the activation: give --vision-tower, or --activation {' or '.join(ACTIVATIONS)}"
         )
-    width, channels, patch, _ = inside[PATCHES]().shape
-    positions = inside[POSITIONS]().shape[0]
+    width, channels, patch, _ = inside[PATCHES].shape
+    positions = inside[POSITIONS].shape[0]
     head_width = HEAD_WIDTHS.get(width, USUAL_HEAD_WIDTH)
     if width % head_width:
         raise CheckpointError(f"{source}: a vision tower {width} wide is of no known CLIP; give --vision-tower")
     return {
         "hidden_size": width,
-        "intermediate_size": inside[inner]().shape[0],
+        "intermediate_size": inside[inner].shape[0],
         "num_hidden_layers": 1 + max(int(name.split(".")[2]) for name in inside if name.startswith("encoder.layers.")),
         "num_attention_heads": width // head_width,
         "image_size": patch * math.isqrt(positions - 1),
@@ -114,11 +116,11 @@ def _by_shape(source: Path, settings: LlavaSettings, inside: Lazy, activation: s
     }
 
 
-def _write(inside: Lazy, config: dict[str, Any], work: Path) -> Path:
+def _write(inside: dict[str, Stored], config: dict[str, Any], work: Path) -> Path:
     """A CLIP directory of the weights in the checkpoint."""
     folder = work / "tower"
     folder.mkdir()
-    state = {f"vision_model.{name}": read().contiguous() for name, read in inside.items()}
+    state = {f"vision_model.{name}": value.read().contiguous() for name, value in inside.items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     write_json(folder / "config.json", {**config, "model_type": "clip_vision_model"})
     return folder

@@ -36,9 +36,10 @@ from pathplugins.models.foreign.llava.configs import (
 from pathplugins.models.foreign.llava.read import VOCABULARY
 from pathplugins.models.foreign.open_clip.clip_directory import image_processor
 from pathplugins.models.towers.clip_checkpoint import read_clip
-from pathplugins.weights.lazy_files import Lazy, lazy_file
+from pathplugins.weights import Stored
+from pathplugins.weights.compare import few
+from pathplugins.weights.model_folder import folder_weights, weight_files
 from pathplugins.weights.names.llava import Layout, to_layout
-from pathplugins.weights.tensor_files import INDEX, few, weight_files
 
 TOWER = "vision_tower."
 TOWER_FOLDER = "vision_tower"
@@ -119,14 +120,10 @@ def _defaults(text: PretrainedConfig) -> dict[str, Any]:
     return {**own, "tie_word_embeddings": text.tie_word_embeddings}  # whose default is not the same for all
 
 
-def _tensors(model: Path) -> Lazy:
+def _tensors(model: Path) -> dict[str, Stored]:
     """All weights by name; refuses a directory that lacks some or has more."""
-    found: Lazy = {}
-    for file in weight_files(model):
-        found |= lazy_file(file)
-    if (model / INDEX).is_file():  # a linked shard may hold what the model does not want
-        listed = read_json(model / INDEX)["weight_map"]
-        found = {name: read for name, read in found.items() if name in listed}
+    weight_files(model)  # safetensors alone
+    found = folder_weights(model).stored
     config = AutoConfig.from_pretrained(model)
     with torch.device("meta"):
         wanted = set(CustomLlavaForConditionalGeneration(config).state_dict())
@@ -144,14 +141,14 @@ def _tensors(model: Path) -> Lazy:
 
 
 def _converted(
-    tensors: Lazy, config: dict[str, Any], layout: Layout, written: dict[str, Any]
+    tensors: dict[str, Stored], config: dict[str, Any], layout: Layout, written: dict[str, Any]
 ) -> Iterator[tuple[str, Tensor]]:
     """Weights by the names of ``layout``, each read when its turn comes."""
     linear = config["projector_config"]["type"] == "linear"
-    for name, read in tensors.items():
+    for name, stored in tensors.items():
         if layout == "llava" and name.startswith(TOWER):
             continue  # in a directory of its own
-        value = read()
+        value = stored.read()
         if layout == "hf-llava" and name in VOCABULARY:
             value = _with_rows(value, written["text_config"]["vocab_size"])
         yield to_layout(name, layout, linear=linear), value
@@ -169,16 +166,16 @@ def _with_rows(value: Tensor, rows: int) -> Tensor:
     return torch.cat([value, mean.expand(more, *value.shape[1:])])
 
 
-def _last_norm(tensors: Lazy) -> dict[str, Tensor]:
+def _last_norm(tensors: dict[str, Stored]) -> dict[str, Tensor]:
     """Weights of the norm behind the last layer, which LLaVA does not read but its loaders look for."""
-    like = tensors[f"{TOWER}pre_layrnorm.weight"]()
+    like = tensors[f"{TOWER}pre_layrnorm.weight"].read()
     return {"post_layernorm.weight": torch.ones_like(like), "post_layernorm.bias": torch.zeros_like(like)}
 
 
-def _write_tower(tensors: Lazy, config: dict[str, Any], dtype: str, folder: Path) -> None:
+def _write_tower(tensors: dict[str, Stored], config: dict[str, Any], dtype: str, folder: Path) -> None:
     """The vision tower as a CLIP directory, which the original reads beside the rest."""
     folder.mkdir()
-    inside = {name.removeprefix(TOWER): read() for name, read in tensors.items() if name.startswith(TOWER)}
+    inside = {name.removeprefix(TOWER): value.read() for name, value in tensors.items() if name.startswith(TOWER)}
     state = {f"vision_model.{name}": value for name, value in (inside | _last_norm(tensors)).items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     vision = vision_config(config)
@@ -186,7 +183,7 @@ def _write_tower(tensors: Lazy, config: dict[str, Any], dtype: str, folder: Path
     write_json(folder / "preprocessor_config.json", image_processor(vision["image_size"]))
 
 
-def _check_tower(model: Path, named: str, config: dict[str, Any], tensors: Lazy) -> None:
+def _check_tower(model: Path, named: str, config: dict[str, Any], tensors: dict[str, Stored]) -> None:
     """Refuse a tower with other weights or settings than the model's."""
     options = {"select_layer": config["vision_config"]["select_layer"]}
     told, state = read_clip(named, options)
@@ -201,6 +198,6 @@ def _check_tower(model: Path, named: str, config: dict[str, Any], tensors: Lazy)
         )
 
 
-def _equal(read: Any, value: Tensor) -> bool:
-    own = read() if read is not None else torch.empty(0)
+def _equal(stored: Stored | None, value: Tensor) -> bool:
+    own = stored.read() if stored is not None else torch.empty(0)
     return own.shape == value.shape and torch.equal(own, value.to(own.dtype))

@@ -28,8 +28,8 @@ from pathplugins.models.foreign.open_clip.read import (
 )
 from pathplugins.models.foreign.open_clip.reference import image_features, text_features
 from pathplugins.published.preprocessing import CLIP_MEAN, CLIP_STD
+from pathplugins.weights.compare import few
 from pathplugins.weights.names.open_clip import TEXT, float32, to_transformers
-from pathplugins.weights.tensor_files import few
 
 TOLERANCE = 1e-4
 """Largest difference to `open_clip_reference`, in float32, as a share of the largest value."""

@@ -28,9 +28,9 @@ from pathplugins.published.open_clip import (
     architecture_name,
 )
 from pathplugins.published.pathgen_clip import activation_question, checkpoint_of_file
-from pathplugins.weights.lazy_files import lazy_file
+from pathplugins.weights.compare import few
+from pathplugins.weights.file import file_weights
 from pathplugins.weights.names.open_clip import PATCHES, is_open_clip, layers_of, weight_names
-from pathplugins.weights.tensor_files import few
 
 CONFIG = "open_clip_config.json"
 FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -62,7 +62,7 @@ class OpenClip:
 def open_clip_file(path: Path) -> Path | None:
     """The weights of OpenCLIP at ``path``, a file or a directory of one; None where they are of another kind."""
     for file in [path / name for name in FILES] if path.is_dir() else [path]:
-        if file.is_file() and is_open_clip(lazy_file(file)):
+        if file.is_file() and is_open_clip(file_weights(file)):
             return file
     return None
 
@@ -82,12 +82,12 @@ def read_open_clip(
     Raises:
         CheckpointError: The file is none of OpenCLIP's, another model than its name says, or leaves open how it is run.
     """
-    lazy = lazy_file(file)
-    names = weight_names(lazy)
+    weights = file_weights(file)
+    names = weight_names(weights)
     if not is_open_clip(names):
         raise CheckpointError(_unknown(file, names))
     wanted = [bare for bare in names if bare.startswith("visual.") or not vision_only]
-    state = {bare: lazy[names[bare]]() for bare in wanted}
+    state = {bare: weights[names[bare]] for bare in wanted}
     vision = _vision_shape(file, state)
     projection = state["visual.proj"].shape[1] if "visual.proj" in state else None
     shape = Architecture(

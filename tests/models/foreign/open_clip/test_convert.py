@@ -216,8 +216,7 @@ def empty(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
         size = ARCHITECTURES[name]
         sizes = {"width": size.width, "layers": size.layers, "patch": size.patch_size, "image": size.image_size}
         state = {n: torch.zeros(()).expand(shape) for n, shape in shapes(**sizes, features=size.projection_dim).items()}
-        lazy = {n: (lambda value=value: value) for n, value in state.items()}
-        monkeypatch.setattr("pathplugins.models.foreign.open_clip.read.lazy_file", lambda _: lazy)
+        monkeypatch.setattr("pathplugins.models.foreign.open_clip.read.file_weights", lambda _: state)
         return path
 
     return write
