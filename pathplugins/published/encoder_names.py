@@ -1,23 +1,20 @@
-"""Names of patch encoders: the spellings by which other tools and hubs call the encoders of ``pathdata encoders``."""
+"""Names of patch encoders: the spellings by which other tools call the encoders of ``pathdata encoders``."""
 
 from __future__ import annotations
 
 import functools
 
 SPELLINGS = {
-    "gigapath": ("prov-gigapath", "prov-gigapath/prov-gigapath"),
-    "uni": ("uni-v1", "mahmoodlab/uni"),
-    "uni2-h": ("uni-v2", "uni2", "mahmoodlab/uni2-h"),
-    "h-optimus-0": ("hoptimus0", "bioptimus/h-optimus-0"),
-    "h-optimus-1": ("hoptimus1", "bioptimus/h-optimus-1"),
-    "conch": ("conch-v1", "mahmoodlab/conch"),
-    "virchow": ("paige-ai/virchow",),
-    "virchow2": ("paige-ai/virchow2",),
-    "phikon": ("owkin/phikon",),
-    "phikon-v2": ("phikonv2", "owkin/phikon-v2"),
+    "gigapath": ("prov-gigapath",),
+    "uni": ("uni-v1",),
+    "uni2-h": ("uni-v2", "uni2"),
+    "h-optimus-0": ("hoptimus0",),
+    "h-optimus-1": ("hoptimus1",),
+    "conch": ("conch-v1",),
+    "phikon-v2": ("phikonv2",),
 }
-"""Our name -> other spellings, in lower case with hyphens: the names that TRIDENT, STAMP and LazySlide write, hub ids,
-and the folder that ``hf download`` is usually given."""
+"""Our name -> other spellings, in lower case with hyphens: those of TRIDENT, STAMP and LazySlide, and of the folder
+that ``hf download`` is usually given. Names and hub ids of our own rows need no line here."""
 
 
 def encoder_key(name: str) -> str:
@@ -26,10 +23,17 @@ def encoder_key(name: str) -> str:
     ``UNI_v2``, ``hf-hub:MahmoodLab/UNI2-h`` and ``uni2-h`` are one encoder. A name with a remark, such as ``gigapath
     (random weights, seed 3)``, is an encoder of its own.
     """
-    plain = name.strip().casefold().replace("_", "-").removeprefix("hf-hub:")
-    return _by_spelling().get(plain, plain)
+    return _by_spelling().get(_plain(name), _plain(name))
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold().replace("_", "-").removeprefix("hf-hub:")
 
 
 @functools.cache
 def _by_spelling() -> dict[str, str]:
-    return {spelling: name for name, spellings in SPELLINGS.items() for spelling in (name, *spellings)}
+    from pathplugins.published.encoders import CARDS
+
+    own = (card for card in CARDS if card.hub_id and not card.hub_id.startswith("timm/"))  # a row may cut timm's model
+    ids = {_plain(card.hub_id): card.name for card in own}
+    return {**ids, **{spelling: name for name, spellings in SPELLINGS.items() for spelling in spellings}}

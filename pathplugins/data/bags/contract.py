@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from pathplugins.published.slide_encoders import GIGAPATH
 
@@ -21,3 +23,15 @@ class BagContract:
     """Cells per side of the tower's square grid; None for a tower without one, which takes any position."""
     expects_encoder: str | None = None
     """Name of the patch encoder the tower was trained on; None takes features of any one encoder."""
+
+
+def contract_in(settings: Mapping[str, Any]) -> BagContract:
+    """Return the contract that ``preprocessor_config.json`` of a model directory records.
+
+    Directories of earlier versions record the width alone. Their towers were all GigaPath's, so features as wide as
+    its patch encoder's are expected to be its.
+    """
+    known = {item.name: settings[item.name] for item in fields(BagContract) if item.name in settings}
+    if "expects_encoder" not in known and known.get("feature_dim") == GIGAPATH.feature_dim:
+        known["expects_encoder"] = GIGAPATH.patch_encoder
+    return BagContract(**known)

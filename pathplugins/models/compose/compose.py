@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +127,10 @@ def _image_processor(
             seed=spec.seed,
         )
     contract = tower_expects(tower_config)
-    trained = spec.vision_tower is not None  # random weights know no encoder
+    if spec.vision_tower is None:  # random weights know no encoder
+        contract = replace(contract, expects_encoder=None)
     return CustomLlavaImageProcessor(
-        feature_dim=contract.feature_dim,
-        frame_mpp=contract.frame_mpp,
-        expects_encoder=contract.expects_encoder if trained else None,
+        **asdict(contract),
         allow_other_encoder=spec.allow_other_encoder,
         patches_per_wsi=spec.patches_per_wsi,
         patches_block=spec.patches_block,

@@ -12,7 +12,6 @@ from pathplugins.data.bags.encoders import REASON, unfit_encoders
 from pathplugins.data.images import check_image
 from pathplugins.data.records import BadSample, Record
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
-from pathplugins.models.towers import tower_expects
 from pathplugins.published.slide_encoders import GIGAPATH
 
 
@@ -23,12 +22,12 @@ def image_check(
 
     Args:
         image_processor: of the model, which says whether images or feature bags are read.
-        vision_config: of the model, whose tower says how bags must be.
+        vision_config: of the model.
         features: read all features of a bag, not its shape alone.
     """
     if not isinstance(image_processor, CustomLlavaImageProcessor):
         return check_image, "image"
-    contract = tower_expects(vision_config)
+    contract = image_processor.contract
     options = {"coords_mpp": image_processor.coords_mpp, "features": features}
     # Bags that passed are remembered under this text: another wording would have all of them read again.
     rules = {"width": contract.feature_dim, "grid_cells": contract.grid, "tile_px": contract.tile_px, **options}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from transformers.image_processing_utils import ImageProcessingMixin
 from pathplugins.core.errors import BagError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.core.registry import Registry
-from pathplugins.data.bags import BagInfo, inspect_bag, read_bag, sample_rows, stable_seed
+from pathplugins.data.bags import BagContract, BagInfo, inspect_bag, read_bag, sample_rows, stable_seed
 from pathplugins.data.bags.encoders import check_encoder
 from pathplugins.data.llava_format import CHUNKED
 from pathplugins.models.custom_llava.tokenizer_files import make_portable
@@ -32,8 +33,10 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
     """H5 feature bags to packed tensors.
 
     Args:
-        feature_dim: D, width of the patch features the tower takes.
+        feature_dim: D, width of the patch features the tower takes; this and the next four are its `BagContract`.
         frame_mpp: microns per pixel of the positions the tower takes.
+        tile_px: side of a cell of its grid, pixels at ``frame_mpp``.
+        grid: cells per side of its grid, if it has one.
         expects_encoder: patch encoder the tower was trained on; None takes features of any.
         allow_other_encoder: take bags that name another encoder all the same.
         patches_per_wsi: rows read from a bag, at most; all of them when None.
@@ -59,6 +62,8 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         compat_coords_yx: bool = False,
         seed: int = 42,
         frame_mpp: float = GIGAPATH.frame_mpp,
+        tile_px: int = GIGAPATH.tile_px,
+        grid: int | None = GIGAPATH.grid,
         expects_encoder: str | None = None,
         allow_other_encoder: bool = False,
         **kwargs: Any,
@@ -66,6 +71,8 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         super().__init__(**kwargs)
         self.feature_dim = feature_dim
         self.frame_mpp = frame_mpp
+        self.tile_px = tile_px
+        self.grid = grid
         self.expects_encoder = expects_encoder
         self.allow_other_encoder = allow_other_encoder
         self.patches_per_wsi = patches_per_wsi
@@ -75,6 +82,11 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         self.coords_mpp = coords_mpp
         self.compat_coords_yx = compat_coords_yx
         self.seed = seed
+
+    @property
+    def contract(self) -> BagContract:
+        """What the tower expects of a bag."""
+        return BagContract(**{item.name: getattr(self, item.name) for item in fields(BagContract)})
 
     def num_image_tokens(self, bag: str | Path) -> int:
         """Return the vision tokens of a bag, the slide's CLS included; reads the metadata of its H5 only.
@@ -187,8 +199,7 @@ def load_image_processor(folder: Path) -> Any:
     settings = read_json(folder / "preprocessor_config.json")
     kind = settings.pop("image_processor_type", BAGS)
     if kind == BAGS and "expects_encoder" not in settings:  # written before towers said what they expect
-        expected = tower_expects(read_json(folder / "config.json")["vision_config"])
-        settings |= {"frame_mpp": expected.frame_mpp, "expects_encoder": expected.expects_encoder}
+        settings = {**asdict(tower_expects(read_json(folder / "config.json")["vision_config"])), **settings}
     return IMAGE_PROCESSORS.get(kind)(**settings)
 
 
