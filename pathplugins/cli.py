@@ -13,6 +13,10 @@ from pathplugins.core.errors import HostDriftError, MissingDependencyError, Path
 COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("pathplugins.commands.doctor", "what is installed, what is registered, what is wrong"),
     "configs": ("pathplugins.commands.configs", "list and copy the configurations that come with the package"),
+    "systems": (
+        "pathplugins.commands.systems",
+        "the published systems that train here: papers, weights, licences, files",
+    ),
     "compose": ("pathplugins.commands.compose", "language model + tower + connector -> one checkpoint"),
     "import-weights": (
         "pathplugins.commands.import_weights",

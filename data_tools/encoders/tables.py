@@ -16,6 +16,7 @@ from pathplugins.published.preprocessing import (
     Preprocess,
 )
 
+HUB = "https://huggingface.co/"
 NORMALISATIONS = {
     (IMAGENET_MEAN, IMAGENET_STD): "ImageNet",
     (CLIP_MEAN, CLIP_STD): "CLIP",
@@ -51,7 +52,7 @@ def encoder_overview() -> list[tuple[str, ...]]:
             card.what,
             str(card.width or "model's"),
             str(card.frame or "not stated"),
-            f"[{card.hub_id or 'from the authors'}]({card.source})",
+            f"[{card.hub_id}]({HUB}{card.hub_id})" if card.hub_id else f"[from the authors]({card.source})",
             card.licence.shown,
             _access(card),
             card.checked,

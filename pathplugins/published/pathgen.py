@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pathplugins.published.licence import Licence, Statement, stated
-from pathplugins.published.pathgen_clip import BY_NAME, REPOSITORY
+from pathplugins.published.pathgen_clip import BY_NAME, CODE
 
 JSON_FILES = ("*.json", "*.jsonl")
 WEIGHT_FILES = ("*.json", "*.txt", "*.pt", "*.bin", "*.safetensors")
-DATA_README = f"Data/README.md of {REPOSITORY}"
+DATA_README = f"Data/README.md of {CODE}"
 TAG = "tag of its page"
 
 

@@ -8,9 +8,10 @@ from pathplugins.published.licence import Licence, Statement
 from pathplugins.published.open_clip import ACTIVATIONS, ARCHITECTURES, GELU, QUICK_GELU, QUICK_SUFFIX, Architecture
 
 REPOSITORY = "https://github.com/PathFoundation/PathGen-1.6M"
-MODEL_README = f"Model/README.md of {REPOSITORY}"
-OPENAI_ORIGIN = "OpenAI's CLIP, from whose weights both models grew"
-SELECTION_CODE = f"the authors' Patch_selection code in {REPOSITORY}: force_quick_gelu for the L model"
+"""The authors' page, with the newest README."""
+CODE = "https://github.com/PathGen-1-6M/PathGen-1.6M"
+"""Their code, read at 061f4d7."""
+MODEL_README = f"Model/README.md of {CODE}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,11 @@ CHECKPOINTS = (
                 by="its model card calls create_model_and_transforms('ViT-B-16', pretrained=FILE), which runs gelu "
                 "(open_clip#771)",
             ),
-            Statement(says=QUICK_GELU, by=f"{OPENAI_ORIGIN}; {SELECTION_CODE}"),
+            Statement(
+                says=QUICK_GELU,
+                by="the authors' Zero-shot_classification code loads every size with force_quick_gelu, and OpenAI's "
+                "CLIP, from which it grew, runs it",
+            ),
         ),
         hub_id="jamessyx/PathGen-CLIP",
         gated=True,
@@ -83,14 +88,16 @@ CHECKPOINTS = (
         files=("pathgen-clip-l.pt",),
         architecture="ViT-L-14-336",
         activation=QUICK_GELU,
-        activation_statements=(Statement(says=QUICK_GELU, by=SELECTION_CODE),),
+        activation_statements=(
+            Statement(says=QUICK_GELU, by="the authors' Patch_selection code loads ViT-L-14-336 with force_quick_gelu"),
+        ),
         hub_id="jamessyx/PathGen-CLIP-L",
         gated=False,
         licence=Licence(
             shown="CC-BY-NC-4.0",
             statements=(
                 Statement(says="cc-by-nc-4.0", by="model card"),
-                Statement(says="cc-by-2.0", by=f"{MODEL_README}, which names no size"),
+                Statement(says="cc-by-2.0", by=f"{MODEL_README}, which names the B model's file only"),
             ),
         ),
         checked="the authors' code (ViT-L-14-336, force_quick_gelu); shapes by OpenCLIP; weights not run here",
