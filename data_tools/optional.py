@@ -10,6 +10,9 @@ from typing import Any
 
 from pathplugins.core.errors import MissingDependencyError
 
+WITH_A_TRAINER = ("transformers",)
+"""Packages of no extra: the trainers bring them, in the version that they want."""
+
 
 def need(module: str, *, extra: str = "wsi") -> Any:
     """Import a module of an optional package, and return it.
@@ -25,7 +28,7 @@ def need(module: str, *, extra: str = "wsi") -> Any:
         return importlib.import_module(module)
     except (ImportError, OSError) as error:  # OSError: openslide-python without OpenSlide, torch with a broken CUDA
         raise MissingDependencyError(
-            f"{module} is needed for this step and does not import ({error}); install it: {install_line(extra)}"
+            f"{module} is needed for this step and does not import ({error}); install it: {install_line(extra, module)}"
         ) from error
 
 
@@ -35,25 +38,31 @@ def require(*modules: str, extra: str = "wsi") -> None:
     Raises:
         MissingDependencyError: some do not import, all of them named.
     """
-    missing = []
+    missing: dict[str, str] = {}
     for module in modules:
         try:
             importlib.import_module(module)
         except (ImportError, OSError) as error:
-            missing.append(f"{module} ({error})")
+            missing[module] = f"{module} ({error})"
     if missing:
-        names, verb = " and ".join(missing), "does" if len(missing) == 1 else "do"
-        raise MissingDependencyError(f"needed and {verb} not import: {names}; install: {install_line(extra)}")
+        names, verb = " and ".join(missing.values()), "does" if len(missing) == 1 else "do"
+        raise MissingDependencyError(f"needed and {verb} not import: {names}; install: {install_line(extra, *missing)}")
 
 
-def install_line(extra: str) -> str:
-    """Return the command that installs the packages of an extra, which our own metadata list."""
+def install_line(extra: str, *modules: str) -> str:
+    """Return the command that installs the packages of an extra, which our own metadata list.
+
+    Args:
+        extra: an extra of pathplugins.
+        modules: those that are missing; a package that no extra lists is added to the command.
+    """
     try:
         requirements = importlib.metadata.requires("pathplugins") or []
     except importlib.metadata.PackageNotFoundError:
         requirements = []
     wanted = re.compile(rf"""extra\s*==\s*["']{re.escape(extra)}["']""")
     packages = [line.partition(";")[0].strip() for line in requirements if wanted.search(line)]
-    if packages:
+    packages += [package for package in WITH_A_TRAINER if package in {name.partition(".")[0] for name in modules}]
+    if requirements:
         return shlex.join(["pip", "install", *packages])
     return f"pip install '.[{extra}]' in a checkout of pathplugins"

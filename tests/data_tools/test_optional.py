@@ -1,6 +1,8 @@
 """Optional packages: one error names what is missing, and a line that installs it."""
 
+import ast
 import importlib.metadata
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +10,39 @@ from pathlib import Path
 import pytest
 
 from pathplugins.core.errors import MissingDependencyError
+from pathplugins.data_tools import optional
 from pathplugins.data_tools.optional import install_line, need, require
 
 Pathdata = Callable[..., tuple[int, str]]
+
+
+BROUGHT_BY = {
+    **{"openslide": "openslide-python", "open_clip": "open_clip_torch", "sklearn": "scikit-learn", "yaml": "pyyaml"},
+    **{"threadpoolctl": "scikit-learn", "urllib3": "requests"},  # what these depend on
+    **{"torch": "timm", "huggingface_hub": "timm", "safetensors": "timm"},
+}
+"""Module -> the package that brings it, where the names differ."""
+
+
+def needed() -> list[tuple[str, str, str]]:
+    """File, module and extra of every ``need("module", extra="...")`` of the data tools."""
+    found = []
+    for path in sorted(Path(optional.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("need", "require")):
+                continue
+            extra = next((k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)), "wsi")
+            modules = [word.value for word in node.args if isinstance(word, ast.Constant)]
+            found += [(path.name, module.partition(".")[0], extra) for module in modules]
+    return found
+
+
+def test_the_install_line_of_every_need_brings_the_module() -> None:
+    calls = needed()
+    assert len(calls) > 30
+    for file, module, extra in calls:
+        names = {re.split(r"[<>=]", word.strip("'"))[0] for word in install_line(extra, module).split()}
+        assert names & {module, BROUGHT_BY.get(module)}, f"{file}: {module} of the extra {extra}"
 
 
 def test_need_returns_the_module() -> None:
@@ -38,6 +70,10 @@ def test_the_install_line_names_packages_of_the_registry(monkeypatch: pytest.Mon
     ]
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: listed if name == "pathplugins" else None)
     assert install_line("wsi") == "pip install 'openslide-python>=1.4' 'tifffile>=2024.2'"
+    assert (
+        install_line("wsi", "transformers.models")
+        == "pip install 'openslide-python>=1.4' 'tifffile>=2024.2' transformers"
+    )
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: None)
     assert install_line("wsi") == "pip install '.[wsi]' in a checkout of pathplugins"
 
