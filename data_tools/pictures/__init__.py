@@ -1,1 +1,1 @@
-"""Draw pictures of slides: overlays, heat maps, image files."""
+"""Pictures of slides: overlays, heat maps and image files."""

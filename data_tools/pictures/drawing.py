@@ -1,4 +1,4 @@
-"""Pictures of a slide: what the overlay of ``pathdata patch`` and the heat map of a selection have in common.
+"""Drawing on a slide: boxes, fading, fonts and scale bars, for overlays and heat maps.
 
 Sizes are (w, h), positions (x, y); ``_px0`` is level-0 pixels, ``_px`` pixels of the picture.
 """
@@ -12,24 +12,24 @@ from PIL import Image, ImageDraw, ImageFont
 
 LONGEST_SIDE_PX = 2048
 INK = (30, 30, 30)
-FADE = 0.6  #: how far what is left out goes towards white
-MARGIN_PX = 12  #: around what is written below a picture
+FADE = 0.6  #: how far pixels outside the boxes are blended towards white
+MARGIN_PX = 12  #: around the text below a picture
 BAR_LENGTHS_UM = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 
 @functools.cache
 def font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """What captions are written in."""
+    """Return the font of captions."""
     return ImageFont.load_default(18)
 
 
 def boxes_px(coords_xy: np.ndarray, size_px0: int, scale: float) -> np.ndarray:
-    """Int64 ``[N, 4]``: left, top, right, bottom of squares in pixels of the picture, borders included.
+    """Return int64 ``[N, 4]``: left, top, right, bottom of squares in pixels of the picture, borders included.
 
     Args:
         coords_xy: ``[N, 2]`` top-left corners, level-0 pixels from the picture's own corner.
-        size_px0: their side.
-        scale: pixels of the picture per level-0 pixel.
+        size_px0: Side of the squares.
+        scale: Pixels of the picture per level-0 pixel.
     """
     low = (coords_xy * scale).round()
     high = ((coords_xy + size_px0) * scale).round() - 1
@@ -37,7 +37,7 @@ def boxes_px(coords_xy: np.ndarray, size_px0: int, scale: float) -> np.ndarray:
 
 
 def fade_outside(picture: Image.Image, boxes: np.ndarray) -> Image.Image:
-    """``picture`` with everything but the boxes (``[N, 4]``, see `boxes_px`) blended towards white."""
+    """Return ``picture`` with everything but the boxes (``[N, 4]``, see `boxes_px`) blended towards white."""
     kept = Image.new("L", picture.size, 0)
     draw = ImageDraw.Draw(kept)
     for box in boxes.tolist():
@@ -47,10 +47,10 @@ def fade_outside(picture: Image.Image, boxes: np.ndarray) -> Image.Image:
 
 
 def draw_scale_bar(draw: ImageDraw.ImageDraw, x: int, middle: int, *, px_per_um: float, longest_px: float) -> int:
-    """Draw the longest round bar of at most ``longest_px`` and its length; nothing if none is as short.
+    """Draw the longest bar of a round length that fits into ``longest_px``, and its length; none if none fits.
 
     Returns:
-        The x at which what stands beside it may begin.
+        The x at which text beside the bar may begin.
     """
     fitting = [um for um in BAR_LENGTHS_UM if um * px_per_um <= longest_px]
     if not fitting:

@@ -1,4 +1,4 @@
-"""Image files: pixels to JPEG or PNG bytes, samples into a WebDataset tar, a folder replaced as a whole.
+"""Picture files: encode pixels as JPEG or PNG, write WebDataset tars and folders that are complete or absent.
 
 Arrays are uint8 ``[H, W, 3]``, RGB.
 """
@@ -19,27 +19,30 @@ from pathplugins.core.files import replacing, temporary_beside
 from ..optional import need
 
 CHROMA = "420"  #: colours at half the resolution, as Pillow and most viewers write them
-FASTEST_PNG = 1  #: zlib level up to which speed is what is wanted
+FASTEST_PNG = 1  #: up to this zlib level speed is preferred to size
 LEFT_NEIGHBOUR = 16  #: PNG filter "sub" alone; choosing among all five for each row takes twice as long
 
 
 def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
-    """A JPEG file: byte for byte what Pillow writes where both use libjpeg-turbo, without its two copies."""
+    """Encode a JPEG file: the bytes that Pillow writes where both use libjpeg-turbo, without its two copies."""
     return bytes(need("imagecodecs").jpeg8_encode(pixels, level=quality, subsampling=CHROMA))
 
 
 def encode_png(pixels: np.ndarray, level: int) -> bytes:
-    """A PNG file; ``level`` is zlib's, 0 to 9: 1 takes a third of the time of 6 for files a quarter larger."""
+    """Encode a PNG file; ``level`` is zlib's, 0 to 9: 1 takes a third of the time of 6, for files a quarter larger."""
     filters = LEFT_NEIGHBOUR if level <= FASTEST_PNG else None
     return bytes(need("imagecodecs").png_encode(pixels, level=level, filter=filters))
 
 
-def add_sample(tar: tarfile.TarFile, key: str, parts: Mapping[str, bytes]) -> None:
-    """Append a WebDataset sample; ``parts`` are suffix -> content. ``key`` must have no dot: a key ends at the first.
+def add_sample(tar: tarfile.TarFile, key: str, files: Mapping[str, bytes]) -> None:
+    """Append a WebDataset sample. Members have no times and owners: the same samples make the same bytes.
 
-    Members have no times and owners, so that the same samples make the same bytes.
+    Args:
+        tar: The tar, open for writing.
+        key: Name of the sample, without a dot: WebDataset ends a key at the first one.
+        files: Suffix -> content.
     """
-    for suffix, content in parts.items():
+    for suffix, content in files.items():
         member = tarfile.TarInfo(f"{key}.{suffix}")
         member.size = len(content)
         tar.addfile(member, io.BytesIO(content))
@@ -47,14 +50,14 @@ def add_sample(tar: tarfile.TarFile, key: str, parts: Mapping[str, bytes]) -> No
 
 @contextmanager
 def replacing_tar(path: Path) -> Iterator[tarfile.TarFile]:
-    """A tar to fill, at ``path`` when the block ends well and nowhere when it does not."""
+    """Open a tar to fill; it appears at ``path`` when the block ends well, and nowhere when it does not."""
     with replacing(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
         yield tar
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """A sibling folder to fill, renamed to ``path`` when the block ends well and removed when it does not."""
+    """Make a sibling folder to fill; it becomes ``path`` when the block ends well, and is removed when it does not."""
     temporary, old = temporary_beside(path), temporary_beside(path)
     temporary.mkdir(parents=True)
     try:

@@ -1,4 +1,4 @@
-"""Heat map: a picture of one slide that shows which patches a token selector kept, and how it scored them."""
+"""Heat map: draw which patches of a slide a token selector kept, and how it scored them."""
 
 from __future__ import annotations
 
@@ -12,34 +12,12 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
 
 from ..slides.slide import Slide, SlideError
-from ..tissue.geojson import Colour, write_patches
-from .drawing import INK, LONGEST_SIDE_PX, MARGIN_PX, boxes_px, draw_scale_bar, fade_outside, font
+from ..tissue.geojson import write_patches
+from .colour_scale import HEAT, colours_of, levels_of
+from .drawing import LONGEST_SIDE_PX, boxes_px, fade_outside
+from .legend import KEPT, NOT_KEPT, SHADE, TINT, with_legend
 
-KEPT = (220, 20, 30)  #: red: the one strong colour that neither viridis nor H&E has
-NOT_KEPT = (150, 150, 150)
-#: viridis at ninths, from dark to bright: equal steps look equal, in grey and to the colour-blind too
-VIRIDIS = np.array(
-    [
-        (68, 1, 84),
-        (72, 40, 120),
-        (62, 74, 137),
-        (49, 104, 142),
-        (38, 130, 142),
-        (31, 158, 137),
-        (53, 183, 121),
-        (109, 205, 89),
-        (180, 222, 44),
-        (253, 231, 37),
-    ]
-)
-HEAT = 0.6  #: how much of a score's colour covers the slide
-TINT, SHADE = 0.12, 0.25  #: without scores: how much of KEPT and of NOT_KEPT does
-FEW = 20  #: fewer scores are coloured from the lowest to the highest
 PATCH_PX, MOST_PX = 8, 4096  #: the picture grows until patches are this wide, or it is this long
-NARROWEST_PX = 900  #: room for the text below
-LINE_PX = 26
-MOST_LINES = 4
-BAR_PX = (220, 16)
 
 
 class View(NamedTuple):
@@ -67,15 +45,15 @@ def draw_selection(
     """Write the picture, and beside it the patches as GeoJSON; both complete or absent.
 
     Args:
-        out: the picture, ``.png``.
+        out: The picture, ``.png``.
         coords_xy: ``[N, 2]`` top-left corners of the patches, level-0 pixels.
-        patch_size_level0: side of a patch, level-0 pixels.
-        level0_mpp: microns per level-0 pixel, for the scale bar; None draws none.
+        patch_size_level0: Side of a patch, level-0 pixels.
+        level0_mpp: Microns per level-0 pixel, for the scale bar; None draws none.
         kept: ``[N]`` bool.
-        scores: ``[N]``, any finite numbers, higher for what is rather kept; None if patches are kept without scores.
-        score_name: what the scores are, in a few words.
-        title: the mode and what else was asked.
-        slide: the slide the patches were cut from; None draws on a blank canvas.
+        scores: ``[N]`` finite numbers, higher for patches that are rather kept; None without scores.
+        score_name: Name of the scores, in a few words.
+        title: The selector and its settings, for the legend.
+        slide: The slide that the patches were cut from; None draws on a blank canvas.
 
     Returns:
         The paths of the PNG and of the GeoJSON.
@@ -99,7 +77,7 @@ def draw_selection(
     view = _blank(coords_xy, patch_size_level0) if slide is None else _of_slide(slide, coords_xy, patch_size_level0)
     picture = _painted(view, boxes_px(coords_xy - view.origin_px0, patch_size_level0, view.scale), kept, scores)
     text = f"kept {int(kept.sum())} of {len(kept)} patches, {title}"
-    canvas = _with_legend(picture, text, scores, score_name, None if level0_mpp is None else view.scale / level0_mpp)
+    canvas = with_legend(picture, text, scores, score_name, None if level0_mpp is None else view.scale / level0_mpp)
     patches = out.with_suffix(".geojson")
     with replacing(out) as png, replacing(patches) as geojson:
         canvas.save(png, format="PNG")
@@ -114,7 +92,7 @@ def draw_selection(
 
 
 def _of_slide(path: Path, coords_xy: np.ndarray, side_px0: int) -> View:
-    """The whole slide."""
+    """Return a view of the whole slide."""
     with Slide(path) as slide:
         w0, h0 = slide.size_px0
         outside = (coords_xy >= (w0, h0)).any(axis=1)
@@ -130,7 +108,7 @@ def _of_slide(path: Path, coords_xy: np.ndarray, side_px0: int) -> View:
 
 
 def _blank(coords_xy: np.ndarray, side_px0: int) -> View:
-    """White, from a patch before the first to a patch behind the last."""
+    """Return a white view, with a margin of one patch around all patches."""
     origin = coords_xy.min(axis=0) - side_px0
     w0, h0 = (coords_xy.max(axis=0) + 2 * side_px0 - origin).tolist()
     scale = _scale((w0, h0), side_px0)
@@ -138,18 +116,19 @@ def _blank(coords_xy: np.ndarray, side_px0: int) -> View:
 
 
 def _scale(size_px0: tuple[int, int], side_px0: int) -> float:
+    """Return the pixels of the picture per level-0 pixel."""
     longest = max(size_px0)
     return min(1.0, max(LONGEST_SIDE_PX / longest, min(PATCH_PX / side_px0, MOST_PX / longest)))
 
 
 def _painted(view: View, boxes: np.ndarray, kept: np.ndarray, scores: np.ndarray | None) -> Image.Image:
-    """The view faded where nothing is kept, every patch in its colour, the kept ones outlined (``boxes`` [N, 4])."""
+    """Paint every patch (``boxes`` [N, 4]) in its colour, outline the kept ones, and fade the rest of the slide."""
     picture = fade_outside(view.picture, boxes[kept])
     if scores is None:
         colours, strengths = np.where(kept[:, None], KEPT, NOT_KEPT), np.where(kept, TINT, SHADE)
     else:
-        colours, strengths = _colours(_levels(scores)), np.full(len(kept), HEAT)
-    # Where patches overlap, kept ones lie over the rest, and of each the best on top.
+        colours, strengths = colours_of(levels_of(scores)), np.full(len(kept), HEAT)
+    # where patches overlap, kept ones are painted last, and among those the best last
     order = np.lexsort((np.zeros(len(kept)) if scores is None else scores, kept)).tolist()
     paint, cover = Image.new("RGB", picture.size), Image.new("L", picture.size, 0)
     on_paint, on_cover = ImageDraw.Draw(paint), ImageDraw.Draw(cover)
@@ -163,114 +142,3 @@ def _painted(view: View, boxes: np.ndarray, kept: np.ndarray, scores: np.ndarray
             box = boxes[row].tolist()
             draw.rectangle(box, outline=KEPT, width=min(3, 1 + (box[2] - box[0]) // 16))
     return picture
-
-
-def _levels(scores: np.ndarray) -> np.ndarray:
-    """[N] from 0 to 1: where each score lies between the ends of the colours; 0.5 where all are the same."""
-    low, high = _ends(scores)
-    if low == high:
-        return np.full(len(scores), 0.5)
-    return ((scores.astype(np.float64) - low) / (high - low)).clip(0, 1)
-
-
-def _ends(scores: np.ndarray) -> tuple[float, float]:
-    """The scores with the first and the last colour: without a hundredth at either end, at least one.
-
-    A single patch that scores far above the rest, as attention often has, would leave the rest one colour. Of few
-    patches none can be spared.
-    """
-    ranked = np.sort(scores.astype(np.float64))
-    cut = -(-len(ranked) // 100) if len(ranked) >= FEW else 0
-    low, high = float(ranked[cut]), float(ranked[-1 - cut])
-    return (low, high) if low < high else (float(ranked[0]), float(ranked[-1]))  # all but some are the same
-
-
-def _colours(levels: np.ndarray) -> np.ndarray:
-    """uint8 ``[N, 3]`` of levels (``[N]``, from 0 to 1)."""
-    places = np.linspace(0, 1, len(VIRIDIS))
-    return np.stack([np.interp(levels, places, channel) for channel in VIRIDIS.T], axis=1).round().astype(np.uint8)
-
-
-def _with_legend(
-    picture: Image.Image, text: str, scores: np.ndarray | None, score_name: str, px_per_um: float | None
-) -> Image.Image:
-    """``picture`` above what it shows, in words, and a line with the scale bar and what the colours mean."""
-    width = max(picture.width, NARROWEST_PX)
-    lines = _wrapped(text, width - 2 * MARGIN_PX)
-    if scores is not None:
-        lowest, highest = _numbers(float(scores.min()), float(scores.max()))
-        lines += _wrapped(f"colours: {score_name}, lowest {lowest}, highest {highest}", width - 2 * MARGIN_PX)
-    height = picture.height + LINE_PX * (len(lines) + 1) + 3 * MARGIN_PX
-    canvas = Image.new("RGB", (width, height), "white")
-    canvas.paste(picture)
-    draw = ImageDraw.Draw(canvas)
-    y = picture.height + MARGIN_PX
-    for line in lines:
-        draw.text((MARGIN_PX, y + LINE_PX // 2), line, fill=INK, font=font(), anchor="lm")
-        y += LINE_PX
-    x, y = MARGIN_PX, y + MARGIN_PX + LINE_PX // 2
-    if px_per_um is not None:
-        x = draw_scale_bar(draw, x, y, px_per_um=px_per_um, longest_px=width / 5)
-    x = _swatch(draw, x, y, "kept", _on_white(KEPT, 0 if scores is not None else TINT), KEPT)
-    if scores is None:
-        _swatch(draw, x, y, "not kept", _on_white(NOT_KEPT, SHADE), None)
-    else:
-        _colour_bar(canvas, x, y, scores)
-    return canvas
-
-
-def _swatch(draw: ImageDraw.ImageDraw, x: int, middle: int, text: str, fill: np.ndarray, outline: Colour | None) -> int:
-    """A sample patch and what it stands for; the x at which the next may begin."""
-    side = BAR_PX[1]
-    box = (x, middle - side // 2, x + side, middle + side // 2)
-    draw.rectangle(box, fill=tuple(fill.tolist()), outline=outline, width=2)
-    draw.text((x + side + 8, middle), text, fill=INK, font=font(), anchor="lm")
-    return x + side + 32 + round(draw.textlength(text, font=font()))
-
-
-def _colour_bar(canvas: Image.Image, x: int, middle: int, scores: np.ndarray) -> None:
-    """The colours from first to last, as they look on white, between the scores they stand for."""
-    (w, h), draw = BAR_PX, ImageDraw.Draw(canvas)
-    low, high = _ends(scores)
-    at_low, at_high = _numbers(low, high)
-    at_low = f"<= {at_low}" if scores.min() < low else at_low
-    at_high = f">= {at_high}" if scores.max() > high else at_high
-    draw.text((x, middle), at_low, fill=INK, font=font(), anchor="lm")
-    x += round(draw.textlength(at_low, font=font())) + 8
-    bar = np.broadcast_to(_on_white(_colours(np.linspace(0, 1, w)), HEAT), (h, w, 3))  # [h, w, 3]
-    canvas.paste(Image.fromarray(np.ascontiguousarray(bar)), (x, middle - h // 2))
-    draw.text((x + w + 8, middle), at_high, fill=INK, font=font(), anchor="lm")
-
-
-def _on_white(colours: np.ndarray | Colour, strength: float) -> np.ndarray:
-    """Colours (``[..., 3]``) as they look over a white slide, uint8."""
-    return (255 + (np.asarray(colours, np.float64) - 255) * strength).round().astype(np.uint8)
-
-
-def _numbers(*values: float) -> list[str]:
-    """Numbers with three digits, or as many more as tell them apart (0.9991 and 0.9993); not above eight."""
-    for digits in range(3, 9):
-        told = [f"{value:.{digits}g}" for value in values]
-        if len({*told}) == len({*values}):
-            break
-    return told
-
-
-def _wrapped(text: str, width_px: int) -> list[str]:
-    """``text`` in lines that fit, broken between words or, where a word is longer than a line, in it."""
-    lines, line = [], ""
-    for word in " ".join(text.split()).split(" "):
-        whole = f"{line} {word}" if line else word
-        if font().getlength(whole) <= width_px:
-            line = whole
-            continue
-        if line:
-            lines.append(line)
-        line = ""
-        for letter in word:
-            if line and font().getlength(line + letter) > width_px:
-                lines.append(line)
-                line = ""
-            line += letter
-    lines.append(line)
-    return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], f"{lines[MOST_LINES - 1][:-3]}..."]

@@ -12,7 +12,7 @@ from pathplugins.core.files import replacing
 from ..slides.slide import Slide
 from .drawing import INK, LONGEST_SIDE_PX, MARGIN_PX, boxes_px, draw_scale_bar, fade_outside, font
 
-OUTLINE = (0, 140, 70)  #: green: stands off the pinks and purples of H&E
+OUTLINE = (0, 140, 70)  #: green stands out from the pinks and purples of H&E
 GRID = (25, 60, 190)
 CAPTION_PX = 56
 

@@ -1,1 +1,1 @@
-"""Find and open slides, read their pixels and their resolution."""
+"""Slides: find and open them, read their pixels and their resolution."""

@@ -62,6 +62,14 @@ def write_demo_slide(
 ) -> None:
     """Write an Aperio-style pyramid; the same arguments give the same pixels.
 
+    Args:
+        path: The SVS file.
+        size: (w, h) of level 0.
+        seed: Seed of the random tissue.
+        kind: Index into ``KINDS``.
+        mpp: Microns per pixel of level 0.
+        magnification: Objective power to record.
+
     Raises:
         PathPluginsError: no such kind, or a size below 256 pixels.
     """
@@ -76,13 +84,13 @@ def write_demo_slide(
 
 
 def _reduce(base: np.ndarray, factor: int) -> np.ndarray:
-    """``base`` that many times smaller; sizes are rounded down, as scanners do."""
+    """Return ``base`` shrunk by ``factor``; sizes are rounded down, as scanners do."""
     h, w = (side // factor * factor for side in base.shape[:2])
     return np.asarray(Image.fromarray(base[:h, :w]).reduce(factor))
 
 
 def paint(size: tuple[int, int], *, seed: int, kind: TissueKind, mpp: float) -> np.ndarray:
-    """Uint8 ``[H, W, 3]`` of ``size`` (w, h)."""
+    """Paint one level: uint8 ``[H, W, 3]`` of ``size`` (w, h)."""
     rng = np.random.default_rng(seed)
     w, h = size
     tissue = _pieces(rng, size)  # [H, W] in [0, 1], soft at the edge
@@ -102,7 +110,7 @@ def paint(size: tuple[int, int], *, seed: int, kind: TissueKind, mpp: float) -> 
 
 
 def _fibres(rng: np.random.Generator, size: tuple[int, int], mpp: float) -> np.ndarray:
-    """Float32 ``[H, W]`` in [0, 1]: wavy bands, 1 in the pale gaps between collagen fibres."""
+    """Paint wavy bands: float32 ``[H, W]`` in [0, 1], 1 in the pale gaps between collagen fibres."""
     w, h = size
     along = np.arange(h, dtype=np.float32)[:, None] * mpp / 2  # radians: one band every 4 pi = 12.6 microns
     bend = 9 * _smooth_noise(rng, (7, 5), size) + 1.2 * _smooth_noise(rng, (w // 40 + 1, h // 40 + 1), size)
@@ -111,12 +119,12 @@ def _fibres(rng: np.random.Generator, size: tuple[int, int], mpp: float) -> np.n
 
 
 def _count(per_mm2: float, size: tuple[int, int], mpp: float) -> int:
-    """How many of something a slide of this size holds."""
+    """Return how many objects of a density a slide of this size holds."""
     return round(per_mm2 * size[0] * size[1] * (mpp / 1000) ** 2)
 
 
 def _pieces(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """Float32 ``[H, W]``: two pieces of tissue with ragged borders, 1 inside and 0 on glass."""
+    """Paint two pieces of tissue with ragged borders: float32 ``[H, W]``, 1 inside and 0 on glass."""
     w, h = size
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     ragged = 0.16 * _smooth_noise(rng, (14, 11), size) + 0.04 * _smooth_noise(rng, (60, 45), size)
@@ -128,7 +136,7 @@ def _pieces(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 
 
 def _smooth_noise(rng: np.random.Generator, coarse: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """Float32 ``[H, W]``, about unit variance: noise drawn on a coarse (w, h) grid and interpolated."""
+    """Draw noise on a coarse (w, h) grid and interpolate it: float32 ``[H, W]`` of about unit variance."""
     grid = rng.standard_normal((coarse[1], coarse[0]), dtype=np.float32)
     return np.asarray(Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC))
 

@@ -1,7 +1,7 @@
-"""Tiled JPEG slides without OpenSlide: each tile is decoded once, and pixels are bit for bit those of OpenSlide.
+"""Read tiled JPEG slides without OpenSlide: each tile is decoded once, and pixels are bit for bit those of OpenSlide.
 
 OpenSlide hands every JPEG tile to libjpeg-turbo with the colour space that the TIFF directory states, and puts tiles
-side by side. So does this, for the two vendors and the one kind of directory where that is all there is to it.
+side by side. This module does the same, for the two vendors and the one kind of directory that need nothing else.
 Sizes are (w, h), positions (x, y), arrays ``[H, W, C]``; ``_px0`` is level-0 pixels, ``_px`` pixels of the level read.
 """
 
@@ -21,16 +21,16 @@ from ..optional import need
 from .tile_cache import Tile, TileCache
 
 VENDORS = ("aperio", "generic-tiff")  #: whose levels OpenSlide reads tile by tile, with no offsets or bounds
-LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 64 * 2**20, 512 * 2**20  #: of decoded tiles kept
-CACHE_ROWS = 3  #: of tiles across the level, which is what patches read row by row come back to
+LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 64 * 2**20, 512 * 2**20  #: limits of the memory for decoded tiles
+CACHE_ROWS = 3  #: rows of tiles kept: patches that are read row by row come back to that many
 JPEG, INTERLEAVED, REDUCED = 7, 1, 1  #: TIFF compression, planar configuration, bit of the subfile type
-COLOUR_SPACES = {2: "RGB", 6: "YCBCR"}  #: TIFF photometric -> what the numbers in the JPEG are, whatever it says itself
+COLOUR_SPACES = {2: "RGB", 6: "YCBCR"}  #: TIFF photometric -> colours in the JPEG, whatever the JPEG itself states
 END_OF_JPEG = b"\xff\xd9"
-SMALLEST_MCU_PX = 8  #: the least that a decoder leaves grey when the data end early
+SMALLEST_MCU_PX = 8  #: side of the smallest block that a decoder leaves grey when the data end early
 
 
 class OpenSlideNeededError(Exception):
-    """Not for this module; the message is a clause that says why."""
+    """A slide, or a part of it, that only OpenSlide can read; the message is a clause that says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,11 @@ class JpegTiles:
     """The tiles of a slide; safe to read from several threads."""
 
     def __init__(self, path: Path, handle: Any) -> None:
-        """Look at what the OpenSlide ``handle`` of ``path`` opened.
+        """Read the TIFF directories of a slide.
+
+        Args:
+            path: The slide.
+            handle: The OpenSlide handle that opened it.
 
         Raises:
             OpenSlideNeededError: it is not a kind of slide for which equal pixels are proven.
@@ -73,7 +77,7 @@ class JpegTiles:
         self._file = os.open(path, os.O_RDONLY)
 
     def region(self, number: int, x_px0: int, y_px0: int, size_px: tuple[int, int]) -> np.ndarray:
-        """The box of level ``number`` whose corner is at a level-0 position; white beyond the level.
+        """Read the box of level ``number`` whose corner is at a level-0 position; white beyond the level.
 
         Returns:
             uint8 ``[H, W, 3]``, the caller's own.
@@ -99,13 +103,13 @@ class JpegTiles:
         return out
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         file, self._file = self._file, -1  # no later read can reach a file that got the same number
         if file >= 0:
             os.close(file)
 
     def _tile(self, number: int, column: int, row: int) -> np.ndarray:
-        """One tile, uint8 ``[tile_h, tile_w, 3]``, shared: not to be written to."""
+        """Return one tile, uint8 ``[tile_h, tile_w, 3]``; it is shared, so it must not be written to."""
         level = self._levels[number]
         index = row * level.tiles_across + column
         tile = self._cache.get((number, index), partial(self._make, level, index))
@@ -114,13 +118,13 @@ class JpegTiles:
         return tile
 
     def _make(self, level: Level, index: int) -> Tile:
-        """Decode a tile, or say what is odd about it: libjpeg would make up pixels that are missing, in silence."""
+        """Decode a tile, or return what is odd about it: libjpeg would silently invent pixels that are missing."""
         count = int(level.counts[index])
         if count == 0:
             return "is left out"
         try:
             data = os.pread(self._file, count, int(level.offsets[index]))
-        except OSError as error:  # which knows no name
+        except OSError as error:  # without the name of the file
             raise OSError(error.errno, error.strerror, str(self._path)) from error
         if len(data) < count or not (data.endswith(END_OF_JPEG) or data.rstrip(b"\0").endswith(END_OF_JPEG)):
             return "ends early"
@@ -139,16 +143,16 @@ class JpegTiles:
 
 
 def cache_bytes(row_bytes: int) -> int:
-    """What to keep of tiles whose rows, decoded, take ``row_bytes``.
+    """Return how many bytes of decoded tiles to keep, for a level whose rows of tiles take ``row_bytes``.
 
-    No more than is read again: memory that goes round costs no page faults, which were a third of the time to decode a
-    tile with 256 MiB for a slide 20,000 px wide.
+    No more than is read again: reusing a small buffer avoids page faults, which took a third of the decoding time with
+    256 MiB for a slide 20,000 px wide.
     """
     return min(max(LEAST_CACHE_BYTES, CACHE_ROWS * row_bytes), MOST_CACHE_BYTES)
 
 
 def _corner(level: Level, x_px0: int, y_px0: int) -> tuple[int, int]:
-    """(left, top) in pixels of the level; between pixels OpenSlide interpolates, which is left to it."""
+    """Return (left, top) in pixels of the level; positions between pixels are left to OpenSlide, which interpolates."""
     if level.unsure:
         raise OpenSlideNeededError(level.unsure)
     left, top = x_px0 / level.downsample, y_px0 / level.downsample
@@ -158,7 +162,7 @@ def _corner(level: Level, x_px0: int, y_px0: int) -> tuple[int, int]:
 
 
 def _levels(path: Path, handle: Any) -> list[Level]:
-    """The levels of a slide, in OpenSlide's order."""
+    """Read the levels of a slide, in OpenSlide's order."""
     vendor = handle.properties.get("openslide.vendor")
     if vendor is None:
         raise OpenSlideNeededError("a plain image is decoded whole")
@@ -182,7 +186,7 @@ def _levels(path: Path, handle: Any) -> list[Level]:
 
 
 def _pages(tiff: Any, vendor: str) -> list[Any]:
-    """The directories that are levels: what OpenSlide's reader of that vendor takes, in its order."""
+    """Return the directories that are levels: those that OpenSlide's reader of that vendor takes, in its order."""
     tiled = [page for page in tiff.pages if page.is_tiled]
     if vendor == "aperio":
         return tiled
@@ -191,7 +195,7 @@ def _pages(tiff: Any, vendor: str) -> list[Any]:
 
 
 def _level(page: Any, downsample: float) -> Level:
-    """What a directory says of its tiles."""
+    """Read a directory: where the tiles of a level lie, and how they are compressed."""
     photometric = int(page.photometric)
     expected = (
         (int(page.compression) == JPEG, f"is compressed as {_name(page.compression)}, not JPEG"),
@@ -220,5 +224,5 @@ def _level(page: Any, downsample: float) -> Level:
 
 
 def _name(value: Any) -> str:
-    """What tifffile calls the value of a tag; a number for those it does not know."""
+    """Return tifffile's name for the value of a tag; the number of a value that it does not know."""
     return getattr(value, "name", str(value))

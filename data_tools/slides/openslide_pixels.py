@@ -1,7 +1,7 @@
-"""Pixels out of OpenSlide: RGB on white, with fewer copies than its Python package makes.
+"""Read pixels with OpenSlide: RGB on white, with fewer copies than its Python package makes.
 
-openslide-python allocates memory for every region, swaps its bytes and makes an image of it. Patches of 256 px read so
-in two threads took a fifth longer than here, where each thread reads into memory it keeps.
+openslide-python allocates memory for every region, swaps its bytes and makes an image of it. With patches of 256 px in
+two threads that took a fifth longer than this module, in which each thread reads into memory that it keeps.
 """
 
 from __future__ import annotations
@@ -21,12 +21,19 @@ _kept = threading.local()
 
 
 def read_on_white(handle: Any, x_px0: int, y_px0: int, level: int, size_px: tuple[int, int]) -> np.ndarray:
-    """A box of a level of an open slide or image: what ``handle.read_region`` gives, on white.
+    """Read a box of a level of an open slide or image: the pixels of ``handle.read_region``, on white.
+
+    Args:
+        handle: An open ``OpenSlide`` or ``ImageSlide``.
+        x_px0: Left edge of the box, level-0 pixels.
+        y_px0: Its top edge.
+        level: The level to read.
+        size_px: (w, h) of the box, pixels of that level.
 
     Returns:
         uint8 ``[H, W, 3]``, the caller's own.
     """
-    if size_px[0] * size_px[1] <= KEPT_PX and _has_what_is_used(handle):
+    if size_px[0] * size_px[1] <= KEPT_PX and _reads_into_memory(handle):
         bgra = _read(handle, x_px0, y_px0, level, size_px)  # [H, W, 4]
         if bgra[..., 3].min() == 255:
             return _first_three(bgra[..., 2::-1])
@@ -37,13 +44,13 @@ def read_on_white(handle: Any, x_px0: int, y_px0: int, level: int, size_px: tupl
     return _first_three(rgba)
 
 
-def _has_what_is_used(handle: Any) -> bool:
-    """Whether openslide-python is as it has been since 1.0: these names are its own, and images have none of them."""
+def _reads_into_memory(handle: Any) -> bool:
+    """Whether the private names of openslide-python exist, as they have since 1.0; images have none of them."""
     return hasattr(handle, "_osr") and hasattr(need("openslide.lowlevel"), "_read_region") and sys.byteorder == "little"
 
 
 def _read(handle: Any, x_px0: int, y_px0: int, level: int, size_px: tuple[int, int]) -> np.ndarray:
-    """Uint8 ``[H, W, 4]``, blue first, premultiplied; overwritten by this thread's next read."""
+    """Read uint8 ``[H, W, 4]``, blue first, premultiplied; this thread's next read overwrites it."""
     w, h = size_px
     memory = getattr(_kept, "memory", None)
     if memory is None or len(memory) < w * h:
@@ -53,7 +60,7 @@ def _read(handle: Any, x_px0: int, y_px0: int, level: int, size_px: tuple[int, i
 
 
 def _first_three(pixels: np.ndarray) -> np.ndarray:
-    """A copy of three channels ``[H, W, 3]``; one by one, which takes a third of the time of a slice."""
+    """Copy the first three channels to ``[H, W, 3]``, one by one: a third of the time that a slice takes."""
     out = np.empty((*pixels.shape[:2], 3), np.uint8)
     for channel in range(3):
         out[..., channel] = pixels[..., channel]

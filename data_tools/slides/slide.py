@@ -1,4 +1,4 @@
-"""Slides: open one, know its size, read pixels from it.
+"""Open a slide, and read its size and pixels.
 
 Sizes are (w, h), positions (x, y) and arrays ``[H, W, C]``; ``_px0`` is level-0 pixels, ``_px`` pixels as read.
 """
@@ -21,8 +21,8 @@ from .openslide_pixels import read_on_white
 
 IMAGE_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"))  #: of plain images
 BLOCK_PX = 4096  #: side of the largest region read at once for a thumbnail, pixels of the level read
-USUAL_TILE_PX = 256  #: height of tiles where OpenSlide tells none
-LEVEL_TOLERANCE = 1.01  #: pyramids are rounded (4.0003 instead of 4); such a level still counts as sharp enough
+USUAL_TILE_PX = 256  #: height of tiles where OpenSlide does not tell it
+LEVEL_TOLERANCE = 1.01  #: downsamples are rounded (4.0003 instead of 4); such a level still counts as sharp enough
 
 
 class SlideError(PathPluginsError):
@@ -52,12 +52,12 @@ class Slide:
 
     @property
     def reader(self) -> Literal["tiles", "openslide"]:
-        """What reads it; ``reader_note`` says in a clause why not ``tiles``, and is None for those."""
+        """The reader in use; ``reader_note`` says in a clause why it is not ``tiles``, and is None if it is."""
         return "openslide" if self._tiles is None else "tiles"
 
     @property
     def slow_note(self) -> str | None:
-        """What makes reading slower than it could be; None where there is no other way, as with a plain image."""
+        """Why reading is slower than it could be; None where there is no faster way, as with a plain image."""
         return f"read through OpenSlide: {self.reader_note}" if self.reader_note and self.properties else None
 
     @property
@@ -71,9 +71,15 @@ class Slide:
         return dict(self._handle.properties)
 
     def read(self, x_px0: int, y_px0: int, size_px0: tuple[int, int], size_px: tuple[int, int]) -> np.ndarray:
-        """The level-0 box at (x, y), as ``size_px`` pixels of RGB on white.
+        """Read the level-0 box at (x, y) as ``size_px`` pixels of RGB on white.
 
-        Read from the nearest level that is at least as sharp as asked for, then resized.
+        The nearest level that is at least as sharp as asked for is read, then resized.
+
+        Args:
+            x_px0: Left edge of the box.
+            y_px0: Its top edge.
+            size_px0: Its (w, h) at level 0.
+            size_px: (w, h) of the result.
 
         Returns:
             uint8 ``[H, W, 3]``.
@@ -88,7 +94,7 @@ class Slide:
         return region  # [H, W, 3]
 
     def thumbnail(self, size_px: tuple[int, int]) -> np.ndarray:
-        """The whole slide as uint8 ``[H, W, 3]``, read block by block so that memory stays bounded."""
+        """Read the whole slide as uint8 ``[H, W, 3]`` of (w, h) ``size_px``, block by block to bound the memory."""
         (w, h), (w0, h0) = size_px, self.size_px0
         scale = min(w0 / w, h0 / h)
         block = max(1, int(BLOCK_PX * self.downsamples[self._level_for(scale)] / scale))
@@ -102,7 +108,7 @@ class Slide:
         return canvas
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._tiles is not None:
             self._tiles.close()
         self._handle.close()
@@ -116,7 +122,7 @@ class Slide:
         self.close()
 
     def _region(self, level: int, x_px0: int, y_px0: int, size_px: tuple[int, int]) -> np.ndarray:
-        """A box of a level at a level-0 position, uint8 ``[H, W, 3]``."""
+        """Read a box of a level at a level-0 position: uint8 ``[H, W, 3]``."""
         why = ""
         if self._tiles is not None:
             try:
@@ -133,7 +139,7 @@ class Slide:
             ) from error
 
     def _level_for(self, downsample: float) -> int:
-        """The blurriest level that is still at least as sharp as ``downsample``."""
+        """Return the blurriest level that is still at least as sharp as ``downsample``."""
         sharp = [i for i, d in enumerate(self.downsamples) if d <= downsample * LEVEL_TOLERANCE]
         return max(sharp, key=lambda i: self.downsamples[i], default=0)
 
@@ -182,7 +188,7 @@ def _open_image(path: Path, openslide: Any) -> tuple[Any, float | None]:
 
 
 def _tiles(path: Path, handle: Any, reader: str) -> tuple[JpegTiles | None, str | None]:
-    """What reads the tiles, or why OpenSlide has to."""
+    """Return the reader of tiles, or the reason why OpenSlide has to read them."""
     if reader == "openslide":
         return None, "asked for"
     try:

@@ -1,4 +1,4 @@
-"""A minimal writer of Aperio slides: a pyramid of JPEG tiles in a classic little-endian TIFF.
+"""Write Aperio slides: a pyramid of JPEG tiles in a classic little-endian TIFF.
 
 Sizes are (w, h), arrays ``[H, W, C]``.
 """
@@ -47,7 +47,7 @@ def write_svs(path: Path, levels: list[np.ndarray], *, mpp: float, magnification
 
 
 def _description(base: np.ndarray, level: np.ndarray, *, mpp: float, magnification: float) -> str:
-    """The text by which readers recognise Aperio and learn the resolution; reduced levels name both sizes."""
+    """Return the description by which readers recognise Aperio and its resolution; reduced levels name both sizes."""
     (h0, w0), (h, w) = base.shape[:2], level.shape[:2]
     size = f"{w0}x{h0} [0,0 {w0}x{h0}] ({TILE_PX}x{TILE_PX})"
     reduced = "" if level is base else f" -> {w}x{h}"
@@ -74,7 +74,7 @@ def _write_tiles(file: BinaryIO, level: np.ndarray) -> tuple[list[int], list[int
 
 
 def _tags(level: np.ndarray, description: str, offsets: list[int], counts: list[int]) -> list[Tag]:
-    """The directory entries of one level, in the ascending order TIFF wants."""
+    """Return the directory entries of one level, in the ascending order that TIFF wants."""
     h, w = level.shape[:2]
     return [
         (256, LONG, [w]),

@@ -1,4 +1,4 @@
-"""Cache of decoded tiles: each is made once, however many threads want it at the same time."""
+"""Cache of decoded tiles: each is decoded once, however many threads want it at the same time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Tile = np.ndarray | str  #: uint8 ``[H, W, 3]``, or why there are no pixels
 
 
 class TileCache:
-    """Least recently used tiles are dropped first; ``limit_bytes`` bounds the pixels kept."""
+    """Keeps tiles, at most ``limit_bytes`` of pixels; those not used for longest are dropped first."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -22,9 +22,9 @@ class TileCache:
         self._tiles: OrderedDict[Hashable, Future[Tile]] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Tile]) -> Tile:
-        """The tile of ``key``: one caller makes it, without the lock, and the others wait for that one.
+        """Return the tile of ``key``: one caller makes it, without the lock, and the others wait for it.
 
-        What ``make`` raises reaches all who wait, and the next caller tries again.
+        An error of ``make`` is raised in all callers that wait, and the next caller tries again.
         """
         with self._lock:
             found = self._tiles.get(key)

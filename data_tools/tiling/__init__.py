@@ -1,1 +1,1 @@
-"""Cut tissue into patches: where they lie, by which settings, in which files."""
+"""Tiling: cut the tissue of a slide into patches, and write where they lie."""

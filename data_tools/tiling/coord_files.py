@@ -1,8 +1,8 @@
-"""Coordinate files: the patches of one slide on disk, as TRIDENT and CLAM read them, with our provenance added.
+"""Coordinate files: write and read the patches of one slide as TRIDENT and CLAM do, with our provenance added.
 
 ``coords`` is int64 ``[N, 2]``, (x, y) of the top-left corner in level-0 pixels; everything else is its attributes.
-CLAM reads ``patch_size`` pixels of level ``patch_level`` and resizes nothing, so that it can use patches that are
-pixels of a level as they are, and of others finds no ``patch_level``.
+CLAM reads ``patch_size`` pixels of level ``patch_level`` and resizes nothing. So patches that are pixels of a level
+record that level, and patches that are resized have no ``patch_level``.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ class PatchSet:
     level0_width: int
     level0_height: int
     fingerprint: str
-    """Of the ``TilingSpec``."""
+    """Fingerprint of the ``TilingSpec``."""
     settings: str
     """The ``TilingSpec`` as JSON."""
     mask: str | None = None
-    """Path of the mask that said what is tissue; None if it was detected."""
+    """Path of the mask that says where tissue is; None if tissue was detected."""
     patch_level: int | None = None
     """The level of the slide whose pixels the patches are; None if they are resized."""
     downsample: tuple[float, float] | None = None
-    """Of that level, (x, y)."""
+    """Downsample of that level, (x, y)."""
     level_dim: tuple[int, int] | None = None
-    """Its (w, h)."""
+    """(w, h) of that level."""
 
 
 ATTRIBUTES = {f.name: f.default is not MISSING for f in fields(PatchSet) if f.name != "coords_xy"}
@@ -79,7 +79,7 @@ def read_coords(path: Path) -> PatchSet:
     """Read a coordinate file of ours.
 
     Raises:
-        PathPluginsError: not a coordinate file, or not one of ours.
+        PathPluginsError: not a coordinate file, or one of another tool.
     """
     with _open(path) as file:
         if "coords" not in file:
@@ -104,7 +104,7 @@ def _open(path: Path) -> h5py.File:
 
 
 def _plain(value: Any) -> Any:
-    """A Python value of a NumPy attribute."""
+    """Return the Python value of a NumPy attribute."""
     if isinstance(value, np.ndarray):
         return tuple(value.tolist())
     return value.item() if isinstance(value, np.generic) else value

@@ -17,12 +17,12 @@ from .spec import TilingSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """A ``TilingSpec`` worked out for one slide."""
+    """The sizes of a ``TilingSpec`` on one slide."""
 
     patch_size_px0: int
     stride_px0: int
     mpp: Mpp
-    """What the patches really have: level-0 patches are whole pixels, so it may be off ``TilingSpec.mpp`` a little."""
+    """Exact resolution of the patches: they are whole pixels at level 0, so it may differ slightly from the spec's."""
 
 
 def fit_tiling(spec: TilingSpec, *, level0_mpp: float, downsamples: tuple[float, ...], slide: str) -> Tiling:
@@ -46,9 +46,9 @@ def fit_tiling(spec: TilingSpec, *, level0_mpp: float, downsamples: tuple[float,
 
 
 def patch_grid(size_px0: tuple[int, int], tiling: Tiling) -> np.ndarray:
-    """Top-left corners of all patches wholly inside the slide, top to bottom, then left to right.
+    """Return the top-left corners of all patches wholly inside the slide, top to bottom, then left to right.
 
-    A strip narrower than a stride may be left over at the right and bottom: a patch there would be padding in part.
+    A strip narrower than a stride may be left over at the right and bottom: a patch there would be padded.
 
     Returns:
         int64 ``[N, 2]``, columns (x, y), level-0 pixels.
@@ -63,13 +63,13 @@ def patch_grid(size_px0: tuple[int, int], tiling: Tiling) -> np.ndarray:
 def tissue_fraction(
     mask: np.ndarray, size_px0: tuple[int, int], coords_xy: np.ndarray, patch_size_px0: int
 ) -> np.ndarray:
-    """How much of every patch is tissue, exactly: mask pixels cut by a patch border count in part.
+    """Return the exact fraction of every patch that is tissue; mask pixels cut by a patch border count in part.
 
     Args:
-        mask: bool ``[H, W]`` over the whole slide, coarser than it.
-        size_px0: size of the slide.
+        mask: Bool ``[H, W]`` over the whole slide, coarser than it.
+        size_px0: Size of the slide.
         coords_xy: ``[N, 2]`` top-left corners.
-        patch_size_px0: side of the patches.
+        patch_size_px0: Side of the patches.
 
     Returns:
         float64 ``[N]`` in [0, 1].
@@ -89,7 +89,7 @@ def tissue_fraction(
 
 
 def _at(integral: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The integral image between its grid points; linear, which is exact for a mask of squares."""
+    """Interpolate the integral image between its grid points: linearly, which is exact for a mask of squares."""
     x, y = np.clip(x, 0, integral.shape[1] - 1), np.clip(y, 0, integral.shape[0] - 1)
     left = np.minimum(x.astype(np.int64), integral.shape[1] - 2)
     top = np.minimum(y.astype(np.int64), integral.shape[0] - 2)

@@ -1,4 +1,4 @@
-"""Patching: one slide to one coordinate file, a picture of it, its tissue as GeoJSON and, if wanted, its patches."""
+"""Cut one slide: write its coordinate file, overlay, tissue as GeoJSON and, if wanted, pictures of its patches."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ..tissue.geojson import write_tissue
 from ..tissue.own_mask import load_mask
 from .coord_files import PatchSet, read_coords, write_coords
 from .geometry import Tiling, fit_tiling, patch_grid, tissue_fraction
-from .patch_pictures import leftover_note, patch_images_done, write_patch_images
+from .patch_pictures import leftover_note, patch_pictures_done, write_patch_pictures
 from .spec import TilingSpec
 
 
 def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = False) -> Outcome:
-    """Write ``<slide_id>`` of ``out/coords``, ``out/overlays``, ``out/geojson``, unless they are there already.
+    """Write ``<slide_id>`` in ``out/coords``, ``out/overlays`` and ``out/geojson``, unless all three exist already.
 
-    With ``spec.save_patches`` also of ``out/patches``, for which what is there of the others is enough.
+    With ``spec.save_patches`` also in ``out/patches``; the three that exist are then left as they are.
 
     Raises:
-        PathPluginsError: no resolution, too blurred, no tissue, or an output of other settings.
+        PathPluginsError: no resolution, too blurred, no tissue, or files that were made with other settings.
     """
     slide_id = path.stem
     coords_path = out / "coords" / f"{slide_id}.h5"
@@ -40,7 +40,7 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
         check_same_settings(coords_path, found=patches.settings, wanted=spec.settings())
         if not (overlay_path.exists() and geojson_path.exists()):
             patches = None
-        elif spec.save_patches is None or patch_images_done(out, patches, spec.save_patches):
+        elif spec.save_patches is None or patch_pictures_done(out, patches, spec.save_patches):
             return Outcome(slide_id=slide_id, status="skipped", patches=len(patches.coords_xy))
     with Slide(path) as slide:
         if patches is None:
@@ -52,9 +52,9 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
             _draw(overlay_path, slide, mask, patches)
             with replacing(geojson_path) as temporary:
                 write_tissue(temporary, mask, slide.size_px0)
-            write_coords(coords_path, patches)  # after what shows it: its presence says that the patches are found
+            write_coords(coords_path, patches)  # last: its presence says that the others are written
         if spec.save_patches is not None:
-            write_patch_images(out, slide, patches, spec.save_patches)
+            write_patch_pictures(out, slide, patches, spec.save_patches)
         elif note := leftover_note(out, patches):
             notes += (note,)
     return Outcome(slide_id=slide_id, status="done", patches=len(patches.coords_xy), notes=notes)
@@ -75,9 +75,9 @@ def _draw(path: Path, slide: Slide, mask: np.ndarray, patches: PatchSet) -> None
 
 
 def find_tissue(slide: Slide, level0_mpp: float, spec: TilingSpec) -> np.ndarray:
-    """Bool ``[H, W]`` over the whole slide, from the mask given for it or from its colours.
+    """Return the tissue, bool ``[H, W]`` over the whole slide, from the mask given for it or from its colours.
 
-    At ``spec.tissue.mpp`` or, where the slide is coarser, at its own resolution.
+    Its resolution is ``spec.tissue.mpp``, or that of the slide where it is coarser.
     """
     scale = min(1.0, level0_mpp / spec.tissue.mpp)
     w, h = (max(1, round(side * scale)) for side in slide.size_px0)
@@ -128,12 +128,14 @@ def _keep_tissue(slide: Slide, resolution: Resolution, tiling: Tiling, spec: Til
 
 
 def _level_of(slide: Slide, patch_size: int, patch_size_px0: int) -> dict[str, Any]:
-    """The level whose pixels the patches are, in CLAM's words; nothing if they are resized from another."""
+    """Return the level whose pixels the patches are, under CLAM's names; empty if they are resized."""
     for level, downsample in enumerate(slide.downsamples):
         if abs(patch_size_px0 / downsample - patch_size) >= 0.5:  # a rounded level (4.0003) is still the same pixels
             continue
         side = (slide.properties.get(f"openslide.level[{level}].{name}") for name in ("width", "height"))
-        w, h = (int(text) if text else px for text, px in zip(side, slide.size_px0, strict=True))  # an image has one
+        w, h = (
+            int(number) if number else px for number, px in zip(side, slide.size_px0, strict=True)
+        )  # images: one level
         w0, h0 = slide.size_px0
         return {"patch_level": level, "downsample": (w0 / w, h0 / h), "level_dim": (w, h)}
     return {}

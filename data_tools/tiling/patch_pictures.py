@@ -1,7 +1,7 @@
-"""Patch images: the patches of one slide as JPEG or PNG files, or as a WebDataset tar; complete or absent.
+"""Patch pictures: write the patches of one slide as JPEG or PNG files, or as a WebDataset tar; complete or absent.
 
-``out/patches/<slide_id>/`` or ``out/patches/<slide_id>.tar``, and beside it ``<slide_id>.json``, written last: what
-they are and how they were made.
+They are in ``out/patches/<slide_id>/`` or ``out/patches/<slide_id>.tar``; ``<slide_id>.json`` beside them, written
+last, records how they were made.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ JPEG_QUALITY = 90
 PNG_LEVEL = 6
 
 
-def patch_images_done(out: Path, patches: PatchSet, kind: PatchFormat) -> bool:
-    """Whether they are there.
+def patch_pictures_done(out: Path, patches: PatchSet, kind: PatchFormat) -> bool:
+    """Whether the pictures of these patches exist.
 
     Raises:
-        PathPluginsError: they are, but of other settings.
+        PathPluginsError: they exist, made with other settings.
     """
     record, target = _paths(out, patches.name, kind)
     if not record.exists():
@@ -40,7 +40,7 @@ def patch_images_done(out: Path, patches: PatchSet, kind: PatchFormat) -> bool:
 
 
 def leftover_note(out: Path, patches: PatchSet) -> str | None:
-    """What to say of pictures that a run without ``save_patches`` left beside patches of other settings."""
+    """Return a note on pictures that were made with other settings than these patches; None if there are none."""
     record, _ = _paths(out, patches.name, "jpeg")
     if not record.exists():
         return None
@@ -48,11 +48,11 @@ def leftover_note(out: Path, patches: PatchSet) -> str | None:
     kind = json.loads(found)["save_patches"]
     if found == _settings(patches, kind):
         return None
-    return f"{record} is of pictures made with other settings; pass --save-patches {kind} --overwrite to redo them"
+    return f"{record} describes pictures made with other settings; pass --save-patches {kind} --overwrite to redo them"
 
 
-def write_patch_images(out: Path, slide: Slide, patches: PatchSet, kind: PatchFormat) -> None:
-    """Write all of them; what is there of this slide and kind is replaced."""
+def write_patch_pictures(out: Path, slide: Slide, patches: PatchSet, kind: PatchFormat) -> None:
+    """Write the pictures of all patches; earlier ones of this slide and kind are replaced."""
     record, target = _paths(out, patches.name, kind)
     record.unlink(missing_ok=True)
     if kind == "webdataset":
@@ -71,16 +71,16 @@ def write_patch_images(out: Path, slide: Slide, patches: PatchSet, kind: PatchFo
 
 
 def _fill_tar(tar: tarfile.TarFile, slide: Slide, patches: PatchSet) -> None:
-    """One sample a patch, ``.jpg`` and ``.json``; keys are in the order of the rows of the coordinate file.
+    """Write one sample per patch, ``.jpg`` and ``.json``, in the order of the rows of the coordinate file.
 
-    A key ends at its first dot, so that dots of the slide id become underscores; the JSON has it as it is.
+    WebDataset ends a key at its first dot, so dots of the slide id become underscores; the JSON keeps the id unchanged.
     """
     stem = patches.name.replace(".", "_")
     for row, ((x, y), pixels) in enumerate(_pictures(slide, patches)):
         facts: dict[str, Any] = {"slide": patches.name, "row": row, "x": x, "y": y}
         facts |= {"patch_size": patches.patch_size, "patch_size_level0": patches.patch_size_level0, "mpp": patches.mpp}
-        parts = {"jpg": encode_jpeg(pixels, JPEG_QUALITY), "json": json.dumps(facts, sort_keys=True).encode()}
-        add_sample(tar, f"{stem}_{row:07d}_{x}_{y}", parts)
+        files = {"jpg": encode_jpeg(pixels, JPEG_QUALITY), "json": json.dumps(facts, sort_keys=True).encode()}
+        add_sample(tar, f"{stem}_{row:07d}_{x}_{y}", files)
 
 
 def _pictures(slide: Slide, patches: PatchSet) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
@@ -90,17 +90,17 @@ def _pictures(slide: Slide, patches: PatchSet) -> Iterator[tuple[tuple[int, int]
 
 
 def _settings(patches: PatchSet, kind: PatchFormat) -> str:
-    """What decides their content, as JSON."""
+    """Return the settings that decide the pictures, as JSON."""
     quality = {} if kind == "png" else {"jpeg_quality": JPEG_QUALITY}
     return json.dumps({**json.loads(patches.settings), "save_patches": kind, **quality}, sort_keys=True)
 
 
 def _recorded(record: Path) -> str:
-    """The settings of what is there, as JSON."""
+    """Return the settings that a record states, as JSON."""
     return json.dumps(json.loads(record.read_text(encoding="utf-8"))["settings"], sort_keys=True)
 
 
 def _paths(out: Path, slide_id: str, kind: PatchFormat) -> tuple[Path, Path]:
-    """The record, and the tar or folder."""
+    """Return the paths of the record, and of the tar or folder."""
     folder = out / "patches"
     return folder / f"{slide_id}.json", folder / (f"{slide_id}.tar" if kind == "webdataset" else slide_id)

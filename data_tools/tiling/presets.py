@@ -1,4 +1,4 @@
-"""Presets: how published systems cut their patches."""
+"""Presets: the patch sizes of published systems."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PRESETS = {
 
 
 def described() -> str:
-    """All presets in words, a line each, for the help of a command."""
+    """Return all presets in words, a line each, for the help of a command."""
     rows = []
     for name, p in PRESETS.items():
         overlap = f", overlap {p.overlap}" if p.overlap else ""

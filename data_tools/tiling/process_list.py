@@ -1,6 +1,6 @@
-"""Process list: a CSV with one row per slide, in which its users leave slides out and change settings for some.
+"""Process list: a CSV with one row per slide, in which users leave slides out and change settings of single ones.
 
-A blank cell means what the command says. The file in the work folder is written by us and edited by them: their cells
+A blank cell means the value of the command line. We write the file in the work folder and users edit it: their cells
 are never changed, new slides are appended.
 """
 
@@ -32,25 +32,25 @@ Row = dict[str, str]  #: column -> cell
 
 @dataclass(frozen=True, kw_only=True)
 class SlideRow:
-    """What a list says of one slide."""
+    """One slide of a list: whether it is done, and with which settings of its own."""
 
     process: bool
     changes: dict[str, Any]
     """Parameter -> value, for the cells that are not blank."""
 
     def applied(self, spec: TilingSpec) -> TilingSpec:
-        """``spec`` for this slide."""
+        """Return ``spec`` with the settings of this slide."""
         tissue = {key: value for key, value in self.changes.items() if key in _TISSUE}
         own = {_FIELDS[key]: value for key, value in self.changes.items() if key in _FIELDS}
         return replace(spec, **own, tissue=replace(spec.tissue, **tissue))
 
 
 def read_process_list(path: Path, spec: TilingSpec) -> dict[str, SlideRow]:
-    """Slide id -> what its row says.
+    """Read a list: slide id -> its row.
 
     Args:
-        path: the file.
-        spec: the settings of the run, for which the rows have to make sense.
+        path: The CSV file.
+        spec: The settings of the run; those of a row are checked together with them.
 
     Raises:
         PathPluginsError: not such a list; or bad cells, all of them in one report.
@@ -77,14 +77,14 @@ def read_process_list(path: Path, spec: TilingSpec) -> dict[str, SlideRow]:
             bad.append(f"row {line} ({slide_id}): {error}")
     if bad:
         raise PathPluginsError(
-            f"{path}: {len(bad)} bad cells; correct them (blank means what the command says):\n"
+            f"{path}: {len(bad)} bad cells; correct them (blank means the value of the command):\n"
             + "\n".join(first_shown(bad))
         )
     return found
 
 
 def update_process_list(path: Path, slides: Iterable[Path]) -> None:
-    """Write a list of these slides, or append those that the list there lacks; every cell that is there stays."""
+    """Write a list of these slides, or append those that an existing list lacks; existing cells stay unchanged."""
     rows = {row["slide_id"]: row for _, row in _rows(path)} if path.exists() else {}
     before = dict(rows)
     for slide in slides:
@@ -100,7 +100,7 @@ def update_process_list(path: Path, slides: Iterable[Path]) -> None:
 
 
 def _rows(path: Path) -> list[tuple[int, Row]]:
-    """(line, cells) of every row that is not empty; cells stripped."""
+    """Return (line, cells) of every row that is not empty; cells are stripped."""
     try:
         text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark before the first column
     except (OSError, UnicodeDecodeError) as error:
@@ -128,9 +128,9 @@ def _rows(path: Path) -> list[tuple[int, Row]]:
 
 
 def _parsed(cell: str, kind: type) -> Any:
-    """The value of a cell; None if it is not of this kind."""
+    """Return the value of a cell; None if it is not of this kind."""
     words: dict[str, bool] = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-    convert: Callable[[str], Any] = (lambda text: words[text.lower()]) if kind is bool else kind
+    convert: Callable[[str], Any] = (lambda word: words[word.lower()]) if kind is bool else kind
     try:
         return convert(cell)
     except (ValueError, KeyError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from pathplugins.core.errors import PathPluginsError
 
 from ..engine.progress import say
-from ..slides.resolution import read_mpp_table
+from ..slides.mpp_table import read_mpp_table
 from .process_list import NAME, SlideRow, read_process_list, update_process_list
 from .spec import TilingSpec
 

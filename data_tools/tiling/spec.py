@@ -36,7 +36,7 @@ class TilingSpec:
     """A level this close to ``mpp`` (relative) is taken as it is, unresampled: 20x is 0.499 here and 0.504 there."""
     tissue: TissueSpec = field(default_factory=TissueSpec)
     mask: OwnMask | None = None
-    """What is tissue on this slide, instead of ``tissue``."""
+    """A mask that says where tissue is on this slide, instead of detection by ``tissue``."""
     save_patches: PatchFormat | None = None
     """Write the patches as pictures too."""
 
@@ -53,9 +53,9 @@ class TilingSpec:
                 raise PathPluginsError(f"{option} is microns per pixel, above 0 (e.g. 0.5), got {mpp:g}")
 
     def settings(self) -> str:
-        """All that decides the patches, as JSON that is the same for the same settings.
+        """Return all settings that decide the patches, as JSON that is the same for the same settings.
 
-        Pictures of the patches are made from them and have settings of their own; a mask is its content, not its path.
+        The pictures of patches have settings of their own. A mask counts by its content, not its path.
         """
         flat = asdict(self)
         del flat["save_patches"]
@@ -66,5 +66,5 @@ class TilingSpec:
         return json.dumps(flat, sort_keys=True)
 
     def fingerprint(self) -> str:
-        """Short stable id of the settings."""
+        """Return a short stable id of the settings."""
         return hashlib.sha256(self.settings().encode()).hexdigest()[:12]

@@ -1,1 +1,1 @@
-"""Find tissue on a slide, or take it from a mask that a user drew."""
+"""Tissue: find it on a slide, or take it from a mask that the user drew."""

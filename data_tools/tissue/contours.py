@@ -1,4 +1,4 @@
-"""Contours: a mask as polygons with holes, and polygons as a mask.
+"""Contours: convert a mask to polygons with holes, and polygons to a mask.
 
 Points are (x, y) in pixels of the mask, where pixel (0, 0) reaches from 0 to 1; `fill` undoes `polygons`.
 """
@@ -14,11 +14,11 @@ Polygon = list[Ring]  #: the outline, then the holes
 
 
 def polygons(mask: np.ndarray, *, tolerance_px: float = 0.0) -> list[Polygon]:
-    """One polygon for every 4-connected piece of a bool mask ``[H, W]``, from top to bottom.
+    """Return one polygon for every 4-connected piece of a bool mask ``[H, W]``, from top to bottom.
 
     Args:
-        mask: what to outline.
-        tolerance_px: points that shift the line by no more than this are left out; 0 keeps every corner.
+        mask: The mask to outline.
+        tolerance_px: Points that shift the line by no more than this are left out; 0 keeps every corner.
     """
     rings, starts = _rings(mask)
     if not rings:
@@ -34,7 +34,7 @@ def polygons(mask: np.ndarray, *, tolerance_px: float = 0.0) -> list[Polygon]:
 
 
 def _rings(mask: np.ndarray) -> tuple[list[Ring], np.ndarray]:
-    """The closed lines between true and false pixels, and int64 ``[R, 2]`` (x, y) of where each starts: top left.
+    """Return the closed lines between true and false pixels, and int64 ``[R, 2]`` (x, y) of their starts, top left.
 
     Corners lie in rows and columns. Along a row they are the ends of horizontal pieces of the line, so neighbours pair
     up; likewise along a column. Where two pixels touch at a corner only, two corners lie on one point, one of each.
@@ -69,16 +69,16 @@ def _rings(mask: np.ndarray) -> tuple[list[Ring], np.ndarray]:
 
 
 def _simplified(ring: Ring, tolerance_px: float) -> Ring:
-    """``ring`` with fewer points (Douglas-Peucker, from the first point and the one farthest from it)."""
+    """Return ``ring`` with fewer points (Douglas-Peucker, from the first point and the one farthest from it)."""
     if tolerance_px <= 0:
         return ring
     closed = np.concatenate([ring, ring[:1]]).astype(np.float64)  # [K + 1, 2]
     far = int(np.hypot(*(ring - ring[0]).T).argmax())
     kept = np.zeros(len(closed), bool)
     kept[[0, far, -1]] = True
-    parts = [(0, far), (far, len(ring))]
-    while parts:
-        low, high = parts.pop()
+    spans = [(0, far), (far, len(ring))]
+    while spans:
+        low, high = spans.pop()
         if high - low < 2:
             continue
         (x0, y0), (dx, dy) = closed[low], closed[high] - closed[low]
@@ -90,9 +90,9 @@ def _simplified(ring: Ring, tolerance_px: float) -> Ring:
         if off[worst] > tolerance_px:
             middle = low + 1 + worst
             kept[middle] = True
-            parts += [(low, middle), (middle, high)]
+            spans += [(low, middle), (middle, high)]
     points = np.flatnonzero(kept[:-1])
-    return ring[points] if len(points) > 2 else ring  # a pixel or two: there is nothing to leave out
+    return ring[points] if len(points) > 2 else ring  # a pixel or two: no point can be left out
 
 
 def fill(mask: np.ndarray, polygon: Polygon) -> None:

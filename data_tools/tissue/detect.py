@@ -1,6 +1,6 @@
-"""Tissue: which parts of a thumbnail are stained.
+"""Detect tissue: find the stained areas of a thumbnail.
 
-Stain is colour and glass is grey, so the saturation is thresholded (Otsu); pen marks, specks and gaps are cleaned up.
+Stain has colour and glass is grey, so the saturation is thresholded (Otsu); pen marks, specks and gaps are removed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TissueSpec:
     min_value: int = 40
     """Darker than this (of 255) is the edge of the glass, not tissue."""
     remove_pen: bool = True
-    """Leave out what has the colour of ink."""
+    """Leave out areas with the colour of ink."""
     close_um: float = 32.0
     """Gaps narrower than this are closed."""
     open_um: float = 24.0
@@ -59,7 +59,7 @@ class TissueSpec:
 
 
 def tissue_mask(rgb: np.ndarray, mpp: float, spec: TissueSpec) -> np.ndarray:
-    """Bool ``[H, W]``, true on tissue, of a uint8 ``[H, W, 3]`` thumbnail at ``mpp`` microns per pixel."""
+    """Return bool ``[H, W]``, true on tissue, for a uint8 ``[H, W, 3]`` thumbnail at ``mpp`` microns per pixel."""
     hsv = hsv_of(Image.fromarray(median3(rgb)))
     _, saturation, value = hsv  # [H, W] each
     pen = pen_mask(hsv, mpp) if spec.remove_pen else np.zeros(value.shape, bool)
@@ -74,9 +74,9 @@ def tissue_mask(rgb: np.ndarray, mpp: float, spec: TissueSpec) -> np.ndarray:
 
 
 def median3(rgb: np.ndarray) -> np.ndarray:
-    """The median of every pixel and its eight neighbours, which drops single specks; uint8 ``[H, W, C]`` both.
+    """Return the median of every pixel and its eight neighbours, which drops single specks; uint8 ``[H, W, C]`` both.
 
-    The same as Pillow's filter, which takes several seconds for the thumbnail of a large slide: columns of three are
+    Equal to Pillow's filter, which takes several seconds for the thumbnail of a large slide: columns of three are
     sorted once and shared by their neighbours, in bands of rows that stay in the cache.
     """
     smooth = np.empty_like(rgb)
@@ -93,12 +93,12 @@ def median3(rgb: np.ndarray) -> np.ndarray:
 
 
 def _middle(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """Elementwise median of three."""
+    """Return the elementwise median of three."""
     return np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
 
 
 def otsu(values: np.ndarray) -> int:
-    """The uint8 threshold (``> t`` is foreground) that separates two classes of ``values`` best."""
+    """Return the uint8 threshold (``> t`` is foreground) that separates two classes of ``values`` best."""
     counts = np.bincount(values.ravel(), minlength=256).astype(np.float64)  # [256]
     below = counts.cumsum()
     above = below[-1] - below

@@ -1,8 +1,8 @@
-"""GeoJSON: objects that QuPath imports (drop the file on the open slide); level-0 pixels.
+"""Write GeoJSON that QuPath imports (drop the file on the open slide); level-0 pixels.
 
-Tissue is annotations, which QuPath lets its users edit. Patches with their scores are detections: QuPath gets slow
-with thousands of annotations, and detections are what its measurement maps colour. Measurements are a map, as QuPath
-0.4 and later write them.
+Tissue is written as annotations, which QuPath lets its users edit. Patches with their scores are written as detections,
+because QuPath gets slow with thousands of annotations and its measurement maps colour detections. Measurements are a
+map, as QuPath 0.4 and later write them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Morphology of bool masks ``[H, W]``: disks that grow and shrink them, and the pieces they consist of.
+"""Morphology of bool masks ``[H, W]``: grow and shrink them by disks, and find the pieces that they consist of.
 
-NumPy only: a mask of a whole slide is some tens of megapixels, and no image library is required for the data tools.
+NumPy only, so that the data tools need no image library; a mask of a whole slide has some tens of megapixels.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Runs(NamedTuple):
 
 
 def dilate(mask: np.ndarray, diameter_px: float) -> np.ndarray:
-    """True wherever a disk of this diameter around the pixel meets the mask; nothing is beyond the border.
+    """Return true wherever a disk of this diameter around the pixel meets the mask; beyond the border is no mask.
 
     A disk is a stack of rows that widen towards its middle, so that each row is the one before, a little wider: about
     four passes over the mask per pixel of radius instead of one per pixel of the disk.
@@ -42,12 +42,12 @@ def dilate(mask: np.ndarray, diameter_px: float) -> np.ndarray:
 
 
 def erode(mask: np.ndarray, diameter_px: float) -> np.ndarray:
-    """True wherever the disk lies within the mask; what is beyond the border counts as mask."""
+    """Return true wherever the disk lies within the mask; pixels beyond the border count as mask."""
     return ~dilate(~mask, diameter_px)
 
 
 def drop_small(mask: np.ndarray, min_area_px: float) -> np.ndarray:
-    """``mask`` without its 4-connected pieces of fewer than ``min_area_px`` pixels."""
+    """Return ``mask`` without its 4-connected pieces of fewer than ``min_area_px`` pixels."""
     runs = find_runs(mask)
     areas = np.bincount(runs.pieces, weights=runs.ends - runs.starts, minlength=len(runs.rows))
     small = areas[runs.pieces] < min_area_px
@@ -58,7 +58,7 @@ def drop_small(mask: np.ndarray, min_area_px: float) -> np.ndarray:
 
 
 def find_runs(mask: np.ndarray) -> Runs:
-    """The runs of a mask and how they hang together."""
+    """Return the runs of a mask, and the connected piece of each."""
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).view(np.int8), axis=1)  # [H, W + 1], 1 at starts and -1 at ends
     rows, starts = np.nonzero(edges == 1)
     ends = np.nonzero(edges == -1)[1]
@@ -66,7 +66,7 @@ def find_runs(mask: np.ndarray) -> Runs:
 
 
 def _join(rows: np.ndarray, starts: np.ndarray, ends: np.ndarray, *, height: int) -> np.ndarray:
-    """For every run, one representative run of the piece it belongs to (union-find over overlaps of rows)."""
+    """Return for every run one representative run of its piece (union-find over runs that overlap in two rows)."""
     first, starts, ends = np.searchsorted(rows, np.arange(height + 1)).tolist(), starts.tolist(), ends.tolist()
     parent = list(range(len(rows)))
 

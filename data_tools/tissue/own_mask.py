@@ -1,4 +1,4 @@
-"""Masks of one's own: tissue (or tumour, or any region) from a mask image or QuPath's GeoJSON instead of detection."""
+"""Masks of the user's own: tissue (or tumour, or any region) from a mask image or QuPath's GeoJSON, not detected."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class OwnMask:
 
     path: Path
     sha256: str
-    """Of the file: another mask is another result, whatever it is called."""
+    """Hash of the file, so that a changed mask of the same name counts as another one."""
     class_name: str | None = None
     """Take only objects of this class of a GeoJSON, capitals aside; None takes all."""
 
 
 def find_masks(given: Path, slides: list[Path], class_name: str | None = None) -> dict[Path, OwnMask]:
-    """The mask of every slide, by slide.
+    """Return the mask of every slide, by slide.
 
     Args:
-        given: a folder with one file per slide, or the file itself if there is one slide.
-        slides: the slides.
-        class_name: of the objects to take from GeoJSON.
+        given: A folder with one file per slide, or the file itself for a single slide.
+        slides: The slides.
+        class_name: Class of the objects to take from GeoJSON; None takes all.
 
     Raises:
         SlideError: slides without a mask or with two, all of them named.
@@ -66,12 +66,15 @@ def find_masks(given: Path, slides: list[Path], class_name: str | None = None) -
 
 
 def load_mask(own: OwnMask, size_px0: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
-    """Bool ``[H, W]`` over the whole slide.
+    """Read a mask: bool ``[H, W]`` over the whole slide.
 
     Args:
-        own: where it is.
+        own: The mask.
         size_px0: (w, h) of the slide.
         shape: (H, W) to draw polygons at; images with more pixels are reduced to it, coarser ones stay as they are.
+
+    Raises:
+        SlideError: it cannot be read, does not fit the slide, or holds no area.
     """
     content = own.path.read_bytes()
     if hashlib.sha256(content).hexdigest() != own.sha256:
@@ -96,13 +99,13 @@ def _identified(path: Path, class_name: str | None) -> OwnMask:
 
 
 def _from_image(path: Path, content: bytes, size_px0: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
-    """Non-zero is tissue; of a mask with an alpha channel, the colours count.
+    """Read a mask image: pixels above zero are tissue; an alpha channel does not count.
 
-    JPEG has no exact zeros beside an edge, so that there more than half of the brightest is tissue.
+    JPEG has no exact zeros beside an edge; in a JPEG, pixels above half of the brightest one are tissue.
     """
     try:
         image = Image.open(io.BytesIO(content))
-        one_band = len(image.getbands()) == 1  # of a palette, the indices
+        one_band = len(image.getbands()) == 1  # a palette image is read as its indices
         pixels = np.asarray(image if one_band else image.convert("RGB"))
     except (OSError, Image.DecompressionBombError) as error:
         raise SlideError(f"{path}: not a readable mask image ({error}); export it again, smaller or as PNG") from error
@@ -122,7 +125,7 @@ def _from_image(path: Path, content: bytes, size_px0: tuple[int, int], shape: tu
 
 
 def _drawn(own: OwnMask, content: bytes, size_px0: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
-    """The polygons of a GeoJSON, level-0 pixels, as a mask."""
+    """Draw the polygons of a GeoJSON (level-0 pixels) as a mask."""
     try:
         found = list(_objects(json.loads(content)))
     except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -150,10 +153,10 @@ def _drawn(own: OwnMask, content: bytes, size_px0: tuple[int, int], shape: tuple
 
 
 def _objects(node: Any) -> Iterator[tuple[str, Polygon]]:
-    """(class, polygon) of all areas in a FeatureCollection, list, feature or geometry; points and lines have none."""
+    """Yield (class, polygon) of all areas in a FeatureCollection, list, feature or geometry; skip points and lines."""
     if isinstance(node, list):
-        for part in node:
-            yield from _objects(part)
+        for item in node:
+            yield from _objects(item)
     elif node["type"] == "FeatureCollection":
         yield from _objects(node["features"])
     elif node["type"] == "Feature":
@@ -162,14 +165,14 @@ def _objects(node: Any) -> Iterator[tuple[str, Polygon]]:
     elif node["type"] == "GeometryCollection":
         yield from _objects(node["geometries"])
     elif node["type"] in ("Polygon", "MultiPolygon"):
-        parts = [node["coordinates"]] if node["type"] == "Polygon" else node["coordinates"]
-        for rings in parts:
+        polygons = [node["coordinates"]] if node["type"] == "Polygon" else node["coordinates"]
+        for rings in polygons:
             if any(rings):
                 yield "", [np.array([point[:2] for point in ring], np.float64).reshape(-1, 2) for ring in rings]
 
 
 def _class_name(classification: Any) -> str:
-    """QuPath writes {"name": ...}, or {"names": [...]} for classes with parts; other tools a bare string."""
+    """Return the name of a class: QuPath writes {"name": ...} or {"names": [...]}, other tools a bare string."""
     if isinstance(classification, str) or classification is None:
         return classification or ""
     return ": ".join(classification["names"]) if "names" in classification else classification.get("name") or ""

@@ -1,8 +1,8 @@
-"""Pen marks: ink on the glass, told from stained tissue by its colour.
+"""Pen marks: recognise ink on the glass by its colour.
 
 Haematoxylin and eosin both take more green than red out of the light, so tissue is purple, pink or red but never green
-or plainly blue, and never grey. What ink shares with tissue (the red of blood, the dark of crowded nuclei) is told
-apart by its strength, and by its extent: strokes are wider than vessels and clusters of cells.
+or plainly blue, and never grey. Colours that ink shares with tissue (the red of blood, the dark of crowded nuclei)
+count as ink if they are strong and cover a wide area: strokes are wider than vessels and clusters of cells.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image
 from .morphology import dilate, drop_small
 
 MIN_STROKE_UM2 = 150.0**2  #: smaller pieces of ink colour are pigment or blood; pens are half a millimetre wide
-HALO_UM = 64.0  #: ink runs out into tones that are no longer telling
+HALO_UM = 64.0  #: around ink its colour fades into tones that tissue has too
 GREY_CHROMA = 32  #: largest channel minus smallest, of 255
 
 
@@ -37,11 +37,11 @@ MAX_BLACK_VALUE = 100  #: black ink is grey (`GREY_CHROMA`) and darker than this
 
 
 def pen_mask(hsv: tuple[np.ndarray, np.ndarray, np.ndarray], mpp: float) -> np.ndarray:
-    """Bool ``[H, W]``: ink and its surroundings.
+    """Return bool ``[H, W]``, true on ink and its surroundings.
 
     Args:
-        hsv: hue, saturation and value as Pillow has them, uint8 ``[H, W]`` each.
-        mpp: microns per pixel.
+        hsv: Hue, saturation and value as Pillow has them, uint8 ``[H, W]`` each.
+        mpp: Microns per pixel.
     """
     hue, saturation, value = hsv
     chroma = saturation.astype(np.uint16) * value // 255
@@ -56,6 +56,6 @@ def pen_mask(hsv: tuple[np.ndarray, np.ndarray, np.ndarray], mpp: float) -> np.n
 
 
 def hsv_of(picture: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Hue, saturation and value of an RGB picture, uint8 ``[H, W]`` each."""
+    """Return hue, saturation and value of an RGB picture, uint8 ``[H, W]`` each."""
     hue, saturation, value = (np.asarray(band) for band in picture.convert("HSV").split())
     return hue, saturation, value

@@ -22,7 +22,7 @@ from ...pathgen.pairs.options import NAMINGS, OUTSIDE, PAIR_FORMATS, PairOptions
 from ...pathgen.pairs.plan import PlannedSlide
 from ...slides.find import index_slides
 from ...slides.missing import MissingSlides, missing_slides
-from ...slides.resolution import read_mpp_table
+from ...slides.mpp_table import read_mpp_table
 from ..options import read_options
 from ..options.engine import EngineOptions, add_engine_options
 

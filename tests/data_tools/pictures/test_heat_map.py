@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data_tools.pictures.heat_map import HEAT, KEPT, NOT_KEPT, SHADE, TINT, VIRIDIS, draw_selection
+from pathplugins.data_tools.pictures.colour_scale import HEAT, VIRIDIS
+from pathplugins.data_tools.pictures.heat_map import draw_selection
+from pathplugins.data_tools.pictures.legend import KEPT, NOT_KEPT, SHADE, TINT
 
 SIDE = 40
 COORDS = np.array([(x, y) for y in range(0, 120, SIDE) for x in range(0, 200, SIDE)])  # 5 x 3

@@ -130,7 +130,7 @@ def test_other_settings_are_refused_and_overwritten_when_asked(slide_path: Path,
     with pytest.raises(PathPluginsError, match=r"save_patches jpeg; this run has .*save_patches png: pass --overwrite"):
         saved(slide_path, out, "png")
     outcome = patch_slide(slide_path, out, TilingSpec(patch_size=100), overwrite=True)
-    assert any("case.1-A.json is of pictures made with other settings" in note for note in outcome.notes)
+    assert any("case.1-A.json describes pictures made with other settings" in note for note in outcome.notes)
     with pytest.raises(PathPluginsError, match="patch_size 120; this run has patch_size 100"):
         patch_slide(slide_path, out, TilingSpec(patch_size=100, save_patches="jpeg"))
     outcome = patch_slide(slide_path, out, TilingSpec(patch_size=100, save_patches="jpeg"), overwrite=True)
