@@ -32,7 +32,7 @@ class SlideError(PathPluginsError):
 class Slide:
     """An open slide or plain image; safe to read from several threads."""
 
-    def __init__(self, path: Path, reader: Literal["auto", "openslide"] = "auto") -> None:
+    def __init__(self, path: str | Path, reader: Literal["auto", "openslide"] = "auto") -> None:
         """Open it.
 
         Args:
@@ -43,10 +43,10 @@ class Slide:
         Raises:
             SlideError: nothing can read it.
         """
-        self.path = path
-        self.slide_id = path.stem
-        self._handle, self.image_dpi = _open(path)
-        self._tiles, self.reader_note = _tiles(path, self._handle, reader)
+        self.path = Path(path)
+        self.slide_id = self.path.stem
+        self._handle, self.image_dpi = _open(self.path)
+        self._tiles, self.reader_note = _tiles(self.path, self._handle, reader)
         self.downsamples = tuple(float(d) for d in self._handle.level_downsamples)
         """Downsample of every level, 1.0 first."""
 
