@@ -11,7 +11,7 @@ from pathlib import Path
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.pathgen import slide_key
 
-from ...slides.resolution import SLIDE_COLUMNS
+from ...slides.mpp_table import SLIDE_COLUMNS
 
 PROJECTS = {
     "TCGA-ACC": "adrenal gland",
