@@ -30,6 +30,17 @@ def sharp_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def many_slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four slides with tissue."""
+    from pathplugins.data_tools.slides.demo import write_demo_slide
+
+    folder = tmp_path_factory.mktemp("many")
+    for seed in range(4):
+        write_demo_slide(folder / f"s{seed}.svs", (801 + 64 * seed, 703), seed=seed, kind=seed)
+    return folder
+
+
 @pytest.fixture
 def real_slide() -> Path:
     """A region of a real Aperio slide, where the test data are there."""

@@ -1,6 +1,5 @@
 import struct
 import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,6 @@ from pathplugins.data_tools.slides.demo import KINDS, paint
 from pathplugins.data_tools.slides.jpeg_tiles import CACHE_ROWS, LEAST_CACHE_BYTES, MOST_CACHE_BYTES, cache_bytes
 from pathplugins.data_tools.slides.slide import Slide, SlideError
 from pathplugins.data_tools.slides.svs_writer import write_svs
-from pathplugins.data_tools.slides.tile_cache import TileCache
 
 openslide = pytest.importorskip("openslide")
 tifffile = pytest.importorskip("tifffile")
@@ -235,40 +233,6 @@ def test_nothing_is_read_after_closing(whole: Path) -> None:
     slide.close()
     with pytest.raises(OSError, match=r"descriptor.*s\.svs"):
         slide.read(0, 0, (64, 64), (64, 64))
-
-
-def tile(value: int) -> np.ndarray:
-    return np.full((10, 10, 3), value, np.uint8)
-
-
-def test_cache_drops_the_least_recently_used() -> None:
-    cache, made = TileCache(limit_bytes=650), []
-
-    def get(key: int) -> None:
-        assert cache.get(key, lambda: made.append(key) or tile(key))[0, 0, 0] == key
-
-    for key in (1, 2, 1, 3, 1, 2):  # two fit: 3 pushes out 2
-        get(key)
-    assert made == [1, 2, 3, 2]
-
-
-def test_cache_makes_once_and_hands_on_errors() -> None:
-    cache, going, made = TileCache(limit_bytes=10_000), threading.Event(), []
-
-    def slow() -> np.ndarray:
-        made.append(1)
-        going.wait(5)
-        if len(made) == 1:
-            raise OSError("disk")
-        return tile(7)
-
-    with ThreadPoolExecutor(4) as pool:
-        waiting = [pool.submit(cache.get, "key", slow) for _ in range(4)]
-        going.set()
-        outcomes = [future.exception() for future in waiting]
-    assert any(isinstance(outcome, OSError) for outcome in outcomes)
-    assert cache.get("key", slow)[0, 0, 0] == 7
-    assert cache.get("key", lambda: tile(1))[0, 0, 0] == 7
 
 
 def test_the_cache_grows_with_the_slide_within_bounds() -> None:

@@ -1,0 +1,50 @@
+"""Slides of a run: the process list and the table of resolutions choose, and say what they name in vain."""
+
+from pathlib import Path
+
+import pytest
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data_tools.tiling.slides_to_cut import slides_to_cut
+from pathplugins.data_tools.tiling.spec import TilingSpec
+
+SLIDES = [Path("in/a.svs"), Path("in/b.c.svs")]
+SPEC = TilingSpec(patch_size=160)
+
+
+def test_without_lists_every_slide_is_cut_alike_and_a_list_is_written(tmp_path: Path) -> None:
+    assert slides_to_cut(SLIDES, SPEC, tmp_path, dry_run=True) == dict.fromkeys(SLIDES, SPEC)
+    assert not list(tmp_path.iterdir())
+    assert slides_to_cut(SLIDES, SPEC, tmp_path) == dict.fromkeys(SLIDES, SPEC)
+    assert (tmp_path / "process_list.csv").is_file()
+
+
+def test_the_list_of_the_work_folder_leaves_out_and_changes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "process_list.csv").write_text("slide_id,process,min_tissue\na,0,\nb.c,1,0.75\ngone,1,\n")
+    chosen = slides_to_cut(SLIDES, SPEC, tmp_path)
+    assert {slide.name: spec.min_tissue for slide, spec in chosen.items()} == {"b.c.svs": 0.75}
+    said = capfd.readouterr().err
+    assert "process_list.csv: 1 of its slides are not among those given: gone" in said
+    assert "process_list.csv: 1 of 2 slides are left out" in said
+
+
+def test_a_list_of_the_users_own_is_the_choice_and_is_not_written_to(tmp_path: Path) -> None:
+    own = tmp_path / "own.csv"
+    own.write_text("slide_id\na\n")
+    assert [*slides_to_cut(SLIDES, SPEC, tmp_path / "work", process_list=own)] == [SLIDES[0]]
+    assert own.read_text() == "slide_id\na\n"
+    assert not (tmp_path / "work").exists()
+
+
+def test_the_table_overrides_single_slides(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "mpp.csv"
+    table.write_text("slide,mpp\nb.c.svs,0.23\nother,0.5\n")
+    chosen = slides_to_cut(SLIDES, SPEC, tmp_path, mpp_csv=table)
+    assert [spec.override_mpp for spec in chosen.values()] == [None, 0.23]
+    assert "mpp.csv: 1 of its slides are not among those given: other" in capfd.readouterr().err
+
+
+def test_a_list_that_leaves_out_all_slides_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "process_list.csv").write_text("slide_id,process\na,0\nb.c,0\n")
+    with pytest.raises(PathPluginsError, match="leaves out all 2 slides; set process to 1 for those to be done"):
+        slides_to_cut(SLIDES, SPEC, tmp_path)
