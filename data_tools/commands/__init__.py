@@ -1,1 +1,1 @@
-"""The commands of ``pathdata``, one a file: ``add_options`` says what it takes, ``run`` does it."""
+"""Commands of ``pathdata``, one per module: ``add_options`` declares its options, ``run`` does the work."""

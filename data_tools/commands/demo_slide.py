@@ -32,20 +32,20 @@ class DemoSlideOptions:
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     kinds = ", ".join(f"{i} {kind.name.partition(':')[0]}" for i, kind in enumerate(KINDS))
-    sub.add_argument("path", type=Path, metavar="OUT.svs")
+    sub.add_argument("path", type=Path, metavar="OUT.svs", help="the slide to write")
     sub.add_argument(
         "--size", type=size_option, default=(3072, 2304), metavar="WxH", help="level-0 pixels (default 3072x2304)"
     )
-    sub.add_argument("--seed", type=int, default=0, help="of the random tissue (default %(default)s)")
-    sub.add_argument("--kind", type=int, default=0, help=f"{kinds} (default %(default)s)")
-    sub.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    sub.add_argument("--seed", type=int, default=0, help="seed of the random tissue (default %(default)s)")
+    sub.add_argument("--kind", type=int, default=0, help=f"kind of tissue: {kinds} (default %(default)s)")
+    sub.add_argument("--overwrite", action="store_true", help="replace a file that exists")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the slide; returns the exit code."""
     options = read_options(args, DemoSlideOptions)
     if options.path.exists() and not options.overwrite:
-        raise PathPluginsError(f"{options.path} is there already; pass --overwrite to replace it")
+        raise PathPluginsError(f"{options.path} exists already; pass --overwrite to replace it")
     write_demo_slide(options.path, options.size, seed=options.seed, kind=options.kind)
     say(f"{options.path}: {options.size[0]} x {options.size[1]} pixels, 0.5 um/px")
     return 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.nearest import near_path
 
 from ..encoders.bag_recipe import BagJob, BagRecipe
 from ..engine.launch import launch
@@ -42,6 +43,11 @@ def run(args: argparse.Namespace) -> int:
     """Encode the patches; returns the exit code."""
     options, engine = read_options(args, FeaturesOptions), read_options(args, EngineOptions)
     encoding = read_options(args, EncodingOptions)
+    if not options.folder.is_dir():
+        raise PathPluginsError(
+            f"{options.folder}: no such folder{near_path(options.folder)}; run pathdata patch SLIDE... --out "
+            f"{options.folder} first"
+        )
     files = sorted((options.folder / "coords").glob("*.h5"))
     if not files:
         raise PathPluginsError(

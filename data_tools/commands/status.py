@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.nearest import near_path
 
 from ..engine.progress import FAILED
 from ..engine.state import StateFolder, Status, commands_of
@@ -29,13 +30,15 @@ class StatusOptions:
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     sub.add_argument("folder", type=Path, metavar="DIR", help="the --out of pathdata patch or run")
-    sub.add_argument("--json", action="store_true", help="print it as JSON")
+    sub.add_argument("--json", action="store_true", help="print the status as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print where every command stands; returns 1 if a slide has failed."""
     options = read_options(args, StatusOptions)
     folder = options.folder
+    if not folder.is_dir():
+        raise PathPluginsError(f"{folder}: no such folder{near_path(folder)}; pass the --out of pathdata patch or run")
     statuses = [status for name in commands_of(folder) if (status := StateFolder(folder, name).status())]
     if not statuses:
         raise PathPluginsError(f"{folder}: nothing was started here; pass the --out of pathdata patch or run")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
+from pathplugins.core.nearest import near_path
 from pathplugins.core.suffixes import SLIDE_SUFFIXES
 from pathplugins.data.pathgen import slide_key
 from pathplugins.data.records import first_shown
@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 LOGS = "logs"  #: where gdc-client keeps the state of a download, beside the slide
 PICTURES = frozenset((".png", ".jpg", ".jpeg"))  #: may be slides, but beside a slide they are pictures of it
+
+GIVE = "; give slide files, or folders that hold slides"
 
 
 def find_slides(given: list[Path], *, outside: Path) -> list[Path]:
@@ -36,7 +38,7 @@ def find_slides(given: list[Path], *, outside: Path) -> list[Path]:
         elif path.is_file():
             slides = [path]
         else:
-            raise SlideError(f"{path}: no such file or folder; {_instead_of(path)}")
+            raise SlideError(f"{path}: no such file or folder{near_path(path) or GIVE}")
         for slide in slides:
             other = found.setdefault(slide.stem, slide)
             if other.resolve() != slide.resolve():
@@ -45,15 +47,6 @@ def find_slides(given: list[Path], *, outside: Path) -> list[Path]:
                     "so rename one or give them separate --out folders"
                 )
     return list(found.values())
-
-
-def _instead_of(path: Path) -> str:
-    """Return what to type instead of a path that does not exist: a near name beside it, or what is wanted."""
-    folder = path.parent
-    if not folder.is_dir():
-        return f"the folder {folder} does not exist either: check the path"
-    near = difflib.get_close_matches(path.name, [other.name for other in folder.iterdir()], n=1)
-    return f"did you mean {folder / near[0]}?" if near else "give slide files, or folders that hold slides"
 
 
 def index_slides(
@@ -106,7 +99,7 @@ def _files(folders: Sequence[Path]) -> Iterator[Path]:
     been: set[tuple[int, int]] = set()
     for folder in folders:
         if not folder.is_dir():
-            raise SlideError(f"{folder}: no such folder; expected the one with the slides")
+            raise SlideError(f"{folder}: no such folder{near_path(folder) or GIVE}")
         for place, below, names in os.walk(folder, followlinks=True):
             status = os.stat(place)  # noqa: PTH116 - what os.walk gives
             if (status.st_dev, status.st_ino) in been:

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.nearest import near_path
 from pathplugins.core.suffixes import SLIDE_SUFFIXES
 from pathplugins.data.records import first_shown
 
@@ -34,6 +35,8 @@ def read_mpp_table(path: Path) -> dict[str, float]:
                     f"{', '.join(columns) or 'nothing'}"
                 )
             return _table(path, [(rows.line_num, row[slides], row["mpp"]) for row in rows])
+    except FileNotFoundError as error:
+        raise PathPluginsError(f"{path}: no such file{near_path(path)}; give a CSV of slides and mpp") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PathPluginsError(f"{path}: cannot be read as a CSV file in UTF-8 ({error})") from error
 

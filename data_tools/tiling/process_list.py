@@ -7,7 +7,6 @@ are never changed, new slides are appended.
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
@@ -16,6 +15,7 @@ from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
+from pathplugins.core.nearest import near_path, nearest
 from pathplugins.data.records import first_shown
 
 from ..tissue.detect import TissueSpec
@@ -103,6 +103,8 @@ def _rows(path: Path) -> list[tuple[int, Row]]:
     """Return (line, cells) of every row that is not empty; cells are stripped."""
     try:
         text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark before the first column
+    except FileNotFoundError as error:
+        raise PathPluginsError(f"{path}: no such file{near_path(path)}; give a process list") from error
     except (OSError, UnicodeDecodeError) as error:
         raise PathPluginsError(f"{path}: not a readable process list ({error}); save it as CSV, UTF-8") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
@@ -113,8 +115,8 @@ def _rows(path: Path) -> list[tuple[int, Row]]:
         )
     for name in header:
         if name not in COLUMNS or header.count(name) > 1:
-            near = difflib.get_close_matches(name, COLUMNS, n=1)
-            hint = f"; did you mean {near[0]}?" if near and name not in COLUMNS else ""
+            near = nearest(name, COLUMNS)
+            hint = f"; did you mean {near}?" if near and name not in COLUMNS else ""
             raise PathPluginsError(f"{path}: column {name!r} is none of {', '.join(COLUMNS)}, each once{hint}")
     reader.fieldnames = header
     rows = []

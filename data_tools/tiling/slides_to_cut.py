@@ -47,7 +47,7 @@ def slides_to_cut(
         update_process_list(path, specs)
     found = {slide.stem for slide in specs}
     _say_lost(path, [slide_id for slide_id, row in rows.items() if row.process and slide_id not in found])
-    unlisted = SlideRow(process=process_list is None, changes={})  # a list of one's own is the choice
+    unlisted = SlideRow(process=process_list is None, changes={})  # a list of the user's own names the slides to do
     told = {slide: rows.get(slide.stem, unlisted) for slide in specs}
     chosen = {slide: row.applied(specs[slide]) for slide, row in told.items() if row.process}
     if len(chosen) < len(specs):

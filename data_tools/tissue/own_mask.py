@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pathplugins.core.nearest import near_path
+
 from ..slides.slide import SlideError
 from .contours import Polygon, fill
 
@@ -51,7 +53,7 @@ def find_masks(given: Path, slides: list[Path], class_name: str | None = None) -
     elif given.is_file():
         raise SlideError(f"--mask {given} is one file but there are {len(slides)} slides; give a folder of masks")
     else:
-        raise SlideError(f"--mask {given}: no such file or folder")
+        raise SlideError(f"--mask {given}: no such file or folder{near_path(given)}")
     bad = [f"  {slide.stem}: {_choice(found)}" for slide, found in files.items() if len(found) != 1]
     if bad:
         stem = next(slide.stem for slide, found in files.items() if len(found) != 1)

@@ -30,11 +30,13 @@ def add_engine_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--workers",
         type=int,
-        help="slides done side by side, each in a process of its own; with GPUs one process each, the rest are its "
-        "reader threads (default: the GPUs, or 1; for patch the cores)",
+        help="slides done side by side, each in its own process; with GPUs one process per GPU, and further workers "
+        "are its reader threads (default: the number of GPUs, or 1; for patch the number of cores)",
     )
     sub.add_argument("--engine", choices=("local", "ray"), default="local", help="this machine, or a Ray cluster")
-    sub.add_argument("--address", help="of the Ray cluster: auto, HOST:PORT; Ray starts one here unless given")
-    sub.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    sub.add_argument(
+        "--address", help="address of the Ray cluster: auto, or HOST:PORT; without it Ray starts a cluster here"
+    )
+    sub.add_argument("--dry-run", action="store_true", help="list what would be done, and do nothing")
     sub.add_argument("--json", action="store_true", help="print the summary as JSON on stdout")
     sub.add_argument("--overwrite", action="store_true", help="redo slides that are done")

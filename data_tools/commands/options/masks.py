@@ -39,6 +39,6 @@ def add_mask_options(sub: argparse.ArgumentParser) -> None:
         "--mask",
         type=Path,
         metavar="DIR|FILE",
-        help="masks of your own instead of detection: images (not 0 is tissue) or GeoJSON, named as the slides",
+        help="masks of your own instead of detection: images (above 0 is tissue) or GeoJSON, named like the slides",
     )
     sub.add_argument("--mask-class", metavar="NAME", help="take only this class of a GeoJSON --mask")

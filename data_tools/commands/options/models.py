@@ -58,11 +58,16 @@ class EncodingOptions:
 
 def add_encoding_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of `EncodingOptions`."""
-    sub.add_argument("--encoder", required=True, metavar="NAME|PATH", help="see pathdata encoders")
+    sub.add_argument(
+        "--encoder",
+        required=True,
+        metavar="NAME|PATH",
+        help="a name of `pathdata encoders`, a model of timm, or a folder",
+    )
     _add_activation(sub)
     weights = sub.add_mutually_exclusive_group()
     weights.add_argument("--weights", type=Path, metavar="FILE", help="local checkpoint (.safetensors or torch)")
-    weights.add_argument("--random-weights", type=int, metavar="SEED", help="untrained, for a trial run")
+    weights.add_argument("--random-weights", type=int, metavar="SEED", help="untrained weights, for a trial run")
     weights.add_argument("--download", action="store_true", help="fetch the published weights")
     sub.add_argument(
         "--batch-size",
@@ -78,7 +83,7 @@ def add_encoding_options(sub: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=("float16", "float32"),
         default=FeatureOptions.dtype,
-        help="of the features on disk (default %(default)s)",
+        help="type of the features on disk (default %(default)s)",
     )
 
 

@@ -20,7 +20,10 @@ def add_mpp_table_option(sub: argparse.ArgumentParser) -> None:
     """Add ``--slide-mpp`` and ``--mpp-csv``: the resolution of slides that record none, or a wrong one."""
     sub.add_argument("--slide-mpp", type=float, help="level-0 microns per pixel of slides that record none")
     sub.add_argument(
-        "--mpp-csv", type=Path, metavar="CSV", help="level-0 microns per pixel of single slides, whatever they record"
+        "--mpp-csv",
+        type=Path,
+        metavar="CSV",
+        help="table of the level-0 microns per pixel of single slides, whatever they record",
     )
 
 
@@ -86,17 +89,21 @@ def add_tiling_options(sub: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"the work folder: gets coords/, overlays/, geojson/ and {NAME}, which may be edited and is kept",
     )
-    sub.add_argument("--preset", choices=PRESETS, metavar="NAME", help="sizes of a published system, see below")
+    sub.add_argument(
+        "--preset", choices=PRESETS, metavar="NAME", help="patch size and resolution of a published system, see below"
+    )
     sub.add_argument("--patch-size", type=int, help=f"side in pixels at --mpp (default {spec.patch_size})")
     resolution = sub.add_mutually_exclusive_group()
     resolution.add_argument("--mpp", type=float, help=f"microns per pixel of the patches (default {spec.mpp})")
-    resolution.add_argument("--magnification", type=float, help="the same as --mpp 10/MAGNIFICATION")
+    resolution.add_argument(
+        "--magnification", type=float, help="objective power instead of --mpp: the same as --mpp 10/MAGNIFICATION"
+    )
     sub.add_argument("--overlap", type=int, help=f"pixels at --mpp shared by neighbours (default {spec.overlap})")
     sub.add_argument(
         "--min-tissue", type=float, default=spec.min_tissue, help="smallest fraction of tissue (default %(default)s)"
     )
     add_mpp_table_option(sub)
-    sub.add_argument("--keep-pen", action="store_true", help="take what has the colour of pen marks for tissue too")
+    sub.add_argument("--keep-pen", action="store_true", help="count areas with the colour of pen marks as tissue, too")
     add_mask_options(sub)
     sub.add_argument(
         "--process-list", type=Path, metavar="CSV", help=f"do the slides of this list, not of {NAME} in --out"

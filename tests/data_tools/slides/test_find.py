@@ -42,15 +42,19 @@ def test_two_slides_of_one_name_are_both_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "instead"),
     [
-        ("slidez", r"slidez: no such file or folder; did you mean .*/slides\?"),
-        ("nowhere.svs", "nowhere.svs: no such file or folder; give slide files, or folders that hold slides"),
-        ("no/where.svs", "the folder .*/no does not exist either: check the path"),
+        ("slidez", r"slidez: no such file or folder; did you mean .*slides\?"),
+        ("slidez/deep/x.svs", r"no such file or folder; did you mean .*slides\?"),
+        ("nowhere.svs", r"nowhere\.svs: no such file or folder; .* holds slides"),
     ],
 )
 def test_a_path_that_does_not_exist_is_answered_with_what_to_give(tmp_path: Path, given: str, instead: str) -> None:
     (tmp_path / "slides").mkdir()
     with pytest.raises(SlideError, match=instead):
         find_slides([tmp_path / given], outside=tmp_path)
+    for number in range(9):
+        (tmp_path / f"{number}").mkdir()
+    with pytest.raises(SlideError, match=r"zzz: no such file or folder; give slide files, or folders that hold slides"):
+        find_slides([tmp_path / "zzz"], outside=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_a_list_of_ones_own(pathdata: Pathdata, slides_folder: Path, tmp_path: P
     own.unlink()
     code, said = pathdata(*command)
     assert code == 2
-    assert "not a readable process list" in said
+    assert "own.csv: no such file" in said
 
 
 def test_the_table_of_resolutions_and_the_list(pathdata: Pathdata, slides_folder: Path, tmp_path: Path) -> None:
