@@ -35,7 +35,7 @@ _LEFT_OUT = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class ConversionSettings:
     """What to make, and what the user says about the sources."""
 
     to: str = "pathplugins"
@@ -105,7 +105,7 @@ def find_sources(folder: Path, kind: str) -> tuple[list[Source], list[Converted]
     return sources, others
 
 
-def convert_features(sources: list[Source], root: Path, out: Path, wanted: Wanted) -> Iterator[Converted]:
+def convert_features(sources: list[Source], root: Path, out: Path, wanted: ConversionSettings) -> Iterator[Converted]:
     """Convert one slide after another; one that cannot be is reported and the rest go on."""
     patch_files = find_patch_files(wanted.coords) if wanted.coords else {}
     usual = _usual(sources)
@@ -119,7 +119,12 @@ def convert_features(sources: list[Source], root: Path, out: Path, wanted: Wante
 
 
 def _convert(
-    source: Source, root: Path, out: Path, wanted: Wanted, patch_file: Path | None, usual: tuple[int, str] | None
+    source: Source,
+    root: Path,
+    out: Path,
+    wanted: ConversionSettings,
+    patch_file: Path | None,
+    usual: tuple[int, str] | None,
 ) -> Converted:
     settings = _settings(source, root, wanted, patch_file)
     with open_source(source) as opened:
@@ -150,7 +155,9 @@ def _convert(
     return done
 
 
-def _placed(source: Source, opened: Opened, wanted: Wanted, patch_file: Path | None) -> tuple[Geometry, np.ndarray]:
+def _placed(
+    source: Source, opened: Opened, wanted: ConversionSettings, patch_file: Path | None
+) -> tuple[Geometry, np.ndarray]:
     """The whole geometry, and positions in level-0 pixels, int64 ``[N, 2]`` (x, y)."""
     where, geometry, coords_xy, unit = str(source), opened.geometry, opened.coords_xy, opened.unit
     patches = read_patch_file(patch_file) if patch_file else None
@@ -202,9 +209,9 @@ def _sound(source: Source, opened: Opened) -> Iterator[np.ndarray]:
 def _outputs(out: Path, slide_id: str, to: str, geometry: Geometry) -> tuple[Path, ...]:
     """What is written; the first is complete when all are."""
     if to == "clam":
-        return write_clam.outputs(out, slide_id)
+        return write_clam.paths_of(out, slide_id)
     if to == "trident":
-        return (write_trident.output(out, slide_id, geometry.encoder),)
+        return (write_trident.path_of(out, slide_id, geometry.encoder),)
     return (out / f"{slide_id}.h5",)
 
 
@@ -214,7 +221,7 @@ def _write(
     geometry: Geometry,
     coords_xy: np.ndarray,
     outputs: tuple[Path, ...],
-    wanted: Wanted,
+    wanted: ConversionSettings,
     settings: str,
 ) -> None:
     mark = {SETTINGS: settings}
@@ -243,7 +250,7 @@ def _usual(sources: list[Source]) -> tuple[int, str] | None:
     return seen.most_common(1)[0][0] if seen else None
 
 
-def _settings(source: Source, root: Path, wanted: Wanted, patch_file: Path | None) -> str:
+def _settings(source: Source, root: Path, wanted: ConversionSettings, patch_file: Path | None) -> str:
     """All that decides the output, as JSON; a source is known by size and time of change."""
     base = root if root.is_dir() else root.parent
     settings = {"to": wanted.to, "dtype": wanted.dtype, **{k: v for k, v in asdict(wanted.geometry).items() if v}}

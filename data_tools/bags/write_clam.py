@@ -15,7 +15,7 @@ from ..optional import need
 from .h5_rows import write_rows
 
 
-def outputs(out: Path, slide_id: str) -> tuple[Path, Path]:
+def paths_of(out: Path, slide_id: str) -> tuple[Path, Path]:
     """The H5 file, which is written last, and the tensor."""
     return out / "h5_files" / f"{slide_id}.h5", out / "pt_files" / f"{slide_id}.pt"
 
@@ -25,7 +25,7 @@ def write(
 ) -> None:
     """Write both files; ``mark`` becomes attributes of the H5 file's root, where CLAM looks for nothing."""
     torch = need("torch")
-    h5_path, pt_path = outputs(out, slide_id)
+    h5_path, pt_path = paths_of(out, slide_id)
     shape = (len(coords_xy), width)
     pt_path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(h5_path) as temporary, TemporaryFile(dir=pt_path.parent) as raw:

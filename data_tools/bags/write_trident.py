@@ -16,7 +16,7 @@ from .base import Geometry
 from .h5_rows import write_rows
 
 
-def output(out: Path, slide_id: str, encoder: str) -> Path:
+def path_of(out: Path, slide_id: str, encoder: str) -> Path:
     """Where the file goes."""
     safe = re.sub(r"[^\w.-]+", "_", encoder)
     return out / f"features_{safe}" / f"{slide_id}.h5"

@@ -1,4 +1,4 @@
-"""Asking: from a prompt and an image to an answer, of a batch file, of the cache or of a server, in this order."""
+"""Answer one prompt about one image: from the batch results, else from the cache, else from the server."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .rows import media_type
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """What goes into a request beside the question."""
+class RequestOptions:
+    """The fields of a request other than the question."""
 
     temperature: float | None = 0.0
     max_tokens: int = 512
     extra: Mapping[str, Any]
-    """Further fields of the body; one that is None takes the field of that name out."""
+    """Further fields of the body; a field set to None is left out of the request."""
 
     def body(self, model: str, prompt: str, image: bytes | None) -> dict[str, Any]:
-        """A request of ``/v1/chat/completions``; the image goes before the text, as models are trained."""
+        """Return the body of a ``/v1/chat/completions`` request; the image precedes the text, as in training."""
         content: Any = prompt
         if image is not None:
             data = f"data:image/{media_type(image)};base64,{base64.b64encode(image).decode()}"
@@ -33,30 +33,30 @@ class Options:
         return {name: value for name, value in body.items() if value is not None}
 
     def sampling(self) -> dict[str, Any]:
-        """The part that shapes an answer."""
+        """Return the fields that shape an answer, which are part of its cache key."""
         return {"temperature": self.temperature, **self.extra}
 
 
 @dataclass(frozen=True)
 class Asker:
-    """Where the answers of one stage come from."""
+    """The source of one stage's answers."""
 
     model: str
-    options: Options
+    options: RequestOptions
     cache: AnswerCache
     client: Client | None
-    """None asks nobody."""
+    """None: no server, batch results only."""
     count: Count
     results: Mapping[str, str] | None
-    """The batch files given to this run are in the cache; these are their errors: key -> what went wrong."""
+    """Key -> error, of the batch results given to this run (their answers are in the cache); None without results."""
     retry_refused: bool = False
 
     def answer(self, prompt: str, image: bytes | None) -> Answer:
-        """The answer or refusal.
+        """Return the answer or refusal.
 
         Raises:
-            RowFailedError: there is none.
-            UnusableServerError, StoppedError: the run is over.
+            RowFailedError: there is no answer.
+            UnusableServerError, StoppedError: the run cannot continue.
         """
         fault = "not in the results"
         if self.results is not None:
@@ -84,5 +84,5 @@ class Asker:
 
 
 def batch_key(prompt: str, image: bytes | None) -> str:
-    """What connects a line of a batch file with a row: the question alone, whoever answers it."""
+    """Return the key that joins a line of a batch file to its row: a hash of the question, without the model."""
     return answer_key(image, prompt)[:24]

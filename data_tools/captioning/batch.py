@@ -1,8 +1,8 @@
 """Batch files: the requests of one stage for OpenAI's Batch API or ``vllm run-batch``, and their results.
 
 One request a line (https://platform.openai.com/docs/api-reference/batch/request-input). ``custom_id`` is
-``STAGE-ROW-KEY``: the row is for people, the key is of the question, so results find their rows in a manifest of
-another order too. Equal questions are asked once.
+``STAGE-ROW-KEY``: the row number is for people; the key is a hash of the question, so that results find their rows
+also in a reordered manifest. Equal questions are asked once.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pathplugins.core.files import replacing
 from pathplugins.data.formats.reading.json import read_samples
 from pathplugins.data.records import BadSample
 
-from .asking import Options, batch_key
+from .asking import RequestOptions, batch_key
 from .client import Count
 from .replies import CONTENT_FILTER, Answer, RowFailedError, answer_of, error_text, is_filtered, usage_of
-from .rows import Pair
+from .rows import PatchRow
 from .stages import Stage
 
 ENDPOINT = "/v1/chat/completions"
@@ -32,70 +32,70 @@ _CUSTOM_ID = re.compile(r".+-\d{7,}-(?P<key>[0-9a-f]{24})")
 
 
 def write_requests(
-    pairs: Iterable[Pair],
+    rows: Iterable[PatchRow],
     stage: Stage,
     out: Path,
     *,
     model: str,
-    options: Options,
+    options: RequestOptions,
     part_requests: int = PART_REQUESTS,
     part_mb: float = PART_MB,
 ) -> list[Path]:
-    """Write one request a pair; returns the files, ``out`` and then ``-2``, ``-3``... for what does not fit into it.
+    """Write one request per row; return the files: ``out``, then ``-2``, ``-3`` ... for those that do not fit.
 
-    All appear together when all are written; parts of an earlier, longer run go.
+    All files appear together at the end; files of an earlier, longer run are deleted.
 
     Raises:
-        PathPluginsError: a request that is larger than a file may be; ``out`` is there and no file of requests.
+        PathPluginsError: a request is larger than ``part_mb``; or ``out`` exists and holds no requests.
     """
     if out.exists() and not _is_ours(out):
-        raise PathPluginsError(f"{out} is there and holds no requests; choose another name")
+        raise PathPluginsError(f"--out {out} exists and holds no requests; choose another name")
     limit, seen = int(part_mb * 1e6), set[str]()
     with ExitStack() as stack:
-        parts = list[Path]()
+        files = list[Path]()
         file: BinaryIO | None = None
         size = lines = 0
-        for pair in pairs:
-            image = pair.image.read_bytes() if stage.image else None
-            prompt = stage.prompt(pair.slots())
+        for row in rows:
+            image = row.image.read_bytes() if stage.image else None
+            prompt = stage.prompt(row.slots())
             key = batch_key(prompt, image)
             if key in seen:
                 continue
             seen.add(key)
-            line = _line(f"{stage.name}-{pair.row:07d}-{key}", options.body(model, prompt, image))
+            line = _line(f"{stage.name}-{row.number:07d}-{key}", options.body(model, prompt, image))
             if len(line) > limit:
                 raise PathPluginsError(
-                    f"{pair.source}:{pair.row}: its request has {len(line) / 1e6:.1f} MB, more than a file of "
-                    f"--part-mb {part_mb:g}"
+                    f"{row.source}:{row.number}: its request has {len(line) / 1e6:.1f} MB, more than a file of "
+                    f"--part-mb {part_mb:g} may have; raise --part-mb, or make the picture smaller"
                 )
             if file is None or lines == part_requests or size + len(line) > limit:
                 if file is not None:
-                    file.close()  # it gets its name at the end, but a thousand parts must not be open at once
-                parts.append(_part(out, len(parts) + 1))
-                file = stack.enter_context(stack.enter_context(replacing(parts[-1])).open("wb"))
+                    file.close()  # renamed at the end; closed now, so that a thousand files are not open at once
+                files.append(_numbered(out, len(files) + 1))
+                file = stack.enter_context(stack.enter_context(replacing(files[-1])).open("wb"))
                 size = lines = 0
             file.write(line)
             size, lines = size + len(line), lines + 1
-    for old in {*_parts_there(out)}.difference(parts):
+    for old in {*_earlier_files(out)}.difference(files):
         old.unlink()
-    return parts
+    return files
 
 
 def read_results(paths: Sequence[Path], errors: dict[str, str], count: Count) -> Iterator[tuple[str, Answer]]:
-    """The answers and refusals by key; of a question answered twice the later counts.
+    """Yield (key, answer or refusal); when a question was answered twice, the later answer comes last.
 
     Args:
         paths: output and error files of batches.
-        errors: gets key -> what went wrong, of the requests that have no answer.
-        count: gets the tokens.
+        errors: filled with key -> error, for requests without an answer.
+        count: counts the tokens.
 
     Raises:
-        PathPluginsError: a line that answers no request of ours, or is no JSON.
+        PathPluginsError: a line is not JSON, or answers no request that ``write_requests`` wrote.
     """
     for path in paths:
         for sample in read_samples(path):
             if isinstance(sample, BadSample):
-                raise PathPluginsError(f"{path}:{sample.row}: {sample.detail}; get the results again")
+                raise PathPluginsError(f"{path}:{sample.row}: {sample.detail}; download the results again")
             match = _CUSTOM_ID.fullmatch(str(sample.cells.get("custom_id")))
             if match is None:
                 raise PathPluginsError(
@@ -110,7 +110,7 @@ def read_results(paths: Sequence[Path], errors: dict[str, str], count: Count) ->
 
 
 def _outcome(result: dict[str, Any], count: Count) -> Answer | str:
-    """What one line of results says, or what went wrong."""
+    """Return the answer in one line of results, or the error as text."""
     response = result.get("response")
     response = response if isinstance(response, dict) else {}
     body = response.get("body")
@@ -132,11 +132,11 @@ def _line(custom_id: str, body: dict[str, Any]) -> bytes:
     return f"{json.dumps(request, ensure_ascii=False)}\n".encode()
 
 
-def _part(out: Path, number: int) -> Path:
+def _numbered(out: Path, number: int) -> Path:
     return out if number == 1 else out.with_name(f"{out.stem}-{number}{out.suffix}")
 
 
-def _parts_there(out: Path) -> list[Path]:
+def _earlier_files(out: Path) -> list[Path]:
     name = re.compile(rf"{re.escape(out.stem)}-\d+{re.escape(out.suffix)}")
     return [path for path in out.parent.iterdir() if name.fullmatch(path.name) and _is_ours(path)]
 

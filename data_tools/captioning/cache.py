@@ -1,8 +1,7 @@
-"""Cache: what was answered stays answered, also when the run is killed.
+"""Cache of answers in one SQLite file, kept also when the run is killed.
 
-One SQLite file. An answer is filed under everything that shapes it: the bytes of the image, the model, the prompt and
-the sampling options. The token limit is not among them: only whole answers are kept, and a higher limit would not
-change those.
+The key of an answer covers everything that shapes it: the bytes of the image, the model, the prompt and the sampling
+options. The token limit is not among them: only whole answers are kept, and a higher limit would not change those.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from pathplugins.core.errors import PathPluginsError
 
 from .replies import Answer
 
-_WAIT_S = 60.0  # for another run that writes at this moment
-_TABLES = ("answers", "results")  # of servers, and of the batch files given to this run
+_WAIT_S = 60.0  # how long to wait while another run writes
+_TABLES = ("answers", "results")  # answers of servers; answers in the batch results given to this run
 
 
 def answer_key(*parts: Any) -> str:
-    """Where an answer is filed; bytes count by their digest."""
+    """Return the key of an answer: a hash over all parts, with bytes replaced by their digest."""
     plain = [hashlib.sha256(part).hexdigest() if isinstance(part, bytes) else part for part in parts]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
@@ -34,10 +33,10 @@ class AnswerCache:
     """Answers by key, for any number of threads; a context manager."""
 
     def __init__(self, path: Path) -> None:
-        """Open ``path``, or make it.
+        """Open ``path``; create it if it does not exist.
 
         Raises:
-            PathPluginsError: there is something else.
+            PathPluginsError: the file is no cache.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
@@ -52,19 +51,19 @@ class AnswerCache:
             raise PathPluginsError(f"{path} is no cache of answers ({error}); delete it to ask anew") from error
 
     def get(self, key: str, *, table: str = "answers") -> Answer | None:
-        """The answer, None if there is none."""
+        """Return the answer stored under ``key``; None if there is none."""
         query = f"SELECT text, model, refused FROM {table} WHERE key = ?"
         with self._lock:
             row = self._base.execute(query, (key,)).fetchone()
         return Answer(*row) if row else None
 
     def put(self, key: str, answer: Answer) -> None:
-        """File an answer; it is on disk when this returns."""
+        """Store an answer; it is on disk when this returns."""
         with self._lock, self._base:
             self._base.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", (key, *answer))
 
     def replace_results(self, results: Iterable[tuple[str, Answer]]) -> int:
-        """Let the table of batch results hold these and no others; returns how many."""
+        """Replace the table of batch results; return the number of answers."""
         with self._lock, self._base:
             self._base.execute("DELETE FROM results")
             rows = ((key, *answer) for key, answer in results)

@@ -1,4 +1,4 @@
-"""Captions: all stages of every row, many rows at a time, in the order of the manifest."""
+"""Caption the rows of a manifest: every stage of every row, many rows at a time, written in the manifest's order."""
 
 from __future__ import annotations
 
@@ -14,82 +14,88 @@ from .asking import Asker
 from .client import UnusableServerError
 from .pace import StoppedError
 from .replies import RowFailedError
-from .result_files import Captioned, Missed, Outputs
-from .rows import Pair
+from .result_files import Captioned, Missed, ResultFiles
+from .rows import PatchRow
 from .stages import DESCRIPTION, Stage
 
-_AHEAD = 16  #: rows begun for each thread: one that is slow holds up those behind it only when as many are done
+_AHEAD = 16  #: rows in progress for each thread, so that one slow row does not hold up the others
 
 
-class Step(NamedTuple):
-    """A stage and who answers it."""
+class StageAsker(NamedTuple):
+    """A stage with the asker that answers it."""
 
     stage: Stage
     asker: Asker
 
 
-def caption_pairs(
-    pairs: Iterable[Pair], steps: Sequence[Step], outputs: Outputs, *, rows: int, threads: int, stop: threading.Event
+def caption_rows(
+    rows: Iterable[PatchRow],
+    steps: Sequence[StageAsker],
+    results: ResultFiles,
+    *,
+    total: int,
+    threads: int,
+    stop: threading.Event,
 ) -> None:
-    """Caption every row and put it into ``outputs``.
+    """Caption every row and write the outcome to ``results``.
 
     Args:
-        pairs: the rows.
+        rows: the rows to caption.
         steps: the stages in their order.
-        outputs: open.
-        rows: how many there are, for the bar.
-        threads: rows that are asked about at a time.
-        stop: is set when nothing more is to be asked, so that threads end instead of waiting for their turn.
+        results: open result files.
+        total: number of rows, for the progress bar.
+        threads: rows worked on at a time.
+        stop: set when no further request may be sent, so that threads end instead of waiting for their turn.
 
     Raises:
-        UnusableServerError: as the askers do; answers so far are in the cache.
+        UnusableServerError: a server cannot be used; the answers so far are in the cache.
     """
     lost: list[UnusableServerError] = []
 
-    def work(pair: Pair) -> Captioned | Missed:
+    def work(row: PatchRow) -> Captioned | Missed:
         try:
-            return _caption(pair, steps)
+            return _caption(row, steps)
         except UnusableServerError as error:
             lost.append(error)
-            stop.set()  # at once, not when this row's turn to be written comes
+            stop.set()  # immediately, not only when this row would be written
             raise
 
-    outcomes = _in_order(work, pairs, threads=threads, stop=stop)
+    outcomes = _in_order(work, rows, threads=threads, stop=stop)
     with bars() as bar, closing(outcomes):
-        task = bar.add_task("captions", total=rows, unit="patches")
+        task = bar.add_task("captions", total=total, unit="patches")
         try:
             for outcome in outcomes:
-                outputs.put(outcome)
+                results.put(outcome)
                 bar.advance(task)
-        except StoppedError:  # of a row before the one that found out
+        except StoppedError:  # raised by an earlier row, stopped because a later one found the server unusable
             raise lost[0] from None
 
 
 def _in_order(
-    work: Callable[[Pair], Captioned | Missed], pairs: Iterable[Pair], *, threads: int, stop: threading.Event
+    work: Callable[[PatchRow], Captioned | Missed], rows: Iterable[PatchRow], *, threads: int, stop: threading.Event
 ) -> Generator[Captioned | Missed, None, None]:
     pool, begun = ThreadPoolExecutor(threads), deque[Future[Captioned | Missed]]()
     try:
-        for pair in pairs:
-            begun.append(pool.submit(work, pair))
+        for row in rows:
+            begun.append(pool.submit(work, row))
             if len(begun) >= threads * _AHEAD:
                 yield begun.popleft().result()
         while begun:
             yield begun.popleft().result()
     finally:
-        stop.set()  # nothing is left to do, or it is not wanted any more
+        stop.set()  # all rows are done, or the caller gave up
         pool.shutdown(cancel_futures=True)
 
 
-def _caption(pair: Pair, steps: Sequence[Step]) -> Captioned | Missed:
-    """All stages of one row."""
-    captions, models, slots, stage = pair.captions(), dict[str, str](), pair.slots(), steps[0].stage
+def _caption(row: PatchRow, steps: Sequence[StageAsker]) -> Captioned | Missed:
+    """Run all stages of one row."""
+    captions, models, slots, stage = row.captions(), dict[str, str](), row.slots(), steps[0].stage
 
     def missed(reason: str, text: str, *, refused: bool = False) -> Missed:
-        return Missed(pair=pair, captions=captions, stage=stage.name, refused=refused, reason=reason, text=text)
+        return Missed(row=row, captions=captions, stage=stage.name, refused=refused, reason=reason, text=text)
 
     try:
-        image = pair.image.read_bytes() if any(step.stage.image for step in steps) else None
+        image = row.image.read_bytes() if any(step.stage.image for step in steps) else None
         for step in steps:
             stage = step.stage
             answer = step.asker.answer(stage.prompt(slots), image if stage.image else None)
@@ -101,4 +107,4 @@ def _caption(pair: Pair, steps: Sequence[Step]) -> Captioned | Missed:
         return missed(error.reason, str(error))
     except OSError as error:
         return missed("unreadable file", str(error))
-    return Captioned(pair=pair, captions=captions, models=models)
+    return Captioned(row=row, captions=captions, models=models)

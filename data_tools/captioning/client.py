@@ -1,4 +1,4 @@
-"""Client: chat completions of one server, asked again where that can help.
+"""Client of one chat-completions server, with retries.
 
 The protocol is OpenAI's (https://platform.openai.com/docs/api-reference/chat), which vLLM and LLaMA-Factory's ``api``
 speak too.
@@ -23,12 +23,12 @@ from .pace import Pace
 from .replies import RowFailedError, Usage, error_code, error_text, is_filtered, usage_of
 
 FIRST_WAIT_S, LONGEST_WAIT_S, LONGEST_HOLD_S = 1.0, 60.0, 600.0
-IN_VAIN = 10  #: requests in a row that fail after all their tries, until the server is taken for dead
+IN_VAIN = 10  #: consecutive requests that fail after all their tries before the run gives up on the server
 _CONNECT_S = 10.0
 
 
 class UnusableServerError(PathPluginsError):
-    """The next request would fail as well."""
+    """The server cannot be used: the next request would fail as well."""
 
 
 class FilteredError(RowFailedError):
@@ -37,16 +37,16 @@ class FilteredError(RowFailedError):
 
 @dataclass(kw_only=True)
 class Count:
-    """What the requests of a run took; threads may share it."""
+    """Counters of requests and tokens of a run; threads may share it."""
 
     requests: int = 0
-    """Replies with 200, whatever they say: they are paid for."""
+    """Replies with status 200, whatever their content: they are paid for."""
     repeated: int = 0
     """Tries beyond the first."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     uncounted: int = 0
-    """Replies that do not say their tokens."""
+    """Replies that report no token counts."""
     known: int = 0
     """Answers that the cache had."""
 
@@ -62,11 +62,11 @@ class Count:
             self.uncounted += usage is None
 
     def to_json(self) -> dict[str, int]:
-        """Plain values."""
+        """Return the counters as plain values."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def know(self) -> None:
-        """Count an answer that was there."""
+        """Count an answer found in the cache."""
         with self._lock:
             self.known += 1
 
@@ -77,7 +77,7 @@ class Count:
 
 
 class _Fault(Exception):
-    """One try failed; another may not."""
+    """One try failed; a retry may succeed."""
 
     def __init__(self, reason: str, detail: str, wait_s: float = 0.0) -> None:
         super().__init__(detail)
@@ -85,7 +85,7 @@ class _Fault(Exception):
 
 
 class Client:
-    """Asks one server, from any number of threads."""
+    """Sends requests to one server, from any number of threads."""
 
     def __init__(self, base_url: str, *, key: str, pace: Pace, count: Count, timeout_s: float, retries: int) -> None:
         """``base_url`` usually ends in ``/v1``; ``key`` may be empty."""
@@ -103,11 +103,11 @@ class Client:
         self._reached, self._in_vain, self._lock = False, 0, threading.Lock()
 
     def ask(self, body: dict[str, Any]) -> Any:
-        """The JSON of the reply to ``body``.
+        """Send a request and return the JSON of the reply.
 
         Raises:
-            RowFailedError: refused by the server, or no answer after all tries.
-            UnusableServerError: no further request would do better.
+            RowFailedError: the server refused it, or gave no answer after all tries.
+            UnusableServerError: further requests would fail as well.
             StoppedError: the run is being stopped.
         """
         for tries in itertools.count(1):
@@ -132,7 +132,7 @@ class Client:
             raise _Fault("timeout", f"no reply within {self._timeout_s:g} s") from error
         except (failures.ConnectionError, failures.ChunkedEncodingError, failures.ContentDecodingError) as error:
             raise _Fault("no connection", self._safe(error)) from error
-        except failures.RequestException as error:  # an address or a header that cannot be sent
+        except failures.RequestException as error:  # an invalid address or header
             raise UnusableServerError(f"{self.url}: {self._safe(error)}") from error
         content = _json(reply)
         if reply.status_code != 200:
@@ -143,7 +143,7 @@ class Client:
         return content
 
     def _fault(self, reply: Any, content: Any) -> Exception:
-        """What a reply other than 200 means."""
+        """Return the exception that stands for a reply other than 200."""
         status, text = reply.status_code, self._safe(error_text(content))
         said = f"{status} from {self.url}: {text}"
         if status == 401 or error_code(content) == "insufficient_quota" or (status in (403, 404) and not self._reached):
@@ -173,19 +173,19 @@ class Client:
         self._pace.settle(aside, sum(usage) if usage else 0)
 
     def _session(self) -> Any:
-        """A session of this thread: they keep connections open, and are not made to be shared."""
+        """Return this thread's session: sessions keep connections open and must not be shared."""
         if not hasattr(self._sessions, "session"):
             self._sessions.session = self._requests.Session()
             self._sessions.session.auth = _bearer(self._key)
         return self._sessions.session
 
     def _safe(self, text: object) -> str:
-        """A text for people, without the key should a server or proxy have put it there."""
+        """Return a text for messages with the key masked, in case a server or proxy echoed it."""
         return str(text).replace(self._key, "***") if self._key else str(text)
 
 
 def _bearer(key: str) -> Callable[[Any], Any]:
-    """Adds the key; as ``auth``, since a ``.netrc`` would replace a plain header."""
+    """Return a function that adds the key; used as ``auth``, since a ``.netrc`` would replace a plain header."""
 
     def signed(request: Any) -> Any:
         if key:
@@ -196,7 +196,7 @@ def _bearer(key: str) -> Callable[[Any], Any]:
 
 
 def _json(reply: Any) -> Any:
-    """The JSON of a reply, None if it is none."""
+    """Return the JSON of a reply; None if it is not JSON."""
     try:
         return reply.json()
     except ValueError:
@@ -204,7 +204,7 @@ def _json(reply: Any) -> Any:
 
 
 def _retry_after_s(value: str | None) -> float:
-    """Seconds that a Retry-After header, a number or a date, asks for; 0 if there is none."""
+    """Return the seconds that a Retry-After header (a number or a date) asks for; 0 without one."""
     if not value:
         return 0.0
     try:

@@ -1,4 +1,4 @@
-"""Pace: when the next request may go, for all threads that ask one server."""
+"""Rate limits: when the next request to a server may be sent, for all threads that use it."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import time
 
 
 class StoppedError(Exception):
-    """The run is being stopped; nothing more is asked."""
+    """The run is being stopped; no further request is sent."""
 
 
 class Pace:
-    """Spaces requests evenly, so that no minute has more of them, or of their tokens, than the limits."""
+    """Spaces requests evenly, so that no minute has more requests or tokens than the limits."""
 
     def __init__(
         self, stop: threading.Event, *, requests_per_minute: float | None = None, tokens_per_minute: float | None = None
     ) -> None:
-        """``stop`` ends all waiting; None is no limit."""
+        """``stop`` ends all waiting; a limit of None is no limit."""
         self._stop = stop
         self._request_s = 60.0 / requests_per_minute if requests_per_minute else 0.0
         self._token_s = 60.0 / tokens_per_minute if tokens_per_minute else 0.0
         self._lock = threading.Lock()
         self._next = self._tokens_next = self._held_until = time.monotonic()
-        self._mean = 0.0  # tokens of a request, as far as replies have told
+        self._mean = 0.0  # running mean of the tokens of a request
 
     def turn(self) -> float:
-        """Wait until a request may go.
+        """Wait until a request may be sent.
 
         Returns:
-            The tokens set aside for it, to be given back to ``settle``.
+            The tokens reserved for it, to be passed to ``settle``.
 
         Raises:
             StoppedError: the run is being stopped.
@@ -42,13 +42,13 @@ class Pace:
         return aside
 
     def settle(self, aside: float, tokens: int) -> None:
-        """A request took ``tokens``; those after it wait for the difference to what was set aside."""
+        """Account for the ``tokens`` a request took, against the ``aside`` that ``turn`` reserved for it."""
         with self._lock:
             self._tokens_next += (tokens - aside) * self._token_s
             self._mean = 0.9 * self._mean + 0.1 * tokens if self._mean else float(tokens)
 
     def hold(self, seconds: float) -> None:
-        """The server asked for a pause: nobody asks it anything before that is over."""
+        """Send no request for ``seconds``, because the server asked for a pause."""
         with self._lock:
             self._held_until = max(self._held_until, time.monotonic() + seconds)
 
@@ -56,7 +56,7 @@ class Pace:
         """Wait, unless the run is being stopped.
 
         Raises:
-            StoppedError: it is.
+            StoppedError: the run is being stopped.
         """
         if self._stop.wait(max(0.0, seconds)):
             raise StoppedError

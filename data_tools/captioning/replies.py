@@ -1,4 +1,4 @@
-"""Replies: what a chat completion says, and whether that is a text, a refusal, or neither."""
+"""Parse chat completions: whether a reply is an answer, a refusal, or an error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 CONTENT_FILTER = "content_filter"
 _FILTERED = (CONTENT_FILTER, "content_policy_violation")  #: error codes of services that filter before they answer
 
-_THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)  # of reasoning models whose server does not set it apart
+_THINKING = re.compile(
+    r"\A\s*<think>.*?</think>", re.DOTALL
+)  # thinking that the server did not separate from the answer
 _HELP = (
     r"(?:(?:help|assist|provide|comply|fulfil+|answer|analy[sz]e|interpret|view|process|do that)\b"
     r"|(?:see|describe|identify)(?: \w+){0,2} (?:image|picture|photo)s?\b)"
@@ -24,40 +26,40 @@ _REFUSES = re.compile(
 
 
 class Answer(NamedTuple):
-    """What a model said."""
+    """The text a model replied with."""
 
     text: str
     model: str
     """As the server calls it."""
     refused: str = ""
-    """Why this is no answer but a refusal; empty if it is one."""
+    """Why this is a refusal; empty for an answer."""
 
 
 class Usage(NamedTuple):
-    """Tokens of a reply."""
+    """Token counts of a reply."""
 
     prompt: int
     completion: int
 
 
 class RowFailedError(Exception):
-    """One row got no answer; the next may."""
+    """One row got no answer; the run continues with the next."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
-        """A short class to count by."""
+        """A short reason to count by."""
 
 
 def answer_of(body: Any, model: str) -> Answer:
-    """The answer in a chat completion.
+    """Return the answer or refusal in a chat completion.
 
     Args:
         body: the JSON of the reply.
-        model: who was asked; used where the reply does not say.
+        model: the model that was asked; used where the reply names none.
 
     Raises:
-        RowFailedError: cut at the token limit, empty, or not such a reply.
+        RowFailedError: the answer is cut at the token limit, empty, or the body is no chat completion.
     """
     if isinstance(body, dict) and body.get("error"):
         raise RowFailedError("server error", error_text(body))
@@ -87,7 +89,7 @@ def answer_of(body: Any, model: str) -> Answer:
 
 
 def half_character(text: str) -> bool:
-    r"""Whether there is half of a surrogate pair in a text (JSON ``"\ud83d"``): it is no text that can be written."""
+    r"""Return whether a text holds half of a surrogate pair (JSON ``"\ud83d"``), which cannot be encoded."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -96,7 +98,7 @@ def half_character(text: str) -> bool:
 
 
 def usage_of(body: Any) -> Usage | None:
-    """The tokens a reply says it took; None if it does not."""
+    """Return the token counts in a reply; None if it reports none."""
     usage = body.get("usage") if isinstance(body, dict) else None
     if not isinstance(usage, dict):
         return None
@@ -105,7 +107,7 @@ def usage_of(body: Any) -> Usage | None:
 
 
 def error_text(body: Any) -> str:
-    """What a server says went wrong, in the shapes of OpenAI, vLLM and FastAPI."""
+    """Return the error text of a reply, in the shapes of OpenAI, vLLM and FastAPI."""
     error = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(error, dict):
         error = error.get("message") or error.get("detail") or error
@@ -113,11 +115,11 @@ def error_text(body: Any) -> str:
 
 
 def error_code(body: Any) -> str:
-    """The code of an error; empty if it has none."""
+    """Return the code of an error; empty if it has none."""
     error = body.get("error") if isinstance(body, dict) else None
     return str(error.get("code") or "") if isinstance(error, dict) else ""
 
 
 def is_filtered(body: Any) -> bool:
-    """Whether an error says that a content filter turned the request down."""
+    """Return whether an error says that a content filter declined the request."""
     return error_code(body) in _FILTERED

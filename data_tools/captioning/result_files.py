@@ -1,4 +1,4 @@
-"""Outputs: the captions, and beside them what was refused and what failed; all appear when the run ends well."""
+"""Result files of captioning: captions, refused rows and failed rows; they appear when the run ends well."""
 
 from __future__ import annotations
 
@@ -12,39 +12,41 @@ from typing import Any, NamedTuple, TextIO
 from pathplugins.core.files import meant_by, replacing
 from pathplugins.data.records import SHOWN, BadSample, report_text
 
-from .rows import Pair, image_beside
+from .rows import PatchRow, image_beside
 
-CONVERSATIONS = "conversations"  #: of PathGen-Instruct, left out: a reader would take them and not the caption
-REFUSED = "refused"  #: begins the reason of what a model or a filter declined
+CONVERSATIONS = (
+    "conversations"  #: column of PathGen-Instruct, dropped: a reader would train on it instead of the caption
+)
+REFUSED = "refused"  #: start of the reason given for rows that a model or a content filter declined
 
 
 class Captioned(NamedTuple):
-    """A row all of whose stages were answered."""
+    """A row with an answer for every stage."""
 
-    pair: Pair
+    row: PatchRow
     captions: dict[str, str]
-    """Stage -> text, those of earlier runs included."""
+    """Stage -> text, including earlier runs."""
     models: dict[str, str]
-    """Stage -> model, of this run, in its order."""
+    """Stage -> model, of this run only, in the order of the stages."""
 
 
 class Missed(NamedTuple):
     """A row without a caption."""
 
-    pair: Pair
+    row: PatchRow
     captions: dict[str, str]
-    """As far as it got."""
+    """Captions of the stages before the one that failed."""
     stage: str
     refused: bool
     reason: str
     text: str
-    """What was said instead of an answer, or what went wrong."""
+    """The reply instead of an answer, or the error."""
 
 
-class Outputs:
+class ResultFiles:
     """``FILE``, ``FILE.refused.jsonl`` and ``FILE.failed.jsonl``; a context manager, for one run at a time.
 
-    An empty one is not written, and one of an earlier run goes.
+    A file without rows is not written, and one left by an earlier run is deleted.
     """
 
     def __init__(self, out: Path) -> None:
@@ -52,44 +54,44 @@ class Outputs:
         self.refused_path = out.with_name(f"{out.name}.refused.jsonl")
         self.failed_path = out.with_name(f"{out.name}.failed.jsonl")
         self.counts: Counter[Path] = Counter()
-        """Rows in each file."""
+        """Rows written to each file."""
         self._reasons: Counter[str] = Counter()
         self._first: list[BadSample] = []
         self._stack = ExitStack()
         self._files: dict[Path, TextIO] = {}
 
     def put(self, outcome: Captioned | Missed) -> None:
-        """Write the row where it belongs."""
-        pair, image = outcome.pair, image_beside(outcome.pair, self._out.parent)
+        """Write an outcome to the file it belongs to."""
+        row, image = outcome.row, image_beside(outcome.row, self._out.parent)
         if isinstance(outcome, Captioned):
             *_, last = outcome.models
-            row = {name: value for name, value in pair.cells.items() if name != CONVERSATIONS}
-            row |= {"image": image, "caption": outcome.captions[last], "captions": outcome.captions}
-            row |= {"model": outcome.models[last], "models": {**pair.models(), **outcome.models}}
-            self._write(self._out, row)
+            cells = {name: value for name, value in row.cells.items() if name != CONVERSATIONS}
+            cells |= {"image": image, "caption": outcome.captions[last], "captions": outcome.captions}
+            cells |= {"model": outcome.models[last], "models": {**row.models(), **outcome.models}}
+            self._write(self._out, cells)
             return
         reason = f"{REFUSED} ({outcome.reason})" if outcome.refused else outcome.reason
         self._reasons[reason] += 1
         if len(self._first) < SHOWN:
             detail = f"{outcome.stage}: {outcome.text[:300]}"
-            self._first.append(BadSample(source=pair.source, row=pair.row, reason=reason, detail=detail))
+            self._first.append(BadSample(source=row.source, row=row.number, reason=reason, detail=detail))
         why = {"stage": outcome.stage, "reason": outcome.reason, "text": outcome.text, "captions": outcome.captions}
         path = self.refused_path if outcome.refused else self.failed_path
-        self._write(path, {"image": image, "row": pair.row, **why})
+        self._write(path, {"image": image, "row": row.number, **why})
 
     def report(self) -> str:
-        """What has no caption and why; empty if all have one."""
+        """Return the report of rows without a caption and why; empty if all have one."""
         if not self._reasons:
             return ""
         kept = " and ".join(str(path) for path in (self.refused_path, self.failed_path) if self.counts[path])
         missed = self._reasons.total()
         return f"{report_text(missed, self.counts.total(), self._reasons, self._first)}\nAll of them: {kept}"
 
-    def __enter__(self) -> Outputs:
+    def __enter__(self) -> ResultFiles:
         self._out.parent.mkdir(parents=True, exist_ok=True)
         names = {path.name for path in self._paths()}
         for left in self._out.parent.iterdir():
-            if meant_by(left) in names:  # of a run that was killed: the caller holds the lock
+            if meant_by(left) in names:  # left by a killed run; the caller holds the lock
                 left.unlink(missing_ok=True)
         return self
 

@@ -48,9 +48,9 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from ..bags.convert import Converted, Wanted, convert_features, find_sources
+    from ..bags.convert import ConversionSettings, Converted, convert_features, find_sources
 
-    wanted = Wanted(
+    wanted = ConversionSettings(
         to=args.to, dtype=args.dtype, geometry=_geometry(args), coords=args.coords, overwrite=args.overwrite
     )
     if args.out.exists() and args.source.exists() and args.out.samefile(args.source):

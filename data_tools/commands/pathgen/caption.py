@@ -15,14 +15,14 @@ from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 
-from ...captioning.asking import Asker, Options
+from ...captioning.asking import Asker, RequestOptions
 from ...captioning.batch import read_results
 from ...captioning.cache import AnswerCache
-from ...captioning.captions import Step, caption_pairs
+from ...captioning.captions import StageAsker, caption_rows
 from ...captioning.client import Client, Count, UnusableServerError
 from ...captioning.pace import Pace
-from ...captioning.result_files import Outputs
-from ...captioning.rows import checked_pairs, good_pairs, manifest_of
+from ...captioning.result_files import ResultFiles
+from ...captioning.rows import check_rows, good_rows, manifest_of
 from ...captioning.stages import BUILT_IN, TEXT_ONLY, Stage, read_stages
 from ...engine.locks import Held, holding
 from ...engine.progress import FAILED, say
@@ -77,11 +77,11 @@ def add_source_options(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def request_options(args: argparse.Namespace) -> Options:
+def request_options(args: argparse.Namespace) -> RequestOptions:
     """The options that go into each request."""
     if args.max_tokens < 1:
         raise PathPluginsError(f"--max-tokens must be at least 1, got {args.max_tokens}")
-    return Options(temperature=args.temperature, max_tokens=args.max_tokens, extra=args.body)
+    return RequestOptions(temperature=args.temperature, max_tokens=args.max_tokens, extra=args.body)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,16 +93,20 @@ def run(args: argparse.Namespace) -> int:
     if args.out.exists() and (args.out.samefile(manifest) or not store.is_dir()):
         raise PathPluginsError(f"--out {args.out} is there and was not written by this command; choose another name")
     servers = _servers(args, stages, count, stop)
-    rows = checked_pairs(manifest, stages)
-    with _alone(store / "lock", args.out), AnswerCache(store / "answers.sqlite") as cache, Outputs(args.out) as outputs:
+    rows = check_rows(manifest, stages)
+    with (
+        _alone(store / "lock", args.out),
+        AnswerCache(store / "answers.sqlite") as cache,
+        ResultFiles(args.out) as outputs,
+    ):
         results = _results(args.responses, cache, count) if args.responses else None
         options = request_options(args)
         steps = [
-            Step(stage, Asker(model, options, cache, client, count, results, args.retry_refused))
+            StageAsker(stage, Asker(model, options, cache, client, count, results, args.retry_refused))
             for stage, (model, client) in zip(stages, servers, strict=True)
         ]
         try:
-            caption_pairs(good_pairs(manifest), steps, outputs, rows=rows, threads=args.concurrency, stop=stop)
+            caption_rows(good_rows(manifest), steps, outputs, rows=rows, threads=args.concurrency, stop=stop)
         except UnusableServerError as error:
             kept = "; the answers so far are kept: the same command goes on from there" if count.requests else ""
             raise PathPluginsError(f"{error}{kept}") from error
@@ -187,7 +191,7 @@ def _results(files: Sequence[Path], cache: AnswerCache, count: Count) -> dict[st
     return errors
 
 
-def _report(args: argparse.Namespace, outputs: Outputs, count: Count, *, seconds: float) -> int:
+def _report(args: argparse.Namespace, outputs: ResultFiles, count: Count, *, seconds: float) -> int:
     """Say what was done; returns the exit code."""
     captioned, refused, failed = (outputs.counts[p] for p in (args.out, outputs.refused_path, outputs.failed_path))
     cost = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from pathplugins.core.errors import PathPluginsError
 
 from ...captioning.batch import PART_MB, PART_REQUESTS, write_requests
-from ...captioning.rows import checked_pairs, good_pairs, manifest_of
+from ...captioning.rows import check_rows, good_rows, manifest_of
 from ...captioning.stages import read_stages
 from ...engine.progress import bars, say
 from .caption import PROMPTS, add_source_options, request_options
@@ -34,10 +34,10 @@ def run(args: argparse.Namespace) -> int:
     if args.part_requests < 1 or args.part_mb <= 0:
         raise PathPluginsError("--part-requests and --part-mb must be above 0")
     (stage,) = read_stages([args.prompt], args.text_only.split(","))
-    rows = checked_pairs(manifest, [stage])
+    rows = check_rows(manifest, [stage])
     with bars() as bar:
         parts = write_requests(
-            bar.track(good_pairs(manifest), total=rows, description="requests"),
+            bar.track(good_rows(manifest), total=rows, description="requests"),
             stage,
             args.out,
             model=args.model,

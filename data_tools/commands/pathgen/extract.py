@@ -16,8 +16,8 @@ from ...engine.launch import launch
 from ...engine.progress import FAILED, say
 from ...engine.state import StateFolder
 from ...pathgen.pairs.extract import COMMAND, PairJob, PairRecipe
-from ...pathgen.pairs.finished import check_settings, part_path, read_head
-from ...pathgen.pairs.manifest import MISSING, PLAN, Gathered, gather, is_current, planned
+from ...pathgen.pairs.finished import check_settings, finished_path, read_finished
+from ...pathgen.pairs.manifest import MISSING, PLAN, Gathered, gather, is_current, open_plan
 from ...pathgen.pairs.options import NAMINGS, OUTSIDE, PAIR_FORMATS, PairOptions
 from ...pathgen.pairs.plan import PlannedSlide
 from ...slides.find import index_slides
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         named = options.naming == "slide" and options.format != "webdataset"
         keep_bad = args.on_bad == "skip"
-        plan, report = planned(args.source, folder, named=named, keep_bad=keep_bad, for_good=not args.dry_run)
+        plan, report = open_plan(args.source, folder, named=named, keep_bad=keep_bad, for_good=not args.dry_run)
         if report:
             say(report)
         if plan is None:
@@ -137,9 +137,9 @@ def _jobs(
     index = index_slides(args.slides, {slide.key for slide in slides}, tell=say)
     jobs, there = [], set()
     for slide in slides:
-        path, part = index.get(slide.key), part_path(args.out, slide.wsi_id)
+        path, part = index.get(slide.key), finished_path(args.out, slide.wsi_id)
         override = overrides.get(slide.wsi_id)
-        head = None if args.overwrite else read_head(part)
+        head = None if args.overwrite else read_finished(part)
         if head is not None:
             check_settings(part, head, options, override)
         gone = path is None and head is not None and is_current(head, slide, options, override)

@@ -1,7 +1,7 @@
-"""Extraction: the pictures of one slide's texts, as files or a WebDataset shard, and what became of each.
+"""Extract the pictures of one slide's image-caption pairs, as files or as a WebDataset shard.
 
 Source of the task: github.com/PathFoundation/PathGen-1.6M, Data_generation, step 3. The slide is opened once and read
-in the order of its tiles; nothing stands under its final name before all of the slide is there.
+in the order of its tiles. Files get their final names only when the whole slide is done.
 """
 
 from __future__ import annotations
@@ -20,38 +20,48 @@ from ...engine.jobs import Recipe, SlideJob, Steps, Tell
 from ...engine.outcome import Outcome
 from ...pictures.files import add_sample, replacing_folder, replacing_tar
 from ...slides.slide import Slide, SlideError
-from .finished import PartHead, are_there, beside, check_settings, outputs_of, part_path, read_head, remove, write_part
+from .finished import (
+    FinishedSlide,
+    caption_name,
+    check_settings,
+    files_exist,
+    files_of,
+    finished_path,
+    read_finished,
+    remove_files,
+    write_finished,
+)
 from .options import Frame, PairOptions, fraction_outside, frame_of
 from .plan import Pair, Plan, PlannedSlide
 
 COMMAND = "pathgen-extract"
-BAND_PX0 = 256  #: height of the bands that positions are read in, level-0 pixels: a row of tiles of most slides
+BAND_PX0 = 256  #: height of the bands in which positions are read, level-0 pixels: about one row of tiles
 
 Place = tuple[int, int]
 Line = dict[str, Any]
 Put = Callable[[Place, bytes, Sequence[Line]], None]
-"""Takes the picture of a place and the lines of its pairs."""
+"""Writes the encoded picture of a place, with the manifest lines of its pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairJob(SlideJob):
-    """The texts of one slide."""
+    """The pairs of one slide to extract."""
 
     planned: PlannedSlide
     override_mpp: float | None = None
-    """Level-0 resolution given for this slide."""
+    """Level-0 microns per pixel given for this slide; None if not given."""
     gone: bool = False
-    """The slide's file is nowhere; what was made of it once may do."""
+    """The slide's file was not found; only pictures of an earlier run can be kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairRecipe(Recipe):
-    """Image-caption pairs of every slide."""
+    """Extraction of the image-caption pairs of every slide."""
 
     plan: Path
     options: PairOptions = field(default_factory=PairOptions)
     reader: Literal["auto", "openslide"] = "auto"
-    """Of ``Slide``; both give the same pixels."""
+    """Which reader ``Slide`` uses; both give the same pixels."""
 
     @property
     def needs(self) -> dict[str, tuple[str, ...]]:
@@ -59,62 +69,62 @@ class PairRecipe(Recipe):
         return {"wsi": ("openslide", "imagecodecs")}
 
     def result_path(self, slide_id: str) -> Path:
-        """The part of a slide."""
-        return part_path(self.work, slide_id)
+        """Return the path of the record that marks a slide as finished."""
+        return finished_path(self.work, slide_id)
 
     def open(self, device: str | None) -> Steps:
-        """Open the plan."""
+        """Open the plan; return the function that extracts one slide."""
         plan = Plan(self.plan)
         return lambda job, tell: extract_slide(job, plan, self, tell)  # type: ignore[arg-type]
 
 
 def extract_slide(job: PairJob, plan: Plan, recipe: PairRecipe, tell: Tell) -> Outcome:
-    """Write the pictures of one slide and its part, unless they are there already.
+    """Write the pictures of one slide, then its record; skip a slide that is already finished.
 
     Raises:
-        PathPluginsError: other settings were used before, or the slide cannot be used.
+        PathPluginsError: an earlier run used other settings, or the slide cannot be used.
     """
     work, options, planned = recipe.work, recipe.options, job.planned
-    part = part_path(work, job.slide_id)
-    head = None if recipe.overwrite else read_head(part)
+    record = finished_path(work, job.slide_id)
+    head = None if recipe.overwrite else read_finished(record)
     if head is not None:
-        check_settings(part, head, options, job.override_mpp)
-        if head.digest == planned.digest and are_there(work, part):
+        check_settings(record, head, options, job.override_mpp)
+        if head.digest == planned.digest and files_exist(work, record):
             return Outcome(slide_id=job.slide_id, status="skipped", patches=head.pictures, notes=_notes(head))
     if job.gone:
         raise SlideError(
             f"{job.slide_id}: some of its pictures or texts have changed since they were made, and its slide is no "
-            "longer below --slides; get it again"
+            "longer below --slides; copy the slide there again"
         )
     pairs = plan.pairs(planned.number)
     with Slide(job.slide, recipe.reader) as slide:
         cut = _cut(slide, job, pairs, options)
-        old = outputs_of(part)
-        with _sink(work, job.slide_id, options, part) if cut.lines else nullcontext() as put:
+        old = files_of(record)
+        with _picture_files(work, job.slide_id, options, record) if cut.lines else nullcontext() as put:
             for done, place in enumerate(sorted(cut.lines, key=lambda at: (at[1] // BAND_PX0, at)), start=1):
                 pixels = slide.read(*place, (cut.frame.size_px0,) * 2, (options.size,) * 2)  # [size, size, 3]
                 put(place, options.encode(pixels), cut.lines[place])
                 tell(job.slide_id, done, len(cut.lines))
         slow_note = slide.slow_note
     turns = {place: iter(lines) for place, lines in cut.lines.items()}
-    write_part(part, cut.head, [next(turns[at]) for pair in pairs if (at := (pair.x, pair.y)) in turns])
-    remove(work, old - outputs_of(part))
+    write_finished(record, cut.head, [next(turns[at]) for pair in pairs if (at := (pair.x, pair.y)) in turns])
+    remove_files(work, old - files_of(record))
     notes = _notes(cut.head, cut.frame.note, slow_note)
     return Outcome(slide_id=job.slide_id, status="done", patches=cut.head.pictures, notes=notes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Cut:
-    """What is to be cut from one slide."""
+    """The pictures to cut from one slide."""
 
     frame: Frame
     lines: dict[Place, list[Line]]
-    """What the manifest says of the pairs of each place that gets a picture."""
-    head: PartHead
+    """Manifest lines of the pairs at each place that gets a picture."""
+    head: FinishedSlide
 
 
 def _cut(slide: Slide, job: PairJob, pairs: Sequence[Pair], options: PairOptions) -> _Cut:
-    """Which places of a slide get a picture, of what, and what is left out."""
+    """Decide which places of a slide get a picture and which are left out."""
     texts: dict[Place, list[Pair]] = {}
     for pair in pairs:
         texts.setdefault((pair.x, pair.y), []).append(pair)
@@ -129,7 +139,7 @@ def _cut(slide: Slide, job: PairJob, pairs: Sequence[Pair], options: PairOptions
         for (x, y), out in beyond.items()
         if (x, y) not in kept
     ]
-    head = PartHead(
+    head = FinishedSlide(
         wsi_id=job.slide_id,
         digest=job.planned.digest,
         settings=json.loads(settings),
@@ -145,7 +155,7 @@ def _cut(slide: Slide, job: PairJob, pairs: Sequence[Pair], options: PairOptions
 def _lines(
     planned: PlannedSlide, texts: dict[Place, list[Pair]], frame: Frame, options: PairOptions, kept: dict[Place, float]
 ) -> dict[Place, list[Line]]:
-    """What the manifest says of the pairs of each place in ``kept``, which has the fraction that lies outside."""
+    """Return the manifest lines of each place in ``kept`` (place -> fraction of its box outside the slide)."""
     common: Line = {"size": options.size, "size_level0": frame.size_px0}
     common |= {"mpp": frame.mpp, "mpp_source": frame.mpp_source}
     stem = planned.wsi_id.replace(".", "_")  # a key of a shard ends at its first dot
@@ -164,8 +174,8 @@ def _lines(
 
 
 @contextmanager
-def _sink(work: Path, slide_id: str, options: PairOptions, part: Path) -> Iterator[Put]:
-    """What takes the pictures; they appear when the block ends well. ``part`` goes before that: it is of older ones."""
+def _picture_files(work: Path, slide_id: str, options: PairOptions, record: Path) -> Iterator[Put]:
+    """Collect the pictures and publish them when the block succeeds, after deleting the outdated ``record``."""
     if options.format == "webdataset":
         with replacing_tar(work / f"{slide_id}.tar") as tar:
 
@@ -176,7 +186,7 @@ def _sink(work: Path, slide_id: str, options: PairOptions, part: Path) -> Iterat
                     add_sample(tar, line["key"], {options.suffix: content, **text, "json": facts})
 
             yield put
-            part.unlink(missing_ok=True)
+            record.unlink(missing_ok=True)
         return
     with replacing_folder(work / slide_id) if options.naming == "slide" else _scattered(work / slide_id) as folder:
 
@@ -184,15 +194,15 @@ def _sink(work: Path, slide_id: str, options: PairOptions, part: Path) -> Iterat
             name = lines[0]["image"].rpartition("/")[2]
             (folder / name).write_bytes(content)
             if options.captions and (captions := [line["caption"] for line in lines if "caption" in line]):
-                (folder / beside(name)).write_text("\n".join(captions), encoding="utf-8", newline="\n")
+                (folder / caption_name(name)).write_text("\n".join(captions), encoding="utf-8", newline="\n")
 
         yield put
-        part.unlink(missing_ok=True)
+        record.unlink(missing_ok=True)
 
 
 @contextmanager
 def _scattered(path: Path) -> Iterator[Path]:
-    """A folder to fill; its files move beside it when the block ends well."""
+    """Yield a folder to fill; its files move to the folder above it when the block succeeds."""
     temporary = temporary_beside(path)
     temporary.mkdir(parents=True)
     try:
@@ -203,7 +213,7 @@ def _scattered(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _notes(head: PartHead, resolution: str | None = None, reader: str | None = None) -> tuple[str, ...]:
-    """What the user should know of a slide although it worked."""
+def _notes(head: FinishedSlide, resolution: str | None = None, reader: str | None = None) -> tuple[str, ...]:
+    """Return notes for the user about a slide that was extracted."""
     lost = f"{len(head.left_out)} positions outside the slide are left out" if head.left_out else None
     return tuple(note for note in (resolution, lost, reader) if note)

@@ -1,6 +1,6 @@
-"""Parts: what was made of one slide, written last, so that its presence says that the slide is done.
+"""Records of finished slides: ``parts/<wsi_id>.jsonl``, written last, so that its presence marks the slide as done.
 
-``parts/<wsi_id>.jsonl``: a first line about the slide, then a line for each pair as it stands in the manifest.
+The first line describes the slide; then follows one line per pair, as in the manifest.
 """
 
 from __future__ import annotations
@@ -22,62 +22,62 @@ FOLDER = "parts"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartHead:
-    """The first line of a part."""
+class FinishedSlide:
+    """The first line of a record: the slide, its settings and its counts."""
 
     wsi_id: str
     digest: str
-    """Of the texts, see ``PlannedSlide``."""
+    """Digest of the texts, see ``PlannedSlide``."""
     settings: dict[str, Any]
     mpp_source: str | None
     has_outside: bool
     pairs: int
     pictures: int
     left_out: list[dict[str, Any]]
-    """Places without a picture: ``x``, ``y``, ``pairs``, ``outside`` (the fraction)."""
+    """Places without a picture: ``x``, ``y``, ``pairs``, ``outside`` (fraction of the box beyond the slide)."""
 
 
-def part_path(work: Path, wsi_id: str) -> Path:
-    """The part of a slide."""
+def finished_path(work: Path, wsi_id: str) -> Path:
+    """Return the path of a slide's record."""
     return work / FOLDER / f"{wsi_id}.jsonl"
 
 
-def read_head(path: Path) -> PartHead | None:
-    """The first line of a part; None if there is no part.
+def read_finished(path: Path) -> FinishedSlide | None:
+    """Read the first line of a record; return None if the slide has no record.
 
     Raises:
-        PathPluginsError: it is something else.
+        PathPluginsError: the file is no record.
     """
     try:
         with path.open(encoding="utf-8") as file:
-            return PartHead(**json.loads(file.readline()))
+            return FinishedSlide(**json.loads(file.readline()))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
         raise PathPluginsError(f"{path} is not what pathdata writes there ({error}); delete it") from error
 
 
-def write_part(path: Path, head: PartHead, lines: Sequence[dict[str, Any]]) -> None:
-    """Write it, whole or not at all."""
+def write_finished(path: Path, head: FinishedSlide, lines: Sequence[dict[str, Any]]) -> None:
+    """Write a record, whole or not at all."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for value in (asdict(head), *lines):
             file.write(f"{json.dumps(value, ensure_ascii=False)}\n")
 
 
-def check_settings(path: Path, head: PartHead, options: PairOptions, override_mpp: float | None) -> None:
-    """Refuse a part made with other settings, naming both.
+def check_settings(path: Path, head: FinishedSlide, options: PairOptions, override_mpp: float | None) -> None:
+    """Refuse a slide that was finished with other settings, naming both.
 
     Raises:
-        PathPluginsError: it is of other settings.
+        PathPluginsError: the settings differ.
     """
     wanted = options.settings(mpp_source=head.mpp_source, has_outside=head.has_outside, override_mpp=override_mpp)
     check_same_settings(path, found=json.dumps(head.settings, sort_keys=True), wanted=wanted)
 
 
-def outputs_of(path: Path) -> set[str]:
-    """The files of a part, relative to the work folder; a folder that is one slide's stands for those in it."""
+def files_of(path: Path) -> set[str]:
+    """Return the files a record lists, relative to the work folder; a slide's own folder stands for its files."""
     found: set[str] = set()
-    if (head := read_head(path)) is None:
+    if (head := read_finished(path)) is None:
         return found
     for line in _lines(path):
         if "shard" in line:
@@ -87,26 +87,28 @@ def outputs_of(path: Path) -> set[str]:
         else:
             found.add(line["image"])
             if head.settings["captions"] and "caption" in line:
-                found.add(beside(line["image"]))
+                found.add(caption_name(line["image"]))
     return found
 
 
-def are_there(work: Path, path: Path) -> bool:
-    """Whether all files of a part are."""
-    head, names = read_head(path), set()
+def files_exist(work: Path, path: Path) -> bool:
+    """Return whether all files that a record lists exist."""
+    head, names = read_finished(path), set()
     for line in _lines(path):
         names.add(line.get("shard") or line["image"])
         if head is not None and head.settings.get("captions") and "caption" in line:
-            names.add(beside(line["image"]))
+            names.add(caption_name(line["image"]))
     folders = {name.partition("/")[0] for name in names if "/" in name}
     listed = (found for folder in folders if (work / folder).is_dir() for found in (work / folder).iterdir())
-    within = {f"{found.parent.name}/{found.name}" for found in listed}  # one look at a folder, not one a picture
+    within = {
+        f"{found.parent.name}/{found.name}" for found in listed
+    }  # one listing per folder, not one look per picture
     return all(name in within if "/" in name else (work / name).exists() for name in names)
 
 
-def remove(work: Path, outputs: set[str]) -> None:
-    """Remove outputs that no part has any more."""
-    for name in outputs:
+def remove_files(work: Path, names: set[str]) -> None:
+    """Remove files or folders that no record lists any more."""
+    for name in names:
         path = work / name
         if path.is_dir():
             shutil.rmtree(path)
@@ -114,8 +116,8 @@ def remove(work: Path, outputs: set[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def beside(image: str) -> str:
-    """The name of the caption beside a picture."""
+def caption_name(image: str) -> str:
+    """Return the name of the caption file beside a picture."""
     return f"{image.rpartition('.')[0]}.txt"
 
 

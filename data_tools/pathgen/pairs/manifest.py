@@ -1,4 +1,4 @@
-"""Pairs: one manifest of what was made of all slides, and one report of what was not."""
+"""The manifest of all extracted pairs, and the report of the pairs that are missing."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from pathplugins.data.records import first_shown
 
 from ...engine.locks import Held, holding
 from ...records.report import BadRows
-from .finished import FOLDER, PartHead, part_path, read_head
+from .finished import FOLDER, FinishedSlide, finished_path, read_finished
 from .options import PairOptions
 from .plan import Plan, PlannedSlide, build_plan, fingerprint_of
 
 MANIFEST, PLAN, BAD, FAILURES = "manifest.jsonl", "plan.sqlite", "bad.jsonl", "failures.jsonl"
-RESERVED = frozenset(("state", "locks", "errors", FOLDER, MANIFEST, PLAN, BAD, FAILURES))  #: no slide's name
+RESERVED = frozenset(("state", "locks", "errors", FOLDER, MANIFEST, PLAN, BAD, FAILURES))  #: names no slide may have
 WAIT_S = 1.0
 
 MISSING, FAILED_SLIDE, OUTSIDE = "missing slide", "failed slide", "outside the slide"  #: reasons of a failure
 
 
 @contextmanager
-def alone(work: Path) -> Iterator[None]:
-    """Let one process at a time write the files that are of all slides; what killed ones left of those is removed."""
+def one_writer(work: Path) -> Iterator[None]:
+    """Serialise writing of the run-wide files, and remove temporary copies left by killed runs."""
     while True:
         try:
             with holding(work / "locks" / ".pairs.lock"):
@@ -43,18 +43,20 @@ def alone(work: Path) -> Iterator[None]:
             time.sleep(WAIT_S)
 
 
-def planned(source: Path, work: Path, *, named: bool, keep_bad: bool, for_good: bool = True) -> tuple[Plan | None, str]:
-    """The plan of a source, made unless it is there; and what to say of bad rows.
+def open_plan(
+    source: Path, work: Path, *, named: bool, keep_bad: bool, for_good: bool = True
+) -> tuple[Plan | None, str]:
+    """Open the plan of a source, building it first unless it is current; return it with the report of bad rows.
 
     Args:
         source: The caption file.
         work: The output folder.
-        named: Whether the pictures that PathGen-Instruct names will be files of those names.
-        keep_bad: Go on without bad rows; else there is no plan where some are bad.
-        for_good: Whether ``work`` will be there to look at.
+        named: Whether pictures are written under the file names that PathGen-Instruct gives them.
+        keep_bad: Leave bad rows out; otherwise a source with bad rows gives None for the plan.
+        for_good: Whether ``work`` persists, so that the list of bad rows is worth writing.
     """
     path = work / PLAN
-    with alone(work):
+    with one_writer(work):
         if path.exists():
             plan = Plan(path)
             if plan.fingerprint == fingerprint_of(source, named=named) and (keep_bad or not plan.bad):
@@ -73,32 +75,32 @@ def planned(source: Path, work: Path, *, named: bool, keep_bad: bool, for_good: 
 
 @dataclass(kw_only=True)
 class Gathered:
-    """What there is of all slides."""
+    """Counts of the extracted pairs and the failures, over all slides."""
 
     slides: int = 0
-    """With at least one pair."""
+    """Slides with at least one pair."""
     pairs: int = 0
     pictures: int = 0
     repeats: int = 0
     failures: list[dict[str, Any]] = field(default_factory=list)
-    """``wsi_id``, ``pairs``, ``reason``, ``detail``; ``x`` and ``y`` of one place."""
+    """``wsi_id``, ``pairs``, ``reason``, ``detail``; with ``x`` and ``y`` if one place failed."""
 
     def lost(self, reason: str) -> int:
-        """Pairs that are not there for this reason."""
+        """Count the pairs that are missing for this reason."""
         return sum(failure["pairs"] for failure in self.failures if failure["reason"] == reason)
 
     def text(self, work: Path) -> str:
-        """The report."""
+        """Return the report for the terminal."""
         lines = [f"{work / MANIFEST}: {self.pairs} pairs, {self.pictures} pictures of {self.slides} slides"]
         if self.repeats:
-            lines[0] += f"; {self.repeats} rows said the same again"
+            lines[0] += f"; {self.repeats} exact repeats left out"
         if self.failures:
             counts = Counter(failure["reason"] for failure in self.failures)
             what = ", ".join(f"{self.lost(reason)} for {n} x {reason}" for reason, n in counts.most_common())
-            lines.append(f"{sum(map(self.lost, counts))} pairs are not there: {what}")
+            lines.append(f"{sum(map(self.lost, counts))} pairs are missing: {what}")
             others = [
                 failure for failure in self.failures if failure["reason"] != FAILED_SLIDE
-            ]  # the engine named those
+            ]  # the engine has reported failed slides already
             lines += first_shown([f"{_place(failure)}: {failure['detail']}" for failure in others])
             lines.append(f"All of them: {work / FAILURES}")
         return "\n".join(lines)
@@ -112,44 +114,44 @@ def gather(
     missing: Collection[str],
     failure: Callable[[str], str | None],
 ) -> Gathered:
-    """Write the manifest and the report of failures, each whole or not at all.
+    """Write the manifest and the list of failures, each whole or not at all.
 
-    Slides come in the order in which the source first names them, the pairs of one in the order of the source.
+    Slides stand in the order in which the source first names them, the pairs of a slide in the order of the source.
 
     Args:
         work: The output folder.
-        slides: All that the source names.
-        options: How pairs are made now; parts of other options or older texts are as good as absent.
-        overrides: ``wsi_id`` -> resolution given for it.
+        slides: All slides that the source names.
+        options: How pairs are made now; records of other options or older texts count as absent.
+        overrides: ``wsi_id`` -> level-0 microns per pixel given for it.
         missing: ``wsi_id`` of slides without a file.
-        failure: Why a slide failed in this run, None if it did not; what an earlier run made of it may be in pieces.
+        failure: Returns why a slide failed in this run, None if it did not; its earlier files may be incomplete.
     """
     found = Gathered()
-    with alone(work):
+    with one_writer(work):
         with replacing(work / MANIFEST) as temporary, temporary.open("wb") as manifest:
             for slide in slides:
-                path = part_path(work, slide.wsi_id)
-                head, why = read_head(path), None if slide.wsi_id in missing else failure(slide.wsi_id)
+                path = finished_path(work, slide.wsi_id)
+                head, why = read_finished(path), None if slide.wsi_id in missing else failure(slide.wsi_id)
                 if why or head is None or not is_current(head, slide, options, overrides.get(slide.wsi_id)):
                     reason = MISSING if slide.wsi_id in missing else FAILED_SLIDE
                     why = why or ("its file is not below --slides" if reason == MISSING else "was not done")
                     found.failures.append(_failure(slide.wsi_id, slide.pairs, reason, why))
                     continue
-                with path.open("rb") as part:
-                    part.readline()
-                    shutil.copyfileobj(part, manifest)
+                with path.open("rb") as record:
+                    record.readline()
+                    shutil.copyfileobj(record, manifest)
                 _count(found, slide, head)
         _write_failures(work / FAILURES, found.failures)
     return found
 
 
-def is_current(head: PartHead, slide: PlannedSlide, options: PairOptions, override_mpp: float | None) -> bool:
-    """Whether a part is what would be made now."""
+def is_current(head: FinishedSlide, slide: PlannedSlide, options: PairOptions, override_mpp: float | None) -> bool:
+    """Return whether a record matches the current texts and options."""
     wanted = options.settings(mpp_source=head.mpp_source, has_outside=head.has_outside, override_mpp=override_mpp)
     return head.digest == slide.digest and head.settings == json.loads(wanted)
 
 
-def _count(found: Gathered, slide: PlannedSlide, head: PartHead) -> None:
+def _count(found: Gathered, slide: PlannedSlide, head: FinishedSlide) -> None:
     found.slides += head.pairs > 0
     found.pairs += head.pairs
     found.pictures += head.pictures
@@ -170,7 +172,7 @@ def _place(failure: dict[str, Any]) -> str:
 
 
 def _write_failures(path: Path, failures: Sequence[dict[str, Any]]) -> None:
-    """All of them as JSON lines; the file of an earlier run goes if there are none."""
+    """Write the failures as JSON lines; delete the file of an earlier run if there are none."""
     if not failures:
         path.unlink(missing_ok=True)
         return

@@ -1,4 +1,4 @@
-"""Pair options: how the pictures of image-caption pairs are cut, written and named."""
+"""Options of image-caption pairs: how their pictures are cut, encoded and named."""
 
 from __future__ import annotations
 
@@ -23,62 +23,64 @@ OUTSIDE = ("skip", "pad")
 LOWEST_QUALITY = 1
 HIGHEST_QUALITY = 100
 MOST_PNG_LEVEL = 9
-GIVEN_FOR_ALL = "--slide-mpp"  #: what ``resolve`` calls a resolution that was given for slides without one
+GIVEN_FOR_ALL = "--slide-mpp"  #: the source ``resolve`` names for a resolution given for slides that record none
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairOptions:
-    """How pairs are made; plain values."""
+    """How the pictures of pairs are cut, encoded and named; plain values."""
 
     format: Literal["jpeg", "png", "webdataset"] = "jpeg"
     quality: int = 90
-    """Of JPEG."""
+    """JPEG quality, 1 to 100."""
     png_level: int = 1
-    """Of zlib, 0 to 9."""
+    """zlib level of PNG, 0 to 9."""
     naming: Literal["slide", "flat"] = "slide"
     """``<wsi_id>/<x>_<y>.jpg`` as in PathGen-Instruct, or ``<wsi_id>_<x>_<y>.png`` as in PathGen's README."""
     captions: bool = False
     """Write a ``.txt`` beside every picture."""
     size: int = 672
-    """Side of a picture in pixels; of level 0 if ``mpp`` is None."""
+    """Side of a picture in pixels; level-0 pixels if ``mpp`` is None."""
     mpp: float | None = None
-    """Microns per pixel of the pictures; None takes the pixels of level 0, whatever they measure, as published."""
+    """Microns per pixel of the pictures; None takes level-0 pixels of any resolution, as published."""
     slide_mpp: float | None = None
-    """Level-0 resolution of slides that record none."""
+    """Level-0 microns per pixel of slides that record none."""
     outside: Literal["skip", "pad"] = "skip"
-    """A box that sticks out of its slide: left out and reported, or white there and flagged."""
+    """Boxes that extend beyond the slide: ``skip`` and report them, or ``pad`` with white and flag them."""
 
     def __post_init__(self) -> None:
         if self.size < 1:
-            raise PathPluginsError(f"--size must be at least 1 pixel, got {self.size}")
+            raise PathPluginsError(f"--size must be at least 1 pixel, got {self.size}; 672 is the published size")
         if not LOWEST_QUALITY <= self.quality <= HIGHEST_QUALITY:
-            raise PathPluginsError(f"--quality of JPEG is {LOWEST_QUALITY} to {HIGHEST_QUALITY}, got {self.quality}")
+            raise PathPluginsError(
+                f"--quality must be {LOWEST_QUALITY} to {HIGHEST_QUALITY}, got {self.quality}; 90 is usual"
+            )
         if not 0 <= self.png_level <= MOST_PNG_LEVEL:
-            raise PathPluginsError(f"--png-level is 0 to {MOST_PNG_LEVEL}, got {self.png_level}")
+            raise PathPluginsError(f"--png-level must be 0 to {MOST_PNG_LEVEL}, got {self.png_level}; 1 is usual")
         for option, mpp in (("--mpp", self.mpp), ("--slide-mpp", self.slide_mpp)):
             if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
-                raise PathPluginsError(f"{option} is microns per pixel, above 0 (e.g. 0.5), got {mpp:g}")
+                raise PathPluginsError(f"{option} must be microns per pixel above 0 (e.g. 0.5), got {mpp:g}")
 
     @property
     def suffix(self) -> str:
-        """Of the pictures, without a dot."""
+        """Suffix of the pictures, without a dot."""
         return "png" if self.format == "png" else "jpg"
 
     def image_name(self, wsi_id: str, x: int, y: int) -> str:
-        """Of a picture that is a file of its own, relative to the output folder."""
+        """Return the path of a picture relative to the output folder, when pictures are separate files."""
         return f"{wsi_id}{'/' if self.naming == 'slide' else '_'}{x}_{y}.{self.suffix}"
 
     def encode(self, pixels: np.ndarray) -> bytes:
-        """The picture of uint8 ``[H, W, 3]``."""
+        """Encode pixels, uint8 ``[H, W, 3]``, as JPEG or PNG."""
         return encode_png(pixels, self.png_level) if self.format == "png" else encode_jpeg(pixels, self.quality)
 
     def settings(self, *, mpp_source: str | None, has_outside: bool, override_mpp: float | None) -> str:
-        """All that decides the pairs of one slide, as JSON; what made no difference to it is left out.
+        """Return the settings that affect the pairs of one slide, as JSON; settings without effect are left out.
 
         Args:
-            mpp_source: Where the slide's resolution came from, None if it has none.
-            has_outside: Whether a box sticks out of the slide.
-            override_mpp: Resolution given for this slide.
+            mpp_source: Where the slide's resolution came from; None if it has none.
+            has_outside: Whether a box extends beyond the slide.
+            override_mpp: Level-0 microns per pixel given for this slide.
         """
         values: dict[str, Any] = {"format": self.format, "size": self.size, "mpp": self.mpp}
         values |= {"png_level": self.png_level} if self.format == "png" else {"quality": self.quality}
@@ -93,26 +95,26 @@ class PairOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """How large the boxes of one slide are."""
+    """Size and resolution of the boxes of one slide."""
 
     size_px0: int
-    """Side, level-0 pixels."""
+    """Side of a box, level-0 pixels."""
     mpp: float | None
-    """Of the pictures; None if nobody knows."""
+    """Microns per pixel of the pictures; None if unknown."""
     mpp_source: str | None
     note: str | None = None
-    """What is odd about the resolution."""
+    """A warning about the resolution."""
 
 
 def frame_of(slide: Slide, options: PairOptions, override_mpp: float | None) -> Frame:
-    """The boxes of a slide.
+    """Work out the size of the boxes of a slide.
 
     Raises:
-        SlideError: a resolution is asked for and the slide has none, or a coarser one.
+        SlideError: ``options.mpp`` is set and the slide has no resolution, or a coarser one.
     """
     try:
         found = resolve(slide, fallback_mpp=options.slide_mpp, override_mpp=override_mpp)
-    except SlideError:  # no resolution; of no importance to pixels of level 0
+    except SlideError:  # no resolution, which level-0 pixels do not need
         if options.mpp is not None:
             raise
         return Frame(size_px0=options.size, mpp=None, mpp_source=None)
@@ -124,7 +126,7 @@ def frame_of(slide: Slide, options: PairOptions, override_mpp: float | None) -> 
 
 
 def fraction_outside(x: int, y: int, side: int, size: tuple[int, int]) -> float:
-    """How much of the square at (x, y) lies beyond a slide of ``size`` (w, h); all level-0 pixels."""
+    """Return the fraction of the square at (x, y) that lies beyond a slide of ``size`` (w, h); all level-0 pixels."""
     across = max(0, min(x + side, size[0]) - max(x, 0))
     down = max(0, min(y + side, size[1]) - max(y, 0))
     return 1 - across * down / side**2

@@ -1,8 +1,8 @@
-"""Plan: the texts of a source by slide, in a file that worker processes read side by side.
+"""The plan: an SQLite file of all pairs by slide, which worker processes read in parallel.
 
-SQLite, because 1.6 million captions are half a gigabyte, which no process should hold, and a slide's are wanted
-together however the source mixes slides. The file is written beside and renamed, and never changed after that, so that
-readers need no locks (which shared file systems lack).
+SQLite, because 1.6 million captions take half a gigabyte, which no process should hold, and the pairs of a slide are
+needed together however the source mixes slides. The file is written under a temporary name, renamed and never changed
+after that, so that readers need no locks (which shared file systems lack).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from pathplugins.data.records import BadSample
 
 from ...records.report import BadRows
 
-VERSION = 1  #: of the tables; another one is built anew
-CACHE_KIB = 128 * 1024  #: of SQLite while it builds: the index of 1.6 million pairs fits
+VERSION = 1  #: of the tables; a plan of another version is built again
+CACHE_KIB = 128 * 1024  #: SQLite's cache while building: the index of 1.6 million pairs fits
 BATCH = 20_000  #: rows handed to SQLite at once
 TABLES = """
 CREATE TABLE slides (
@@ -38,37 +38,37 @@ CREATE TABLE about (fingerprint TEXT, bad INTEGER);
 
 
 class Pair(NamedTuple):
-    """A text and its place, upper-left corner in level-0 pixels."""
+    """One image-caption pair: the caption and the upper-left corner of its picture, level-0 pixels."""
 
     x: int
     y: int
     caption: str
     sample: dict[str, Any] | None
-    """Of a row of PathGen-Instruct: ``id``, ``conversations`` and ``type``."""
+    """``id``, ``conversations`` and ``type`` of a row of PathGen-Instruct; None for other sources."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedSlide:
-    """What the source says of one slide."""
+    """One slide of the source, with the counts of its pairs."""
 
     number: int
     wsi_id: str
-    """As the source first spells it."""
+    """The id as the source first spells it."""
     file_id: str
     digest: str
-    """Changes when its texts or their order do."""
+    """Digest of the texts in their order."""
     pairs: int
     repeats: int
-    """Rows that say again what one before them said."""
+    """Exact duplicates."""
 
     @property
     def key(self) -> str:
-        """Under which its file is looked for."""
+        """The normalised name under which its file is looked up."""
         return slide_key(self.wsi_id)
 
 
 class Plan:
-    """An open plan; ``close`` it."""
+    """An open plan; a context manager."""
 
     def __init__(self, path: Path) -> None:
         """Open the file that ``build_plan`` wrote."""
@@ -80,18 +80,18 @@ class Plan:
             raise PathPluginsError(f"{path} is not what pathdata writes there ({error}); delete it") from error
 
     def slides(self) -> list[PlannedSlide]:
-        """All of them, in the order in which the source first names them."""
+        """Return all slides, in the order in which the source first names them."""
         columns = "number, wsi_id, file_id, digest, pairs, repeats"
         rows = self._base.execute(f"SELECT {columns} FROM slides ORDER BY number")
         return [PlannedSlide(**dict(zip(columns.split(", "), row, strict=True))) for row in rows]
 
     def pairs(self, number: int) -> list[Pair]:
-        """Those of one slide, in the order of the source."""
+        """Return the pairs of one slide, in the order of the source."""
         rows = self._base.execute("SELECT x, y, caption, sample FROM pairs WHERE slide = ? ORDER BY rowid", (number,))
         return [Pair(x, y, caption, json.loads(sample) if sample else None) for x, y, caption, sample in rows]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._base.close()
 
     def __enter__(self) -> Plan:
@@ -102,7 +102,7 @@ class Plan:
 
 
 def fingerprint_of(source: Path, *, named: bool) -> str:
-    """Of what a plan is made from: the files by path, size and time of change, and how they are read."""
+    """Return a hash of a plan's input: path, size and modification time of each file, and how they are read."""
     files = [source]
     if source.is_dir():
         files = sorted(path for path in source.iterdir() if path.suffix in SUFFIXES)
@@ -111,19 +111,21 @@ def fingerprint_of(source: Path, *, named: bool) -> str:
 
 
 def build_plan(source: Path, path: Path, bad_rows: BadRows, *, named: bool, reserved: frozenset[str]) -> None:
-    """Read the source once and write its plan; bad rows go to ``bad_rows`` and are left out.
+    """Read the source once and write its plan; bad rows are left out and added to ``bad_rows``.
 
     Args:
         source: A file or folder for ``read_placed``.
-        path: Of the plan.
-        bad_rows: Collects them.
-        named: Whether the pictures that PathGen-Instruct names must have the names they will be written under.
-        reserved: Ids that no slide may have: names of other things in the output folder.
+        path: The plan to write.
+        bad_rows: Collects the bad rows.
+        named: Whether the image names in PathGen-Instruct must be those the pictures will be written under.
+        reserved: Ids that no slide may have, because files of the output folder have these names.
 
     Raises:
-        PathPluginsError: not a source.
+        PathPluginsError: ``source`` cannot be read.
     """
-    fingerprint = fingerprint_of(source, named=named)  # before it is read: a later change is seen the next time
+    fingerprint = fingerprint_of(
+        source, named=named
+    )  # taken before reading, so that a later change is noticed by the next run
     with replacing(path) as temporary, closing(sqlite3.connect(_uri(temporary, "nolock=1"), uri=True)) as base:
         base.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-{CACHE_KIB}")
         base.executescript(TABLES)
@@ -147,7 +149,7 @@ def build_plan(source: Path, path: Path, bad_rows: BadRows, *, named: bool, rese
 
 @dataclass(kw_only=True)
 class _Slide:
-    """A slide while the source is read."""
+    """A slide while the source is being read."""
 
     number: int
     wsi_id: str
@@ -157,22 +159,22 @@ class _Slide:
 
 
 def _fault(placed: Placed, *, named: bool, reserved: frozenset[str]) -> BadSample | None:
-    """What makes a good row useless here."""
+    """Return why a well-formed row cannot be used here; None if it can."""
     if placed.wsi_id.casefold() in reserved or placed.wsi_id[0] == ".":
-        detail = f"the slide is {placed.wsi_id!r}, which is the name of something else in the output folder"
+        detail = f"the slide is {placed.wsi_id!r}, a name that is taken in the output folder; rename the slide"
         return BadSample(source=placed.source, row=placed.row, reason="slide name", detail=detail)
     name = f"{placed.wsi_id}/{placed.x}_{placed.y}"
     if named and placed.sample is not None and placed.sample["image"].rpartition(".")[0] != name:
         detail = (
             f"image is {placed.sample['image']!r} but slide and position make {name}.jpg; correct one, or pass "
-            "--naming flat to let the manifest say the names"
+            "--naming flat, where the manifest gives the names"
         )
         return BadSample(source=placed.source, row=placed.row, reason="image name", detail=detail)
     return None
 
 
 def _row(placed: Placed, slides: dict[str, _Slide]) -> tuple[Any, ...]:
-    """The row of a pair; its slide is noted."""
+    """Return the database row of a pair, and add it to its slide's counts."""
     key = slide_key(placed.wsi_id)
     slide = slides.get(key)
     if slide is None:

@@ -1,4 +1,4 @@
-"""Grid of the representative patches: tissue at a 32nd of a slide, a grid over each of its regions.
+"""Candidate patches of a slide: a grid over each tissue region, found at a 32nd of the slide.
 
 As published (github.com/PathFoundation/PathGen-1.6M, Patch_selection): positions are whole thumbnail pixels times 32,
 the grid starts at the corner of each connected region's bounding box, and a patch stays when more than half of it is
@@ -26,7 +26,7 @@ from ...tissue.morphology import find_runs
 from ...tissue.own_mask import OwnMask, load_mask
 
 SCALE = 32  #: level-0 pixels per thumbnail pixel
-ASSUMED_MPP = 0.25  #: of a slide without a resolution, to look for tissue alone; most slides of TCGA are 40x
+ASSUMED_MPP = 0.25  #: used for tissue detection on slides without a resolution; most TCGA slides are 40x
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,31 +36,33 @@ class GridSpec:
     patch_size: int = 672
     """Side of a patch in pixels."""
     mpp: float | None = None
-    """Microns per pixel of the patches; None takes level-0 pixels, whatever they are, as published."""
+    """Microns per pixel of the patches; None takes level-0 pixels of any resolution, as published."""
     overlap: int = 0
     """Pixels shared by neighbours; below ``patch_size``."""
     min_tissue: float = 0.5
-    """A patch stays if more than this share of it is tissue."""
+    """A patch is kept if more than this share of it is tissue."""
     slide_mpp: float | None = None
-    """Level-0 resolution of slides that record none."""
+    """Level-0 microns per pixel of slides that record none."""
     tissue: TissueSpec = field(default_factory=TissueSpec)
 
     def __post_init__(self) -> None:
-        self.tiling()  # judges all but the next
+        self.tiling()  # checks all fields but the next two
         if not 0 <= self.min_tissue < 1:
-            raise PathPluginsError(f"--min-tissue is a share from 0 to below 1, got {self.min_tissue:g}")
+            raise PathPluginsError(
+                f"--min-tissue must be a share from 0 to below 1 (e.g. 0.5), got {self.min_tissue:g}"
+            )
         if self.patch_size < SCALE:
             raise PathPluginsError(f"--patch-size must be at least {SCALE} pixels here, got {self.patch_size}")
 
     def tiling(self) -> TilingSpec:
-        """The same in the words of ``pathdata patch``."""
+        """Return the same settings as the ``TilingSpec`` of ``pathdata patch``."""
         mpp = TilingSpec.mpp if self.mpp is None else self.mpp
         return TilingSpec(patch_size=self.patch_size, mpp=mpp, overlap=self.overlap, slide_mpp=self.slide_mpp)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """The candidates of one slide."""
+    """The candidate patches of one slide."""
 
     coords_xy: np.ndarray
     """int64 ``[N, 2]``, top-left corners, level-0 pixels; row by row."""
@@ -69,22 +71,22 @@ class Grid:
     level0_mpp: float | None
     """None if the slide records none and none was given."""
     mpp: float | None
-    """Of the patches."""
+    """Microns per pixel of the patches; None if unknown."""
     mpp_source: str
-    """Where ``level0_mpp`` was found; empty if nowhere."""
+    """Where ``level0_mpp`` was found; empty without one."""
     notes: tuple[str, ...] = ()
 
 
 def find_grid(slide: Slide, spec: GridSpec, own: OwnMask | None = None) -> Grid:
-    """The candidates of a slide.
+    """Find the candidate patches of a slide.
 
     Args:
         slide: the slide.
         spec: how to cut it.
-        own: what is tissue, instead of detection.
+        own: a mask of the user's instead of tissue detection.
 
     Raises:
-        PathPluginsError: no tissue, or ``spec.mpp`` asked for of a slide that has no resolution or a coarser one.
+        PathPluginsError: no tissue, or ``spec.mpp`` is set and the slide has no resolution or a coarser one.
     """
     resolution = _resolution(slide, spec)
     side_px0, stride_px0 = spec.patch_size, spec.patch_size - spec.overlap
@@ -105,8 +107,8 @@ def find_grid(slide: Slide, spec: GridSpec, own: OwnMask | None = None) -> Grid:
             f"{look_at}, then lower --min-tissue or --patch-size, or leave the slide out"
         )
     nowhere = (
-        f"records no microns per pixel: tissue was looked for as at {ASSUMED_MPP:g} um/px; "
-        "pass --slide-mpp if it is another",
+        f"records no microns per pixel: tissue was detected as at {ASSUMED_MPP:g} um/px; "
+        "pass --slide-mpp if that is wrong",
     )
     noted = () if resolution is None or resolution.note is None else (resolution.note,)
     return Grid(
@@ -121,10 +123,10 @@ def find_grid(slide: Slide, spec: GridSpec, own: OwnMask | None = None) -> Grid:
 
 
 def region_grid(mask: np.ndarray, side: int, step: int, min_share: float) -> np.ndarray:
-    """Corners int64 ``[N, 2]`` (x, y) of squares on a mask ``[H, W]``, row by row, all in its pixels.
+    """Lay a grid over each region of a mask ``[H, W]``; return corners int64 ``[N, 2]`` (x, y), row by row.
 
-    The largest region comes first; a square of a later one that lies by more than half on squares of earlier ones is
-    left out. The share is of the whole mask; what is beyond its border is no tissue.
+    All sizes are pixels of the mask. Regions are taken from the largest on; a square that lies by more than half on
+    squares of earlier regions is left out. Tissue of all regions counts; pixels beyond the border are no tissue.
     """
     tissue, taken = (
         _sums(np.pad(mask, ((0, side), (0, side)))),
@@ -145,7 +147,7 @@ def region_grid(mask: np.ndarray, side: int, step: int, min_share: float) -> np.
 
 
 def region_boxes(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """(left, top, right, bottom) of the 4-connected regions of a mask, ends excluded; the largest region first."""
+    """Return (left, top, right, bottom) of the 4-connected regions, ends excluded; the largest region first."""
     runs = find_runs(mask)
     if not len(runs.rows):
         return []
@@ -159,12 +161,12 @@ def region_boxes(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
 
 
 def _sums(mask: np.ndarray) -> np.ndarray:
-    """The integral image ``[H + 1, W + 1]``."""
+    """Return the integral image ``[H + 1, W + 1]``."""
     return np.pad(mask.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32), ((1, 0), (1, 0)))
 
 
 def _inside(sums: np.ndarray, corners: np.ndarray, side: int) -> np.ndarray:
-    """How many pixels of a mask lie in each square, int ``[N]``."""
+    """Count the pixels of a mask in each square, int ``[N]``."""
     x, y = corners[:, 0], corners[:, 1]
     return sums[y + side, x + side] - sums[y, x + side] - sums[y + side, x] + sums[y, x]
 
@@ -174,7 +176,7 @@ def _thumbnail_px(size_px0: int) -> int:
 
 
 def _resolution(slide: Slide, spec: GridSpec) -> Resolution | None:
-    """None where nothing says it and nothing needs it."""
+    """Return the resolution; None if the slide has none and ``spec`` needs none."""
     try:
         return resolve(slide, fallback_mpp=spec.slide_mpp)
     except SlideError:
@@ -184,7 +186,7 @@ def _resolution(slide: Slide, spec: GridSpec) -> Resolution | None:
 
 
 def _mask(slide: Slide, spec: GridSpec, own: OwnMask | None, resolution: Resolution | None) -> np.ndarray:
-    """Bool ``[H, W]``, at a 32nd of the slide."""
+    """Return the tissue mask, bool ``[H, W]``, at a 32nd of the slide."""
     w, h = (max(1, side // SCALE) for side in slide.size_px0)
     if own is None:
         level0_mpp = ASSUMED_MPP if resolution is None else resolution.mpp

@@ -1,4 +1,4 @@
-"""Projects: which cancer a slide is of, from its TCGA barcode or from a table."""
+"""TCGA projects: which project a slide belongs to, from its barcode or from a table."""
 
 from __future__ import annotations
 
@@ -47,27 +47,27 @@ PROJECTS = {
     "TCGA-UCEC": "uterus",
     "TCGA-UCS": "uterus",
     "TCGA-UVM": "eye",
-}  #: of TCGA, and their organ
+}  #: project of TCGA -> organ
 BARCODE = re.compile(r"TCGA-([0-9A-Z]{2})-", re.IGNORECASE)
-SHOWN = 20  #: slides and rows listed one by one
+SHOWN = 20  #: slides and rows that a message lists
 
 
 def packaged(name: str) -> str:
-    """A text that comes with this package."""
+    """Read a file of the package's folder ``prompts``."""
     return (Path(__file__).parents[2] / "prompts" / name).read_text(encoding="utf-8")
 
 
 def project_of(slide_id: str) -> str | None:
-    """The project of a TCGA barcode, by its tissue source site; None for another name or an unknown site."""
+    """Return the project of a TCGA barcode, by its tissue source site; None for other names or unknown sites."""
     barcode = BARCODE.match(slide_id)
     return _sites().get(barcode[1].upper()) if barcode else None
 
 
 def read_projects(path: Path) -> dict[str, str]:
-    """Project of each slide, by `slide_key`, from a CSV file with a column of slides and one called ``project``.
+    """Read the project of each slide, by `slide_key`, from a CSV file with a slide column and a ``project`` column.
 
     Raises:
-        PathPluginsError: no such file or column; or all the rows that are wrong, together.
+        PathPluginsError: no such file or column; or rows that are wrong, all in one report.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -77,11 +77,14 @@ def read_projects(path: Path) -> dict[str, str]:
             if slides is None or "project" not in columns:
                 raise PathPluginsError(
                     f"--projects {path}: wanted a column project and one of {', '.join(SLIDE_COLUMNS)}; its first row "
-                    f"says {', '.join(columns) or 'nothing'}"
+                    f"says {', '.join(columns) or 'nothing'}; correct the first row"
                 )
             content = [(rows.line_num, (r[slides] or "").strip(), (r["project"] or "").strip()) for r in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PathPluginsError(f"--projects {path}: cannot be read as a CSV file in UTF-8 ({error})") from error
+        raise PathPluginsError(
+            f"--projects {path}: cannot be read as CSV ({error}); give a CSV file in UTF-8 with the columns slide and "
+            "project"
+        ) from error
     table, wrong = dict[str, str](), []
     for line, slide, project in content:
         key = slide_key(Path(slide).name)
@@ -99,16 +102,16 @@ def read_projects(path: Path) -> dict[str, str]:
 def resolve_projects(
     slide_ids: Iterable[str], table: Mapping[str, str], everywhere: str | None, with_prompts: Iterable[str]
 ) -> dict[str, str]:
-    """Project of each slide: that for all, else the table's, else the barcode's.
+    """Return the project of each slide: ``everywhere``, else the table's, else the barcode's.
 
     Args:
         slide_ids: the slides.
         table: see `read_projects`.
-        everywhere: for all slides.
-        with_prompts: projects that there are prompts for.
+        everywhere: one project for all slides; None for none.
+        with_prompts: projects that have prompts.
 
     Raises:
-        PathPluginsError: slides without a project or of one without prompts, all of them together.
+        PathPluginsError: slides without a project, or of a project without prompts, all in one report.
     """
     found = {s: everywhere or table.get(slide_key(s)) or project_of(s) for s in slide_ids}
     known = {*with_prompts}
@@ -116,30 +119,30 @@ def resolve_projects(
     without = [f"{slide_id}: {project}" for slide_id, project in found.items() if project and project not in known]
     if not unknown and not without:
         return {slide_id: project for slide_id, project in found.items() if project}
-    parts = []
+    faults = []
     if unknown:
-        parts.append(
-            f"the project of {len(unknown)} of {len(found)} slides is unknown, for want of a TCGA barcode with a known "
-            f"site:\n  {listed(unknown)}\npass --project TCGA-BRCA (say) for all slides, or --projects FILE.csv with "
-            "the columns slide and project"
+        faults.append(
+            f"the project of {len(unknown)} of {len(found)} slides is unknown: their names are no TCGA barcode with a "
+            f"known site:\n  {listed(unknown)}\npass --project for all slides (e.g. TCGA-BRCA), "
+            "or --projects FILE.csv with the columns slide and project"
         )
     if without:
-        parts.append(
-            f"{len(without)} of {len(found)} slides are of a project without prompts:\n  {listed(without)}\nthere are "
+        faults.append(
+            f"{len(without)} of {len(found)} slides have a project without prompts:\n  {listed(without)}\nthere are "
             f"prompts for {', '.join(sorted(known))}; correct the project, or add prompts with --prompts"
         )
-    raise PathPluginsError("\n".join(parts))
+    raise PathPluginsError("\n".join(faults))
 
 
 @functools.cache
 def _sites() -> dict[str, str]:
-    """Project by tissue source site."""
+    """Return tissue source site -> project."""
     text = packaged("tissue_source_sites.txt")
     lines = [line.partition(": ") for line in text.splitlines() if line and not line.startswith("#")]
     return {site: project for project, _, sites in lines for site in sites.split()}
 
 
 def listed(what: list[str]) -> str:
-    """The first of many, a line each."""
+    """Join the first ``SHOWN`` entries, one per line, and how many more there are."""
     rest = [f"and {len(what) - SHOWN} more"] if len(what) > SHOWN else []
     return "\n  ".join(what[:SHOWN] + rest)

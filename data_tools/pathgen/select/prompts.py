@@ -1,4 +1,4 @@
-"""Prompts and reports: the sentences that patches are compared with."""
+"""Sentences that patches are compared with: prompts by project, reports by slide."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from .projects import PROJECTS, listed, packaged
 
 
 def builtin_prompts() -> str:
-    """The prompts that come with this package, as YAML."""
+    """Return the built-in prompts, as YAML."""
     return packaged("organs.yaml")
 
 
 def read_prompts(path: Path | None, own: frozenset[str] = frozenset()) -> dict[str, tuple[str, ...]]:
-    """Sentences by project; those that come with this package if there is no path.
+    """Read the sentences of each project; without a path, the built-in ones.
 
     Args:
         path: YAML, a list of sentences under each project.
-        own: projects of the user's that are not of TCGA.
+        own: the user's projects outside TCGA.
 
     Raises:
-        PathPluginsError: not YAML, or all that is wrong with it together.
+        PathPluginsError: not YAML, or all its faults in one report.
     """
     name = "prompts/organs.yaml" if path is None else str(path)
     try:
@@ -39,29 +39,31 @@ def read_prompts(path: Path | None, own: frozenset[str] = frozenset()) -> dict[s
     if not isinstance(found, dict) or not found:
         raise PathPluginsError(
             f"--prompts {name}: wanted projects with a list of sentences each, got {type(found).__name__}; "
-            "pathdata pathgen select --print-prompts shows how it looks"
+            "pathdata pathgen select --print-prompts shows the format"
         )
     if wrong := list(_prompt_faults(found, own)):
-        raise PathPluginsError(f"--prompts {name}: {len(wrong)} things to correct:\n  {listed(wrong)}")
+        raise PathPluginsError(f"--prompts {name}: {len(wrong)} faults to correct:\n  {listed(wrong)}")
     return {key: tuple(sentence.strip() for sentence in sentences) for key, sentences in found.items()}
 
 
 def read_reports(path: Path) -> dict[str, tuple[str, ...]]:
-    """Sentences of the report of each slide, by `slide_key`.
+    """Read the sentences of each slide's report, by `slide_key`.
 
     Args:
         path: JSON, the name of a slide or its path -> ``{"refined": {section: sentence}}``, ``{section: sentence}``
-            or a list of sentences. An entry without a sentence is as none.
+            or a list of sentences. An entry without a sentence counts as no report.
 
     Raises:
-        PathPluginsError: not JSON, or all the entries that cannot be used together.
+        PathPluginsError: not JSON, or entries that cannot be used, all in one report.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PathPluginsError(f"--reports {path}: not readable as JSON ({error}); correct it") from error
     if not isinstance(found, dict):
-        raise PathPluginsError(f"--reports {path}: wanted an object of slide names, got {type(found).__name__}")
+        raise PathPluginsError(
+            f"--reports {path}: wanted an object, slide name -> report, got {type(found).__name__}; correct the file"
+        )
     reports: dict[str, tuple[str, ...]] = {}
     wrong, names = [], dict[str, str]()
     for name, entry in found.items():
@@ -70,7 +72,7 @@ def read_reports(path: Path) -> dict[str, tuple[str, ...]]:
         if sentences is None:
             wrong.append(f'{name}: wanted {{"refined": {{section: sentence}}}} or a list of sentences')
         elif names.setdefault(key, name) != name:
-            wrong.append(f"{name}: is the slide {names[key]} again; keep one of them")
+            wrong.append(f"{name}: names the same slide as {names[key]}; keep one of them")
         elif sentences:
             reports[key] = sentences
     if wrong:
@@ -86,31 +88,31 @@ def _prompt_faults(found: Mapping[Any, Any], own: frozenset[str]) -> Iterator[st
         if key not in known:
             near = difflib.get_close_matches(str(key).replace("_", "-").upper(), PROJECTS, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            yield f"{key}: no project of TCGA, and none that --project or --projects names{hint}"
+            yield f"{key}: neither a project of TCGA nor named by --project or --projects{hint}"
         if not isinstance(sentences, list) or not sentences:
             yield f"{key}: wanted a list of sentences, got {sentences!r}"
             continue
         empty = [n for n, sentence in enumerate(sentences, 1) if not isinstance(sentence, str) or not sentence.strip()]
         if empty:
-            yield f"{key}: sentences {', '.join(map(str, empty))} are empty or no text"
+            yield f"{key}: sentences {', '.join(map(str, empty))} are empty or not text"
         elif len({sentence.strip() for sentence in sentences}) < len(sentences):
-            yield f"{key}: has a sentence twice"
+            yield f"{key}: holds a sentence twice"
 
 
 def _sentences(value: Any) -> tuple[str, ...] | None:
-    """All texts in lists and objects, in order, blank ones left out; None if something else is among them."""
+    """Collect all texts in lists and objects, in order, without blank ones; None if any value is not text."""
     if isinstance(value, str):
         return (value.strip(),) if value.strip() else ()
     if isinstance(value, dict):
         value = list(value.values())
     if not isinstance(value, list):
         return None
-    parts = [_sentences(part) for part in value]
-    return None if None in parts else tuple(sentence for part in parts if part for sentence in part)
+    nested = [_sentences(item) for item in value]
+    return None if None in nested else tuple(sentence for found in nested if found for sentence in found)
 
 
 def _yaml(text: str) -> Any:
-    """YAML without code, and without a key that silently replaces another."""
+    """Parse YAML without running code; a repeated key is an error, not a silent replacement."""
     yaml = need("yaml", extra="pathgen")
 
     class Loader(yaml.SafeLoader):  # type: ignore[name-defined]

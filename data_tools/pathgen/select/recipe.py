@@ -1,7 +1,7 @@
-"""Selection: the representative patches of slides, chosen with CLIP, as ``pathdata pathgen select`` makes them.
+"""The work on one slide of ``pathdata pathgen select``: choose representative patches and write the files.
 
 In the work folder: ``images/<slide>/<x>_<y>.jpg``, ``slides/<slide>/`` with features, metrics and pictures, and
-``manifest.jsonl``, a row a patch.
+``manifest.jsonl``, one row per patch.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from .result_files import manifest_rows, write_features, write_metrics, write_ra
 from .slide import Analysis, analyse
 
 MANIFEST = "manifest.jsonl"
-ROWS = "selection.jsonl"  #: the rows of one slide, in its folder
+ROWS = "selection.jsonl"  #: manifest rows of one slide, in its folder
 METRICS = "metrics.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectJob(SlideJob):
-    """One slide."""
+    """One slide to choose patches from."""
 
     project: str
     report: tuple[str, ...] = ()
-    """Its sentences; none gives no ranking by them."""
+    """Sentences of its report; without any, there is no ranking by report."""
     mask: OwnMask | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectRecipe(Recipe):
-    """How patches are chosen."""
+    """Choice of representative patches on every slide."""
 
     clip: ClipChoice
     prompts: Mapping[str, tuple[str, ...]]
@@ -55,12 +55,12 @@ class SelectRecipe(Recipe):
     readers: int = 4
     """Threads that read patches while the model works."""
     quality: int = 90
-    """Of the JPEG files."""
+    """JPEG quality, 1 to 100."""
 
     def __post_init__(self) -> None:
-        FeatureOptions(batch_size=self.clip.batch_size, readers=self.readers)  # judges both
+        FeatureOptions(batch_size=self.clip.batch_size, readers=self.readers)  # checks both
         if not 1 <= self.quality <= 100:
-            raise PathPluginsError(f"--quality is from 1 to 100, got {self.quality}")
+            raise PathPluginsError(f"--quality must be 1 to 100, got {self.quality}; 90 is usual")
 
     @property
     def needs(self) -> dict[str, tuple[str, ...]]:
@@ -69,19 +69,19 @@ class SelectRecipe(Recipe):
 
     @property
     def device(self) -> str | None:
-        """The model's."""
+        """Device of the model."""
         return self.clip.device
 
     def result_path(self, slide_id: str) -> Path:
-        """The folder of a slide, which appears when all in it and all pictures are there."""
+        """Return the folder of a slide, which appears when all its files and pictures are written."""
         return self.work / "slides" / slide_id
 
     def with_readers(self, readers: int) -> SelectRecipe:
-        """The same with at least so many reader threads."""
+        """Return a copy with at least ``readers`` reader threads."""
         return replace(self, readers=max(readers, self.readers))
 
     def open(self, device: str | None) -> Steps:
-        """Load the model."""
+        """Load the model; return the function that works on one slide."""
         clip = load_clip(replace(self.clip, device=device or self.clip.device))
 
         def steps(job: SlideJob, tell: Tell) -> Outcome:
@@ -119,11 +119,11 @@ class SelectRecipe(Recipe):
                 (temporary / ROWS).write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
         notes = (f"chosen of {len(analysis.features)}", *grid.notes)
         if cut := clip.cut([*prompts, *job.report]):
-            notes += (f"{len(cut)} sentences are longer than the model reads, and were cut: {cut[0][:60]}...",)
+            notes += (f"{len(cut)} sentences are longer than the model reads and were cut: {cut[0][:60]}...",)
         return Outcome(slide_id=job.slide_id, status="done", patches=len(analysis.picks), notes=notes)
 
     def _save_patches(self, slide: Slide, analysis: Analysis) -> None:
-        """The pictures, all or none."""
+        """Write the pictures of the chosen patches, all or none."""
         side_px0, side_px = analysis.grid.patch_size_level0, analysis.grid.patch_size
         with replacing_folder(self.work / "images" / slide.slide_id) as folder:
             for index, _ in analysis.picks:
@@ -132,7 +132,7 @@ class SelectRecipe(Recipe):
                 (folder / f"{x}_{y}.jpg").write_bytes(encode_jpeg(pixels, self.quality))
 
     def _settings(self, job: SelectJob, clip: Clip) -> str:
-        """All that decides the outputs of a slide, as JSON; texts and masks by their content."""
+        """Return all settings that affect a slide's files, as JSON; texts and masks by a digest of their content."""
         grid, choice = asdict(self.grid), asdict(self.choice)
         flat: dict[str, Any] = {
             **{f"tissue.{key}": value for key, value in grid.pop("tissue").items() if key != "mpp"},
@@ -146,11 +146,13 @@ class SelectRecipe(Recipe):
             "mask_class": job.mask and job.mask.class_name,
             "jpeg_quality": self.quality,
         }
-        return json.dumps(json.loads(json.dumps(flat)), sort_keys=True)  # tuples as they are read again
+        return json.dumps(
+            json.loads(json.dumps(flat)), sort_keys=True
+        )  # a round trip, so that tuples compare as the lists they are read back as
 
 
 def write_manifest(work: Path) -> tuple[int, int]:
-    """Join the rows of all slides that are done to ``manifest.jsonl``, by slide; returns (slides, rows)."""
+    """Join the rows of all finished slides in ``manifest.jsonl``; return the numbers of slides and rows."""
     files = sorted(path for path in (work / "slides").glob(f"*/{ROWS}") if not path.parent.name.startswith("."))
     rows = 0
     with replacing(work / MANIFEST) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as manifest:

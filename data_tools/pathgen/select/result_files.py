@@ -1,4 +1,4 @@
-"""Outputs of the selection of one slide: features, metrics, pictures of the ranking, and the rows of the manifest."""
+"""Result files of one slide: features, metrics, pictures of the rankings, and manifest rows."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from .grid import Grid
 from .projects import PROJECTS
 from .slide import Analysis
 
-TURN = 0.618034  #: of the colour wheel from one cluster to the next: no two neighbours look alike
-COVER = 0.45  #: how much of a cluster's colour covers the slide
+TURN = 0.618034  #: turn of the colour wheel from one cluster to the next, so that neighbouring numbers differ clearly
+COVER = 0.45  #: opacity of a cluster's colour over the slide
 CAPTION_PX = 40
 
 
 def write_features(path: Path, slide: Slide, analysis: Analysis, encoder: dict[str, Any]) -> None:
-    """One H5 in place of the published ``img_features.npy`` and ``patch_cor_list.npy``.
+    """Write one H5 file in place of the published ``img_features.npy`` and ``patch_cor_list.npy``.
 
     ``features`` float16 ``[N, D]``; ``coords`` int64 ``[N, 2]`` (x, y), level-0 pixels, with TRIDENT's attributes;
     ``direct_scores``, ``clusters``, and ``report_scores`` if there is a report, ``[N]`` each.
@@ -56,7 +56,7 @@ def write_features(path: Path, slide: Slide, analysis: Analysis, encoder: dict[s
 
 
 def write_rankings(folder: Path, slide: Path, analysis: Analysis, *, top: int) -> None:
-    """``direct.png``, ``report.png`` (with a report), the ``top`` best outlined in both, and ``clusters.png``."""
+    """Write ``direct.png`` and ``report.png``, with the ``top`` best patches outlined, and ``clusters.png``."""
     grid = analysis.grid
     for name, scores, what in (
         ("direct", analysis.direct, "largest similarity to a prompt"),
@@ -79,7 +79,7 @@ def write_rankings(folder: Path, slide: Path, analysis: Analysis, *, top: int) -
 
 
 def draw_clusters(path: Path, slide: Path, analysis: Analysis) -> None:
-    """Write a PNG: the slide, every patch in the colour of its cluster, the chosen ones outlined."""
+    """Draw the slide with every patch in the colour of its cluster and the chosen ones outlined, as PNG."""
     grid = analysis.grid
     with Slide(slide) as open_slide:
         w0, h0 = open_slide.size_px0
@@ -90,7 +90,7 @@ def draw_clusters(path: Path, slide: Path, analysis: Analysis) -> None:
     paint, cover = picture.copy(), Image.new("L", picture.size, 0)
     on_paint, on_cover = ImageDraw.Draw(paint), ImageDraw.Draw(cover)
     for box, label in zip(boxes.tolist(), analysis.labels.tolist(), strict=True):
-        red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(label * TURN % 1, 0.85, 0.9))
+        red, green, blue = (round(255 * channel) for channel in colorsys.hsv_to_rgb(label * TURN % 1, 0.85, 0.9))
         on_paint.rectangle(box, fill=(red, green, blue))
         on_cover.rectangle(box, fill=round(255 * COVER))
     picture = Image.composite(paint, picture, cover)
@@ -109,7 +109,7 @@ def draw_clusters(path: Path, slide: Path, analysis: Analysis) -> None:
 
 
 def manifest_rows(slide_id: str, project: str, analysis: Analysis) -> list[dict[str, Any]]:
-    """A row for each chosen patch, in the order of choosing; image paths are relative to the manifest's folder."""
+    """Return one manifest row per chosen patch, in the order of choosing; image paths are relative to the manifest."""
     grid, rows = analysis.grid, []
     for index, reason in analysis.picks:
         x, y = grid.coords_xy[index].tolist()
@@ -135,7 +135,7 @@ def manifest_rows(slide_id: str, project: str, analysis: Analysis) -> list[dict[
 
 
 def sizes(grid: Grid) -> dict[str, Any]:
-    """The columns of every manifest that say what a patch's picture is."""
+    """Return the manifest columns that describe the size and resolution of a patch."""
     return {
         "size": grid.patch_size,
         "size_level0": grid.patch_size_level0,
@@ -145,7 +145,7 @@ def sizes(grid: Grid) -> dict[str, Any]:
 
 
 def write_metrics(path: Path, slide_id: str, project: str, analysis: Analysis, settings: str) -> None:
-    """Counts, cluster quality and the settings, as JSON for people and programs."""
+    """Write counts, cluster quality and the settings as JSON."""
     reasons = [pick.reason for pick in analysis.picks]
     write_json(
         path,

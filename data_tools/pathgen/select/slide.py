@@ -1,4 +1,4 @@
-"""Analysis of one slide: candidates, their CLIP features, the rankings and the choice.
+"""Analyse one slide: CLIP features of the candidates, rankings and the chosen patches.
 
 Axes: N patches, D features, P prompts.
 """
@@ -33,30 +33,30 @@ from .ranking import (
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """All that is found out about the patches of a slide."""
+    """The features, scores, clusters and chosen patches of one slide."""
 
     grid: Grid
     features: np.ndarray
-    """float16 ``[N, D]``, as written; all that follows is computed from these."""
+    """float16 ``[N, D]``, as written; all other fields are computed from these."""
     prompts: Sequence[str]
     direct: np.ndarray
-    """Scores ``[N]``."""
+    """Scores by prompts, ``[N]``."""
     best_prompt: np.ndarray
-    """Index of the prompt a patch is most like, ``[N]``."""
+    """Index of the most similar prompt, ``[N]``."""
     report: np.ndarray | None
-    """Scores ``[N]``; None without a report."""
+    """Scores by the report, ``[N]``; None without a report."""
     sentences: int
-    """Of the report."""
+    """Number of sentences in the report."""
     labels: np.ndarray
     """Cluster ``[N]``."""
     picks: list[Pick]
     near_duplicates: int
-    """Patches left out for being like one that was chosen."""
+    """Number of patches left out because they resemble a chosen one."""
     quality: dict[str, Any]
-    """Of the clusters."""
+    """Quality measures of the clusters."""
 
     def rank(self, which: Literal["direct", "report"]) -> np.ndarray:
-        """Place ``[N]`` of every patch in a ranking, counted from 0."""
+        """Return the rank of every patch, ``[N]``, from 0."""
         return self._ranks[which]
 
     @functools.cached_property
@@ -75,7 +75,7 @@ def analyse(
     options: FeatureOptions,
     on_batch: OnBatch | None = None,
 ) -> Analysis:
-    """Encode the candidates, reading the next while one batch is encoded, and choose among them."""
+    """Encode the candidates (reading the next batch meanwhile), rank them and choose."""
     with closing(encoded_batches(slide, grid, clip.images, options, on_batch)) as batches:
         stored = np.concatenate([batch.astype(np.float16) for batch in batches])  # [N, D]
     features = stored.astype(np.float32)
@@ -100,5 +100,5 @@ def analyse(
 
 
 def seed_of(seed: int, slide_id: str) -> int:
-    """A seed for each slide, so that none depends on which slides were done before it."""
+    """Derive a slide's own seed, so that results do not depend on the order of slides."""
     return int.from_bytes(hashlib.sha256(f"{seed} {slide_id}".encode()).digest()[:4], "little")

@@ -1,6 +1,6 @@
-"""Downloads: the files of a manifest, whole and checked, in gdc-client's layout, going on where a run was cut off.
+"""Download the files of a GDC manifest, checked, in gdc-client's layout; interrupted downloads are resumed.
 
-Half a file is ``<uuid>/<name>.partial``; the name without that is given to whole files alone.
+An incomplete file is ``<uuid>/<name>.partial``; only complete files get the final name.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from ...optional import need
 from ...slides.find import LOGS
 from .gdc import BACKOFF_S, TIMEOUT_S, GdcFile, write_manifest
 
-CHUNK = 2**16  #: bytes; what has come of a chunk is lost when a connection breaks
-CUTS = 5  #: connections that may break one after the other without a byte between them
-PART, NO_SUCH_RANGE = 206, 416
+CHUNK = 2**16  #: bytes; at most this much is lost when a connection breaks
+CUTS = 5  #: consecutive connections that may break without a single byte received
+PARTIAL_CONTENT, NO_SUCH_RANGE = 206, 416
 
 Told = Callable[[int], object]
-"""Called with the number of bytes that came."""
+"""Called with the number of bytes received."""
 
 
 class DownloadError(Exception):
-    """Why a file could not be had."""
+    """Why a file could not be downloaded."""
 
 
 class _Mismatch(DownloadError):
-    """It came, and is another."""
+    """The downloaded file does not match the manifest (size or md5)."""
 
 
 class _Cut(Exception):
@@ -47,34 +47,34 @@ class _Cut(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a file goes."""
+    """The paths of one file in the output folder."""
 
     folder: Path
     name: str
 
     @property
     def whole(self) -> Path:
-        """The file itself."""
+        """Path of the complete file."""
         return self.folder / self.name
 
     @property
     def partial(self) -> Path:
-        """What has come of it."""
+        """Path of the incomplete file."""
         return self.folder / f"{self.name}.partial"
 
     @property
     def of_gdc_client(self) -> bool:
-        """Whether gdc-client has begun it: that makes the file as long as it is to be, and fills it in any order."""
+        """Whether gdc-client has begun the file: it allocates the full length and fills it in any order."""
         return (self.folder / LOGS / f"{self.name}.parcel").exists()
 
 
 def place_of(out: Path, file: GdcFile) -> Place:
-    """``<out>/<uuid>/<name>``."""
+    """Return the paths of a file: ``<out>/<uuid>/<name>``."""
     return Place(folder=out / file.id, name=file.name)
 
 
 def is_whole(place: Place, file: GdcFile, *, verify: bool) -> bool:
-    """Whether a file is there with the size it should have; ``verify`` reads it for its md5 too."""
+    """Return whether a file exists with the right size; ``verify`` compares its md5 as well."""
     path = place.whole
     if not path.is_file() or (file.size is not None and path.stat().st_size != file.size):
         return False
@@ -82,23 +82,23 @@ def is_whole(place: Place, file: GdcFile, *, verify: bool) -> bool:
 
 
 def md5_of(path: Path) -> Any:
-    """The hash of what is in a file."""
+    """Return the md5 hash object of a file's content."""
     return fed(_md5(), path)
 
 
 @dataclass(kw_only=True)
 class Http:
-    """Downloads over HTTP, a few at once."""
+    """Downloads over HTTP, several at once."""
 
     session: Any
     api: str
     out: Path
     told: Told = field(default=lambda size: None)
     stopped: threading.Event = field(default_factory=threading.Event)
-    """Set, it ends the downloads where they are."""
+    """Set to end all downloads where they are."""
 
     def fetch_all(self, files: Sequence[GdcFile], workers: int) -> Iterator[tuple[GdcFile, str]]:
-        """Each file as it ends, with what went wrong, ``""`` if nothing did."""
+        """Yield each file when its download ends, with the error, or ``""``."""
         pool = ThreadPoolExecutor(workers)
         try:
             running = {pool.submit(self._fetch, file): file for file in files}
@@ -114,7 +114,7 @@ class Http:
             with holding(place.folder / f".{file.name}.lock"):
                 try:
                     self._fetch_checked(place, file)
-                except _Mismatch:  # also of what an earlier run left
+                except _Mismatch:  # perhaps bytes left by an earlier run
                     self._fetch_checked(place, file)
         except (DownloadError, OSError) as error:
             return str(error)
@@ -123,21 +123,21 @@ class Http:
         return ""
 
     def _fetch_checked(self, place: Place, file: GdcFile) -> None:
-        """Get it, look at it, and give it its name or delete it."""
+        """Download a file, compare it with the manifest, and rename or delete it."""
         if place.of_gdc_client:
             place.partial.unlink(missing_ok=True)
         digest = self._fetch_bytes(place, file).hexdigest()
         size = place.partial.stat().st_size
         if file.size not in (None, size):
             place.partial.unlink()
-            raise _Mismatch(f"{size} bytes came, the manifest says {file.size}; they are deleted")
+            raise _Mismatch(f"{size} bytes came, the manifest says {file.size}; deleted, run the command again")
         if file.md5 not in ("", digest):
             place.partial.unlink()
-            raise _Mismatch(f"the md5 of what came is {digest}, the manifest says {file.md5}; it is deleted")
+            raise _Mismatch(f"its md5 is {digest}, the manifest says {file.md5}; deleted, run the command again")
         place.partial.replace(place.whole)
 
     def _fetch_bytes(self, place: Place, file: GdcFile) -> Any:
-        """Fill the partial file, over as many connections as it takes; returns the hash of all of it."""
+        """Fill the partial file, over several connections if necessary; return the hash of its content."""
         cuts, before = 0, -1
         while True:
             start = place.partial.stat().st_size if place.partial.exists() else 0
@@ -157,28 +157,28 @@ class Http:
                 raise DownloadError("stopped")
 
     def _one_connection(self, place: Place, file: GdcFile, start: int) -> Any:
-        """Ask for the bytes from ``start`` on and take what comes; a server may give all of them instead."""
+        """Request the bytes from ``start`` on and store them; a server may send the whole file instead."""
         requests = need("requests", extra="pathgen")
         url = f"{self.api.rstrip('/')}/data/{file.id}"
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
-        try:  # what may pass has been tried again when it raises
+        try:  # the session has already retried temporary errors
             response = self.session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S)
             if response.status_code != NO_SUCH_RANGE:
                 response.raise_for_status()
         except requests.RequestException as error:
             raise DownloadError(str(error)) from error
         with response:
-            if response.status_code == NO_SUCH_RANGE:  # what is here is not the beginning of this file
+            if response.status_code == NO_SUCH_RANGE:  # the partial file is not the beginning of this file
                 os.truncate(place.partial, 0)
                 raise _Cut(f"{url} has nothing from byte {start} on")
-            goes_on = response.status_code == PART and _first_byte(response) == start
-            digest = md5_of(place.partial) if goes_on else _md5()
-            with place.partial.open("ab" if goes_on else "wb") as stream:
+            resumed = response.status_code == PARTIAL_CONTENT and _first_byte(response) == start
+            digest = md5_of(place.partial) if resumed else _md5()
+            with place.partial.open("ab" if resumed else "wb") as stream:
                 self._take(response, lambda data: (stream.write(data), digest.update(data)))
         return digest
 
     def _take(self, response: Any, put: Callable[[bytes], object]) -> None:
-        """Take all that a response gives."""
+        """Pass the whole body of a response to ``put``, block by block."""
         requests = need("requests", extra="pathgen")
         came, length = 0, response.headers.get("Content-Length", "")
         try:
@@ -190,7 +190,7 @@ class Http:
                 self.told(len(data))
         except requests.RequestException as error:
             raise _Cut(str(error)) from error
-        if length.isdecimal() and came < int(length):  # older urllib3 lets that pass
+        if length.isdecimal() and came < int(length):  # older urllib3 does not notice
             raise _Cut(f"{response.url} broke off after {came} of {length} bytes")
 
 
@@ -199,14 +199,14 @@ def _md5() -> Any:
 
 
 def _first_byte(response: Any) -> int:
-    """Where a part begins, by ``Content-Range: bytes 5-9/10``; -1 if it does not say."""
+    """Return the first byte of a partial response, from ``Content-Range: bytes 5-9/10``; -1 if it is not given."""
     unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
     first = rest.partition("-")[0]
     return int(first) if unit == "bytes" and first.isdecimal() else -1
 
 
 def run_gdc_client(program: str, files: Sequence[GdcFile], out: Path, server: str | None, workers: int) -> int:
-    """Have gdc-client fetch files; what it prints goes to stderr. Returns its exit code."""
+    """Run gdc-client for files, with its output on stderr; return its exit code."""
     with ExitStack() as stack:
         out.mkdir(parents=True, exist_ok=True)
         manifest = temporary_beside(out / "manifest.txt")

@@ -1,4 +1,4 @@
-"""The Genomic Data Commons: what its API says about files, and its manifests.
+"""The Genomic Data Commons (GDC): look up files in its API; read and write its manifests.
 
 Source: docs.gdc.cancer.gov, API User's Guide ("Search and Retrieval") and Data Transfer Tool User's Guide.
 """
@@ -20,12 +20,12 @@ from ...optional import need
 
 API = "https://api.gdc.cancer.gov"
 COLUMNS = ("id", "filename", "md5", "size", "state")
-BATCH = 200  #: values in one question
-PAGE = 1000  #: answers asked for at once
+BATCH = 200  #: values in one query
+PAGE = 1000  #: answers requested at once
 RETRIES = 6
-BACKOFF_S = 1.0  #: before the second retry, then twice as long each time; ``Retry-After`` goes before it
-TIMEOUT_S = (20, 120)  #: to connect, and for the next bytes
-PASSING = (429, 500, 502, 503, 504)  #: states that come and go
+BACKOFF_S = 1.0  #: wait before the second retry, doubled each time; ``Retry-After`` takes precedence
+TIMEOUT_S = (20, 120)  #: for connecting, and between received bytes
+PASSING = (429, 500, 502, 503, 504)  #: status codes of temporary errors
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
@@ -39,28 +39,28 @@ class GdcFile(NamedTuple):
     """UUID."""
     name: str
     md5: str = ""
-    """``""`` if it is not known."""
+    """``""`` if unknown."""
     size: int | None = None
-    """Bytes, if they are known."""
+    """Bytes; None if unknown."""
     state: str = ""
     access: str = ""
     """``open`` or ``controlled``."""
 
 
 def is_uuid(text: str) -> bool:
-    """Whether it can be the id of a file."""
+    """Return whether a text is a UUID, the form of a GDC file id."""
     return _UUID.fullmatch(text) is not None
 
 
 def open_session(connections: int = 1) -> Any:
-    """A ``requests.Session`` that tries again what may pass: no connection, ``PASSING`` states."""
+    """Open a ``requests.Session`` that retries temporary errors: no connection, status codes in ``PASSING``."""
     requests, retry = need("requests", extra="pathgen"), need("urllib3", extra="pathgen").Retry
     session = requests.Session()
     adapter = requests.adapters.HTTPAdapter(
         pool_maxsize=connections,
         max_retries=retry(
             total=RETRIES, backoff_factor=BACKOFF_S, status_forcelist=PASSING, allowed_methods=None
-        ),  # any method: to ask twice changes nothing
+        ),  # any method: a repeated query changes nothing
     )
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -68,10 +68,10 @@ def open_session(connections: int = 1) -> Any:
 
 
 def look_up(session: Any, api: str, field: str, values: Sequence[str]) -> Iterator[GdcFile]:
-    """The files whose ``field`` (``file_id`` or ``file_name``) is one of the values, those that the GDC knows.
+    """Yield the files whose ``field`` (``file_id`` or ``file_name``) has one of the values; unknown values give none.
 
     Raises:
-        PathPluginsError: the API cannot be asked, or does not answer as documented.
+        PathPluginsError: the API cannot be reached, or does not answer as documented.
     """
     for start in range(0, len(values), BATCH):
         content = {"field": field, "value": list(values[start : start + BATCH])}
@@ -80,7 +80,7 @@ def look_up(session: Any, api: str, field: str, values: Sequence[str]) -> Iterat
         while got < total:
             hits, total = _ask(session, f"{api.rstrip('/')}/files", {**body, "from": got})
             if not hits and got < total:
-                raise PathPluginsError(f"{api}/files has {total} answers and gave {got} of them; try again")
+                raise PathPluginsError(f"{api}/files has {total} answers and gave {got} of them; run the command again")
             got += len(hits)
             for hit in hits:
                 yield GdcFile(
@@ -94,7 +94,7 @@ def look_up(session: Any, api: str, field: str, values: Sequence[str]) -> Iterat
 
 
 def _ask(session: Any, url: str, body: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
-    """The answers of one page, and how many there are on all."""
+    """Return the files on one page of answers, and the number on all pages."""
     requests = need("requests", extra="pathgen")
     try:
         response = session.post(url, json=body, timeout=TIMEOUT_S)
@@ -105,15 +105,17 @@ def _ask(session: Any, url: str, body: dict[str, Any]) -> tuple[list[dict[str, A
     except requests.HTTPError as error:
         raise PathPluginsError(f"{url}: {error}: {text[:300]}") from error
     except requests.JSONDecodeError as error:
-        raise PathPluginsError(f"{url} answers {text[:100]!r}, which is no JSON; is it the GDC?") from error
+        raise PathPluginsError(f"{url} answers {text[:100]!r}, which is not JSON; check --api") from error
     except requests.RequestException as error:
-        raise PathPluginsError(f"{url} cannot be asked: {error}") from error
+        raise PathPluginsError(f"{url} cannot be reached: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise PathPluginsError(f"{url} answers {text[:100]!r}; expected data.hits and data.pagination") from error
+        raise PathPluginsError(
+            f"{url} answers {text[:100]!r}; expected data.hits and data.pagination; check --api"
+        ) from error
 
 
 def write_manifest(path: Path, files: Iterable[GdcFile]) -> None:
-    """Write the files as gdc-client takes them."""
+    """Write a manifest for gdc-client."""
     with replacing(path) as temporary:
         lines = ["\t".join(COLUMNS), *("\t".join(_cells(file)) for file in files)]
         temporary.write_text("\n".join([*lines, ""]), encoding="utf-8")
@@ -124,15 +126,18 @@ def _cells(file: GdcFile) -> tuple[str, ...]:
 
 
 def read_manifest(path: Path) -> list[GdcFile]:
-    """The files of a manifest, also of one from the portal of the GDC; each once.
+    """Read the files of a manifest, written here or by the GDC portal; each once.
 
     Raises:
-        PathPluginsError: no manifest, or rows that are wrong, all of them in one report.
+        PathPluginsError: not a manifest, or rows that are wrong, all in one report.
     """
     reader = csv.DictReader(read_lines(path, wanted="a GDC manifest"), delimiter="\t", quoting=csv.QUOTE_NONE)
     names = reader.fieldnames or ()
     if not {"id", "filename"} <= {*names}:
-        raise PathPluginsError(f"{path} has the columns {', '.join(names) or 'none'}; expected {', '.join(COLUMNS)}")
+        raise PathPluginsError(
+            f"{path} has the columns {', '.join(names) or 'none'}; expected {', '.join(COLUMNS)}; "
+            "write it with `pathdata pathgen manifest`, or save it from the GDC portal"
+        )
     files: dict[str, GdcFile] = {}
     faults = []
     for row in reader:
@@ -149,7 +154,7 @@ def read_manifest(path: Path) -> list[GdcFile]:
 
 
 def _fault(cells: dict[str, str]) -> str:
-    """What is wrong with a row; the id and the name become a path."""
+    """Return why a row cannot be used, ``""`` if it can; its id and name become a path."""
     if not is_uuid(cells["id"]):
         return f"id is {cells['id']!r}, expected a UUID"
     name = cells["filename"]

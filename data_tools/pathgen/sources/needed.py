@@ -1,4 +1,4 @@
-"""The slides that a JSON of PathGen needs, and their files at the GDC."""
+"""The slides that a PathGen JSON needs, and their files at the GDC."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ class NeededSlide:
     """A slide with patches to cut."""
 
     wsi_id: str
-    """As it is first spelled."""
+    """The id in its first spelling."""
     patches: int = 0
     file_ids: set[str] = field(default_factory=set)
-    """UUIDs of its file, in lower case, as far as rows have one; more than one if they differ."""
+    """UUIDs of its file in lower case, from the rows that have one; several if rows differ."""
 
 
 @dataclass(kw_only=True)
 class NeededSlides:
-    """All of them, by ``slide_key``."""
+    """All slides a source needs, by ``slide_key``."""
 
     slides: dict[str, NeededSlide] = field(default_factory=dict)
     patches: int = 0
     repeats: int = 0
-    """Rows that say what another one says, which are not counted."""
+    """Exact duplicates, which are not counted."""
 
     def counts(self, keys: Collection[str]) -> dict[str, int]:
-        """Patches by id, of some slides."""
+        """Return id -> number of patches for some slides."""
         return {self.slides[key].wsi_id: self.slides[key].patches for key in keys}
 
 
 @dataclass(kw_only=True)
 class Found:
-    """What became of the slides that were looked for, by ``slide_key``."""
+    """Result of looking slides up, by ``slide_key``."""
 
     files: dict[str, GdcFile] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
-    """Why the file of a slide cannot be had, where something is known of it."""
+    """Why the file of a slide cannot be downloaded, where a reason is known."""
 
 
 def needed_slides(path: Path, bad_rows: BadRows) -> NeededSlides:
-    """Count the patches of each slide; rows that cannot be used are noted."""
+    """Count the patches of each slide; rows that cannot be used go to ``bad_rows``."""
     needed, seen = NeededSlides(), Seen()
-    by_id: dict[str, NeededSlide] = {}  # one more spelling of an id is one more entry
+    by_id: dict[str, NeededSlide] = {}  # cache by exact spelling; several spellings map to one slide
     for row in read_placed(path):
         if isinstance(row, BadSample):
             bad_rows.add([row])
@@ -72,7 +72,7 @@ def needed_slides(path: Path, bad_rows: BadRows) -> NeededSlides:
 
 
 def files_by_id_alone(slides: Iterable[NeededSlide]) -> Found:
-    """The files of slides by what their rows say, with no one asked: neither sums nor sizes are known."""
+    """Take the files of slides from their rows' ``file_id``, offline: checksums and sizes stay unknown."""
     found = Found()
     for slide in slides:
         key, ids = slide_key(slide.wsi_id), sorted(slide.file_ids)
@@ -85,7 +85,7 @@ def files_by_id_alone(slides: Iterable[NeededSlide]) -> Found:
 
 
 def files_at_gdc(slides: Sequence[NeededSlide], session: Any, api: str) -> Found:
-    """The files of slides by ``file_id`` where that is the slide's, the others by name, in any case."""
+    """Look slides up at the GDC: by ``file_id`` where it is the slide's own, otherwise by name, in any case."""
     found = Found()
     ids = sorted({name for slide in slides for name in slide.file_ids if is_uuid(name)})
     by_id = {file.id.lower(): file for file in look_up(session, api, "file_id", ids)}
@@ -109,24 +109,24 @@ def files_at_gdc(slides: Sequence[NeededSlide], session: Any, api: str) -> Found
             _settle(found, key, by_name[key])
         elif others[key]:
             file = others[key][0]
-            found.refused[key] = f"its file_id {file.id} is {file.name}, and no file has the name of the slide"
+            found.refused[key] = f"its file_id {file.id} belongs to {file.name}, and no file has the name of the slide"
     return found
 
 
 def _settle(found: Found, key: str, files: list[GdcFile]) -> None:
-    """The one file that is meant."""
+    """Record the one usable file of a slide, or why there is none."""
     usable = {file.md5 or file.id: file for file in files if file.access != "controlled"}
     if len(usable) == 1:
         found.files[key] = next(iter(usable.values()))
     elif usable:
         ids = " and ".join(sorted(file.id for file in usable.values()))
-        found.refused[key] = f"different files have its name: {ids}; add the one you want by hand"
+        found.refused[key] = f"different files have its name: {ids}; add the right one to the manifest by hand"
     else:
         found.refused[key] = f"{files[0].id} is under controlled access, which needs a login"
 
 
 def _spellings(wsi_id: str) -> list[str]:
-    """The names its file may have: barcodes are in capitals, UUIDs in either case, and the GDC may tell them apart."""
+    """Return the names its file may have at the GDC: barcodes are in capitals, UUIDs in either case."""
     stem = wsi_id[: len(slide_key(wsi_id))]
     barcode, dot, uuid = stem.upper().partition(".")
     stems = dict.fromkeys((stem, f"{barcode}{dot}{uuid}", f"{barcode}{dot}{uuid.lower()}"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
-from pathplugins.data_tools.captioning.rows import Pair, checked_pairs, good_pairs, image_beside, manifest_of
+from pathplugins.data_tools.captioning.rows import PatchRow, check_rows, good_rows, image_beside, manifest_of
 from pathplugins.data_tools.captioning.stages import read_stages
 
 
@@ -20,8 +20,8 @@ def write(folder: Path, *rows: Any) -> Path:
     return path
 
 
-def pair(**cells: Any) -> Pair:
-    return Pair(source="m", row=1, cells=cells, image=Path("a.jpg"))
+def pair(**cells: Any) -> PatchRow:
+    return PatchRow(source="m", row=1, cells=cells, image=Path("a.jpg"))
 
 
 def test_slots_of_a_row() -> None:
@@ -42,7 +42,7 @@ def test_slots_of_a_row() -> None:
 
 def test_the_manifest_of_a_folder(selected: Path) -> None:
     assert manifest_of(selected) == manifest_of(selected / "manifest.jsonl") == selected / "manifest.jsonl"
-    assert len([*good_pairs(manifest_of(selected))]) == 6
+    assert len([*good_rows(manifest_of(selected))]) == 6
     with pytest.raises(PathPluginsError, match=r"nowhere.*no such file; expected a manifest"):
         manifest_of(selected / "nowhere")
 
@@ -55,7 +55,7 @@ def test_all_bad_rows_at_once(selected: Path) -> None:
     with manifest.open("a") as file:
         file.write(json.dumps({**rows[4], "caption": "C.", "note": "half \ud83d"}) + "\n")
     with pytest.raises(BadSamplesError) as bad:
-        checked_pairs(manifest, read_stages(["describe_published", "revise"]))
+        check_rows(manifest, read_stages(["describe_published", "revise"]))
     text = str(bad.value)
     assert "7 of 8 samples cannot be used" in text
     assert "manifest.jsonl:1: no description: stage describe_published needs {description}" in text
@@ -67,9 +67,9 @@ def test_all_bad_rows_at_once(selected: Path) -> None:
 
 
 def test_a_later_stage_needs_no_caption(selected: Path) -> None:
-    assert checked_pairs(manifest_of(selected), read_stages(["describe", "revise", "summarise"])) == 6
+    assert check_rows(manifest_of(selected), read_stages(["describe", "revise", "summarise"])) == 6
     with pytest.raises(BadSamplesError, match="6 x no description"):
-        checked_pairs(manifest_of(selected), read_stages(["revise"]))
+        check_rows(manifest_of(selected), read_stages(["revise"]))
 
 
 def test_an_unknown_slot_is_named_with_the_columns(selected: Path, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_an_unknown_slot_is_named_with_the_columns(selected: Path, tmp_path: Pat
     with pytest.raises(
         PathPluginsError, match=r"unknown slot \{colour\} in mine; the manifest gives .*\{size_level0\}"
     ):
-        checked_pairs(manifest_of(selected), read_stages([f"mine={tmp_path / 'p.txt'}"]))
+        check_rows(manifest_of(selected), read_stages([f"mine={tmp_path / 'p.txt'}"]))
 
 
 def test_images_are_found_from_another_folder(patches: Callable[..., Path], tmp_path: Path) -> None:
@@ -86,9 +86,9 @@ def test_images_are_found_from_another_folder(patches: Callable[..., Path], tmp_
     out = tmp_path / "results"
     out.mkdir()
     for there in (folder, tmp_path / "link"):
-        for row in good_pairs(there / "manifest.jsonl"):
+        for row in good_rows(there / "manifest.jsonl"):
             path = image_beside(row, out)
             assert path.startswith("../deep/selected/TCGA-AA-000")
             assert (out / path).read_bytes() == row.image.read_bytes()
-    first = next(good_pairs(folder / "manifest.jsonl"))
+    first = next(good_rows(folder / "manifest.jsonl"))
     assert image_beside(first, folder) == first.cells["image"]

@@ -338,7 +338,7 @@ def test_an_older_part_never_vouches_for_newer_pictures(
         raise OSError("stopped here")
 
     with monkeypatch.context() as patched:
-        patched.setattr("pathplugins.data_tools.pathgen.pairs.extract.write_part", stopped)
+        patched.setattr("pathplugins.data_tools.pathgen.pairs.extract.write_finished", stopped)
         assert pathdata(*words, "--quality", 20, "--overwrite")[0] == 1
     code, said = pathdata(*words)
     assert (code, outputs(out) == before) == (0, True), said

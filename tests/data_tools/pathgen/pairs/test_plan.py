@@ -23,7 +23,7 @@ def instruct(wsi_id: str, x: int, y: int, answer: str, image: str) -> dict[str, 
     return {"id": answer, "image": image, "conversations": turns, "type": "OPEN", **place}
 
 
-def planned(folder: Path, rows: list[dict[str, Any]], *, named: bool = True) -> tuple[Plan, BadRows]:
+def open_plan(folder: Path, rows: list[dict[str, Any]], *, named: bool = True) -> tuple[Plan, BadRows]:
     source = folder / "rows.json"
     source.write_text(json.dumps(rows))
     with BadRows(folder / "bad.jsonl") as bad:
@@ -43,7 +43,7 @@ def test_rows_come_back_by_slide_in_the_order_of_the_source(tmp_path: Path) -> N
         row(A, "0", "96", "another of a"),
         row(A, "0", "96", "first of a"),
     ]
-    plan, bad = planned(tmp_path, rows)
+    plan, bad = open_plan(tmp_path, rows)
     b, a = plan.slides()
     assert (b.wsi_id, b.file_id, b.pairs, b.repeats) == (B, "uuid-b", 2, 0)  # two spellings are one slide
     assert (a.wsi_id, a.file_id, a.pairs, a.repeats) == (A, "", 2, 1)
@@ -56,15 +56,15 @@ def test_rows_come_back_by_slide_in_the_order_of_the_source(tmp_path: Path) -> N
 
 def test_a_digest_changes_with_the_rows_of_its_slide_alone(tmp_path: Path) -> None:
     rows = [row(A, 0, 0, "one"), row(A, 32, 0, "two"), row(B, 0, 0, "three")]
-    before = digests(planned(tmp_path, rows)[0])
-    assert digests(planned(tmp_path, [row("C", 1, 1, "new"), *rows])[0]).items() >= before.items()
+    before = digests(open_plan(tmp_path, rows)[0])
+    assert digests(open_plan(tmp_path, [row("C", 1, 1, "new"), *rows])[0]).items() >= before.items()
     for changed in (
         [rows[0], row(A, 32, 0, "too"), rows[2]],
         [rows[0], row(A, 32, 1, "two"), rows[2]],
         [rows[1], rows[0], rows[2]],
         [rows[0], rows[2]],
     ):
-        after = digests(planned(tmp_path, changed)[0])
+        after = digests(open_plan(tmp_path, changed)[0])
         assert (after[A] != before[A], after[B] == before[B]) == (True, True)
 
 
@@ -77,7 +77,7 @@ def test_bad_rows_are_collected_with_their_place(tmp_path: Path) -> None:
         instruct(A, 32, 64, "good", f"{A}/32_64.jpg"),
         instruct(A, 32, 64, "bad", "elsewhere/32_64.jpg"),
     ]
-    plan, bad = planned(tmp_path, rows)
+    plan, bad = open_plan(tmp_path, rows)
     lines = [json.loads(line) for line in (tmp_path / "bad.jsonl").read_text().splitlines()]
     assert [(line["row"], line["reason"]) for line in lines] == [
         *((2, "bad position"), (3, "slide name"), (4, "slide name"), (6, "image name"))
@@ -87,7 +87,7 @@ def test_bad_rows_are_collected_with_their_place(tmp_path: Path) -> None:
     good = plan.pairs(0)
     assert [(pair.caption, pair.sample and pair.sample["id"]) for pair in good] == [("good", None), ("", "good")]
     assert good[1].sample.keys() == {"id", "conversations", "type"}
-    plan, bad = planned(tmp_path, rows, named=False)  # pictures get other names anyway
+    plan, bad = open_plan(tmp_path, rows, named=False)  # pictures get other names anyway
     assert bad.rows == 3
 
 
