@@ -1,4 +1,4 @@
-"""Containers of patch features that other tools write: one small file each, read block by block."""
+"""Containers of patch features, ours and those of other tools: one module each, read block by block."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.registry import unknown
 
 from .base import Geometry, Opened, Source
 from .kinds import kind_of
@@ -28,16 +29,16 @@ WRITERS = ("pathplugins", "clam", "trident")
 
 
 def sources_in(path: Path, kind: str) -> list[Source]:
-    """The slides in one file of that kind."""
+    """Return the slides in one file of that kind."""
     return _reader(kind).sources(path, kind)
 
 
 def open_source(source: Source) -> AbstractContextManager[Opened]:
-    """One slide's features, open for as long as the block lasts."""
+    """Open one slide's features for the duration of the ``with`` block."""
     return _reader(source.kind).open_source(source)
 
 
 def _reader(kind: str) -> object:
     if kind not in READERS:
-        raise PathPluginsError(f"no reader for features as {kind!r}; expected one of {', '.join(READERS)}")
+        raise PathPluginsError(unknown("kind of features", kind, READERS))
     return importlib.import_module(f".{READERS[kind]}", __package__)

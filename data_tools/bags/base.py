@@ -1,4 +1,4 @@
-"""What readers hand over: one slide's features, block by block, and what its container says about them."""
+"""Types that the readers of feature containers share: a source, its geometry, and its features opened."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
 
-_SAME = 0.05  # 10 / magnification is a round number of the mpp; an axis or level mix-up is 2x
+_SAME = 0.05  # tolerance: 10 / magnification only approximates the mpp, while a mix-up of axes or levels is 2x
 
 OPTIONS = {
     "encoder": "--encoder NAME",
@@ -22,7 +22,7 @@ OPTIONS = {
     "level0_width": "--slide-size WxH",
     "level0_height": "--slide-size WxH",
 }
-"""Field of ``Geometry`` -> the option that gives it."""
+"""Field of ``Geometry`` -> the option that sets it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Source:
     """A key of ``READERS``."""
     slide_id: str
     group: str | None = None
-    """Inside the file, where that holds many slides."""
+    """H5 group of the slide, in a file with several slides."""
 
     def __str__(self) -> str:
         return f"{self.path}" + (f"[{self.group}]" if self.group else "")
@@ -42,7 +42,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """What places and describes patches, as ``BagInfo`` has it; None where nothing is recorded."""
+    """Size, resolution and encoder of patches, with the fields of ``BagInfo``; None where nothing is recorded."""
 
     encoder: str | None = None
     patch_size: int | None = None
@@ -53,7 +53,11 @@ class Geometry:
     level0_height: int | None = None
 
     def filled(self, other: Geometry, *, where: str, said_by: str) -> Geometry:
-        """This, with what it lacks from ``other``; two that contradict each other are an error."""
+        """Return a copy with missing fields taken from ``other``.
+
+        Raises:
+            PathPluginsError: a field differs in both.
+        """
         values = asdict(self)
         for name, value in asdict(other).items():
             known = values[name]
@@ -61,12 +65,12 @@ class Geometry:
                 values[name] = value
             elif value is not None and not _same(known, value):
                 raise PathPluginsError(
-                    f"{where}: {name} is {known} there but {value} in {said_by}; correct the one that is wrong"
+                    f"{where}: {name} is {known} there but {value} in {said_by}; correct the wrong one"
                 )
         return Geometry(**values)
 
     def completed(self) -> Geometry:
-        """With what follows from the rest: a patch is one square of tissue, described twice."""
+        """Return a copy with the sizes and resolutions that follow from the others."""
         values = asdict(self)
         size, side_px0, mpp, level0_mpp = (
             values[name] for name in ("patch_size", "patch_size_level0", "mpp", "level0_mpp")
@@ -82,7 +86,7 @@ class Geometry:
         return Geometry(**values)
 
     def require(self, names: tuple[str, ...], *, where: str) -> None:
-        """All of ``names`` must be known."""
+        """Raise ``PathPluginsError`` unless all fields in ``names`` are known."""
         missing = [name for name in names if getattr(self, name) is None]
         if missing:
             options = ", ".join(dict.fromkeys(OPTIONS[name] for name in missing))
@@ -93,13 +97,13 @@ class Geometry:
 
     @classmethod
     def of(cls, values: Any) -> Geometry:
-        """The fields of the same names of a ``BagInfo``."""
+        """Return the geometry in the fields of a ``BagInfo``."""
         return cls(**{field.name: getattr(values, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """One slide's features, open."""
+    """One slide's opened features."""
 
     rows: int
     width: int
@@ -109,7 +113,7 @@ class Opened:
     geometry: Geometry
     """As recorded."""
     coords_xy: np.ndarray | None
-    """``[N, 2]`` (x, y) of top-left corners in ``unit``; None where the container has none."""
+    """Top-left corners ``[N, 2]`` (x, y) in ``unit``; None if the container holds no positions."""
     unit: Literal["px0", "um"] = "px0"
     notes: tuple[str, ...] = ()
 

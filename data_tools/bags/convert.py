@@ -1,8 +1,8 @@
-"""Feature conversion: bags of other tools to ours and back, slide by slide, block by block.
+"""Convert feature files of other tools to bags of ours and back, slide by slide, block by block.
 
-A number a container does not record is taken from patch files (``--coords``) or options, derived from the others, or
-asked for; it is never guessed, and two that contradict each other are an error. Positions become (x, y) level-0 pixels.
-Only blocks of rows are in memory; of ``.pt`` files older than torch 1.6, all rows.
+A number that a container does not record is taken from patch files (``--coords``) or options, derived from the others,
+or asked for; it is never guessed, and two that contradict each other are an error. Positions become (x, y) level-0
+pixels. Only blocks of rows are in memory, except for ``.pt`` files older than torch 1.6.
 """
 
 from __future__ import annotations
@@ -20,30 +20,23 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
 
 from ..engine.outcome import check_same_settings, disk_is_full, recorded_settings
-from . import Geometry, Opened, Source, kind_of, open_source, sources_in, write_clam, write_trident
-from .kinds import SUFFIXES, TORCH_SUFFIXES
-from .patch_files import find_patch_files, read_patch_file
+from . import Geometry, Opened, Source, open_source, write_clam, write_trident
+from .patch_files import find_patch_files
+from .placement import place_patches
 
-SETTINGS = "conversion"  #: root attribute of what is written: source and settings, as JSON
-
-_ALL = ("encoder", "patch_size", "patch_size_level0", "mpp", "level0_mpp", "level0_width", "level0_height")
-_LEFT_OUT = {
-    "patches": "positions without features",
-    "slide-embedding": "one vector for the whole slide",
-    "unpuzzle": "no unit of its positions; trainers read it as it is, with coords_mpp",
-}
+SETTINGS = "conversion"  #: root attribute of written files: source and settings, as JSON
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionSettings:
-    """What to make, and what the user says about the sources."""
+    """The layout to write, and what the user states about the sources."""
 
     to: str = "pathplugins"
     """One of ``WRITERS``."""
     dtype: str = "float16"
-    """Of the features on disk; CLAM's are float32."""
+    """Type of the features on disk; CLAM's are float32."""
     geometry: Geometry = field(default_factory=Geometry)
-    """For all slides."""
+    """Holds for all slides."""
     coords: Path | None = None
     """Folder of patch files."""
     overwrite: bool = False
@@ -51,12 +44,12 @@ class ConversionSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Converted:
-    """What became of one slide, or of a file that holds none."""
+    """The outcome for one slide, or for a file that holds none."""
 
     source: str
     slide_id: str | None
     status: Literal["done", "skipped", "failed", "left out"]
-    """``skipped``: it was there already, of the same source and settings."""
+    """``skipped``: the output exists, made from the same source and settings."""
     rows: int = 0
     width: int = 0
     output: str | None = None
@@ -64,57 +57,28 @@ class Converted:
     reason: str = ""
 
 
-def find_sources(folder: Path, kind: str) -> tuple[list[Source], list[Converted]]:
-    """The slides in a folder, or one file, and what was found beside them.
+def convert_features(sources: list[Source], root: Path, out: Path, settings: ConversionSettings) -> Iterator[Converted]:
+    """Convert the slides one by one; a slide that cannot be converted is reported and the next follows.
 
     Args:
-        folder: Searched recursively; names that begin with a dot are not looked at.
-        kind: A key of ``READERS``, or ``auto``.
+        sources: The slides.
+        root: The folder or file the sources were found in; settings record paths relative to it.
+        out: The output folder.
+        settings: Layout, type, and what the user states.
+
+    Raises:
+        PathPluginsError: the disk is full.
     """
-    if not folder.exists():
-        raise PathPluginsError(f"{folder}: not there; expected a folder of features, or one file")
-    files = [folder] if folder.is_file() else sorted(p for p in folder.rglob("*") if _candidate(p, folder))
-    stems = {path.stem for path in files if path.suffix not in TORCH_SUFFIXES}
-    sources: list[Source] = []
-    others: list[Converted] = []
-    for path in files:
-        if path.suffix in TORCH_SUFFIXES and path.parent.name == "pt_files" and path.stem in stems:
-            continue  # CLAM's copy without positions
-        try:
-            found = kind_of(path)
-            wanted = {"clam", "trident"} if kind in ("clam", "trident") else {kind}
-            if found in _LEFT_OUT:
-                others.append(_other(path, "left out", f"{found}: {_LEFT_OUT[found]}"))
-            elif kind == "auto" or found in wanted:
-                sources += sources_in(path, found)
-            else:
-                others.append(_other(path, "left out", f"{found}, asked for {kind}"))
-        except PathPluginsError as error:
-            others.append(_other(path, "failed", str(error)))
-    twice = [slide_id for slide_id, count in Counter(source.slide_id for source in sources).items() if count > 1]
-    if twice:
-        where = ", ".join(str(source) for source in sources if source.slide_id == twice[0])
-        raise PathPluginsError(
-            f"{folder}: {len(twice)} slides are there more than once, e.g. {where}; pass the folder of one encoder"
-        )
-    if not sources and not any(other.status == "failed" for other in others):
-        seen = f" (left out: {others[0].source}, {others[0].reason})" if others else ""
-        raise PathPluginsError(
-            f"{folder}: no features{seen}; expected {', '.join(SUFFIXES)} files with a row per patch"
-        )
-    return sources, others
-
-
-def convert_features(sources: list[Source], root: Path, out: Path, wanted: ConversionSettings) -> Iterator[Converted]:
-    """Convert one slide after another; one that cannot be is reported and the rest go on."""
-    patch_files = find_patch_files(wanted.coords) if wanted.coords else {}
+    patch_files = find_patch_files(settings.coords) if settings.coords else {}
     usual = _usual(sources)
     for source in sources:
         try:
-            yield _convert(source, root, out, wanted, patch_files.get(source.slide_id), usual)
+            yield _convert(source, root, out, settings, patch_files.get(source.slide_id), usual)
         except (PathPluginsError, OSError, RuntimeError, KeyError) as error:  # h5py raises the last three
             if disk_is_full(error):
-                raise PathPluginsError(f"{out}: no space left; nothing is half-written, make room and go on") from error
+                raise PathPluginsError(
+                    f"{out}: no space left and nothing is half-written; make room and run the same command"
+                ) from error
             yield Converted(source=str(source), slide_id=source.slide_id, status="failed", reason=str(error))
 
 
@@ -122,80 +86,45 @@ def _convert(
     source: Source,
     root: Path,
     out: Path,
-    wanted: ConversionSettings,
+    settings: ConversionSettings,
     patch_file: Path | None,
     usual: tuple[int, str] | None,
 ) -> Converted:
-    settings = _settings(source, root, wanted, patch_file)
+    recorded = _recorded(source, root, settings, patch_file)
     with open_source(source) as opened:
         notes = list(opened.notes)
         if usual and opened.width != usual[0]:
             raise PathPluginsError(
-                f"{source}: features are {opened.width} wide, most here are {usual[0]}; of another encoder? convert "
-                "them apart"
+                f"{source}: features are {opened.width} wide, most here are {usual[0]}; made with another encoder? "
+                "move them to another folder and convert them apart"
             )
         if usual and opened.dtype != usual[1]:
             notes.append(f"{opened.dtype}, most here are {usual[1]}")
-        geometry, coords_xy = _placed(source, opened, wanted, patch_file)
-        outputs = _outputs(out, source.slide_id, wanted.to, geometry)
+        geometry, coords_xy = place_patches(source, opened, settings.geometry, patch_file, to=settings.to)
+        files = _target_files(out, source.slide_id, settings.to, geometry)
         done = Converted(
             source=str(source),
             slide_id=source.slide_id,
             status="done",
             rows=opened.rows,
             width=opened.width,
-            output=str(outputs[0]),
+            output=str(files[0]),
             notes=tuple(notes),
         )
-        if outputs[0].exists() and not wanted.overwrite:
-            check_same_settings(outputs[0], found=recorded_settings(outputs[0], SETTINGS), wanted=settings)
-            if all(path.exists() for path in outputs):
+        if files[0].exists() and not settings.overwrite:
+            check_same_settings(files[0], found=recorded_settings(files[0], SETTINGS), wanted=recorded)
+            if all(path.exists() for path in files):
                 return replace(done, status="skipped")
-        _write(source, replace(opened, blocks=_sound(source, opened)), geometry, coords_xy, outputs, wanted, settings)
+        _write(source, replace(opened, blocks=_sound(source, opened)), geometry, coords_xy, files, settings, recorded)
     return done
 
 
-def _placed(
-    source: Source, opened: Opened, wanted: ConversionSettings, patch_file: Path | None
-) -> tuple[Geometry, np.ndarray]:
-    """The whole geometry, and positions in level-0 pixels, int64 ``[N, 2]`` (x, y)."""
-    where, geometry, coords_xy, unit = str(source), opened.geometry, opened.coords_xy, opened.unit
-    patches = read_patch_file(patch_file) if patch_file else None
-    if patches is not None:
-        geometry = geometry.filled(patches.geometry, where=where, said_by=str(patch_file))
-    geometry = geometry.filled(wanted.geometry, where=where, said_by="the options").completed()
-    geometry.require({"clam": (), "pathplugins": _ALL, "trident": _ALL}[wanted.to], where=where)
-    if unit == "um":
-        geometry.require(("level0_mpp",), where=where)
-        coords_xy = np.rint(coords_xy / geometry.level0_mpp).astype(np.int64)
-    if patches is None and coords_xy is None:
-        raise PathPluginsError(
-            f"{where}: {source.kind} holds features without positions, and a bag needs both; pass --coords DIR with "
-            f"the patch file of {source.slide_id}, in the same order, or encode the slide again with pathdata features"
-        )
-    if patches is not None:
-        coords_xy = _agreed(source, opened.rows, coords_xy, patches.coords_xy, patch_file, exact=unit == "px0")
-    return geometry, coords_xy
-
-
-def _agreed(
-    source: Source, rows: int, coords_xy: np.ndarray | None, of_patches: np.ndarray, patch_file: Path, *, exact: bool
-) -> np.ndarray:
-    if len(of_patches) != rows:
-        raise PathPluginsError(
-            f"{source}: {rows} rows but {patch_file} has {len(of_patches)} positions; they are not of one run"
-        )
-    if coords_xy is not None and np.abs(coords_xy - of_patches).max() > (0 if exact else 1):
-        row = int(np.abs(coords_xy - of_patches).max(axis=1).argmax())
-        raise PathPluginsError(
-            f"{source}: row {row} is at x, y = {coords_xy[row].tolist()} but in {patch_file} at "
-            f"{of_patches[row].tolist()}; they are not of one run"
-        )
-    return of_patches
-
-
 def _sound(source: Source, opened: Opened) -> Iterator[np.ndarray]:
-    """The blocks, unless a row cannot be features."""
+    """Yield the blocks.
+
+    Raises:
+        PathPluginsError: a row holds NaN, infinity or only zeros.
+    """
     done = 0
     for block in opened.blocks:
         for bad, got in ((~np.isfinite(block).all(axis=1), "holds NaN or infinity"), (~block.any(axis=1), "is zero")):
@@ -206,8 +135,8 @@ def _sound(source: Source, opened: Opened) -> Iterator[np.ndarray]:
         yield block
 
 
-def _outputs(out: Path, slide_id: str, to: str, geometry: Geometry) -> tuple[Path, ...]:
-    """What is written; the first is complete when all are."""
+def _target_files(out: Path, slide_id: str, to: str, geometry: Geometry) -> tuple[Path, ...]:
+    """Return the files to write; the first is renamed last, so that it exists only when all do."""
     if to == "clam":
         return write_clam.paths_of(out, slide_id)
     if to == "trident":
@@ -220,52 +149,43 @@ def _write(
     opened: Opened,
     geometry: Geometry,
     coords_xy: np.ndarray,
-    outputs: tuple[Path, ...],
-    wanted: ConversionSettings,
-    settings: str,
+    files: tuple[Path, ...],
+    settings: ConversionSettings,
+    recorded: str,
 ) -> None:
-    mark = {SETTINGS: settings}
-    if wanted.to == "clam":
-        out = outputs[0].parent.parent
+    mark = {SETTINGS: recorded}
+    if settings.to == "clam":
+        out = files[0].parent.parent
         write_clam.write(out, source.slide_id, opened.blocks, coords_xy, width=opened.width, mark=mark)
-    elif wanted.to == "trident":
+    elif settings.to == "trident":
         write_trident.write(
-            outputs[0], opened.blocks, coords_xy, geometry, width=opened.width, dtype=wanted.dtype, mark=mark
+            files[0], opened.blocks, coords_xy, geometry, width=opened.width, dtype=settings.dtype, mark=mark
         )
     else:
         values = {**asdict(geometry), "patch_size_level0": round(geometry.patch_size_level0)}
         attributes = BagAttributes(slide_id=source.slide_id, **values, extra=mark)
-        write_bag(outputs[0], opened.blocks, coords_xy[:, ::-1], attributes, dtype=wanted.dtype)
+        write_bag(files[0], opened.blocks, coords_xy[:, ::-1], attributes, dtype=settings.dtype)
 
 
 def _usual(sources: list[Source]) -> tuple[int, str] | None:
-    """Width and dtype of most slides; None where none can be opened."""
+    """Return width and dtype of most slides; None if no slide can be opened."""
     seen: Counter[tuple[int, str]] = Counter()
     for source in sources:
         try:
             with open_source(source) as opened:
                 seen[opened.width, opened.dtype] += 1
         except (PathPluginsError, OSError, RuntimeError, KeyError):
-            continue  # reported when its turn comes
+            continue  # reported when it is converted
     return seen.most_common(1)[0][0] if seen else None
 
 
-def _settings(source: Source, root: Path, wanted: ConversionSettings, patch_file: Path | None) -> str:
-    """All that decides the output, as JSON; a source is known by size and time of change."""
+def _recorded(source: Source, root: Path, settings: ConversionSettings, patch_file: Path | None) -> str:
+    """Return what decides the output, as JSON; a source is identified by size and modification time."""
     base = root if root.is_dir() else root.parent
-    settings = {"to": wanted.to, "dtype": wanted.dtype, **{k: v for k, v in asdict(wanted.geometry).items() if v}}
+    recorded = {"to": settings.to, "dtype": settings.dtype, **{k: v for k, v in asdict(settings.geometry).items() if v}}
     for name, path in (("source", source.path), ("coords", patch_file)):
         if path is not None:
             status = path.stat()
             inside = path.relative_to(base) if path.is_relative_to(base) else path
-            settings[name] = [str(inside), status.st_size, status.st_mtime_ns]
-    return json.dumps(settings, sort_keys=True)
-
-
-def _candidate(path: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix in SUFFIXES and not hidden and path.is_file()
-
-
-def _other(path: Path, status: Literal["failed", "left out"], reason: str) -> Converted:
-    return Converted(source=str(path), slide_id=None, status=status, reason=reason)
+            recorded[name] = [str(inside), status.st_size, status.st_mtime_ns]
+    return json.dumps(recorded, sort_keys=True)

@@ -1,4 +1,4 @@
-"""One slide per H5 file: our bags and those of CLAM, TRIDENT and STAMP, as ``pathplugins.data.bags`` knows them.
+"""H5 files with one slide each: our bags, and those of CLAM, TRIDENT and STAMP.
 
 CLAM's positions are level-0 pixels although nothing in the file says so: its feature files copy those of its patches.
 """
@@ -23,21 +23,21 @@ _TRIDENT_FOLDER = "features_"
 
 
 def sources(path: Path, kind: str) -> list[Source]:
-    """The one slide of the file."""
+    """Return the one slide of the file."""
     return [Source(path=path, kind=kind, slide_id=path.stem)]
 
 
 @contextmanager
 def open_source(source: Source) -> Iterator[Opened]:
-    """Open it."""
+    """Open the features of a slide."""
     path = str(source.path)
     with open_bag(path) as file:
         info, features, coords, checksums = read_layout(file, path)
         geometry = Geometry.of(info)
         if info.convention == "stamp" and info.units != "um":
             raise PathPluginsError(
-                f"{path}: STAMP's positions without the attribute unit=um (made before version 2.1?) are in a unit "
-                "that cannot be told; make them again with STAMP 2.1 or later"
+                f"{path}: STAMP's positions without the attribute unit=um (made before version 2.1?) are in an "
+                "unknown unit; make them again with STAMP 2.1 or later"
             )
         if geometry.encoder is None and source.path.parent.name.startswith(_TRIDENT_FOLDER):
             geometry = replace(geometry, encoder=source.path.parent.name.removeprefix(_TRIDENT_FOLDER))

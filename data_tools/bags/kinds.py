@@ -1,4 +1,4 @@
-"""Kinds: what a file of features or positions is, told from its keys or first line."""
+"""Recognise the kind of a feature or position file from its keys or its first line."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ Kind = Literal[
 
 H5_SUFFIXES, TORCH_SUFFIXES = (".h5", ".hdf5"), (".pt", ".pth")
 SUFFIXES = (*H5_SUFFIXES, *TORCH_SUFFIXES, ".csv")
-_HEAD_BYTES = 1 << 20  # of a CSV: a header of 100,000 columns
+_HEAD_BYTES = 1 << 20  # of a CSV; enough for a header of 100,000 columns
 
 
 def kind_of(path: Path) -> Kind:
-    """What the file is.
+    """Return the kind of a file.
 
     Raises:
-        PathPluginsError: nothing known, or unreadable.
+        PathPluginsError: no kind matches, or the file cannot be read.
     """
     if not path.is_file():
-        raise PathPluginsError(f"{path}: no such file; expected features or positions ({', '.join(SUFFIXES)})")
+        raise PathPluginsError(f"{path}: no such file; give a file of features or positions ({', '.join(SUFFIXES)})")
     if path.suffix in TORCH_SUFFIXES:
         return "wsi-llava-pt"
     if path.suffix == ".csv":
         if feature_columns(path) is None:
             raise PathPluginsError(
-                f"{path}: its first line is not 0,1,2,... as in SlideChat's features; expected a table of features"
+                f"{path}: its first line is not 0,1,2,... as in SlideChat's features; give a CSV with a column "
+                "per channel, or leave the file out"
             )
         return "slidechat-csv"
     try:
@@ -52,7 +53,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def feature_columns(path: Path) -> int | None:
-    """How many columns 0, 1, 2 ... the first line of a CSV names; None if it names others."""
+    """Count the columns of a CSV whose header is 0, 1, 2, ...; None for any other header."""
     with path.open("rb") as stream:
         head = stream.readline(_HEAD_BYTES).decode("utf-8", errors="replace")
     names = head.strip().lstrip("\ufeff").split(",")

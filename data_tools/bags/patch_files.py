@@ -1,7 +1,7 @@
-"""Patch files: positions without features, as ``pathdata patch``, CLAM and TRIDENT write them.
+"""Read patch files: positions without features, as ``pathdata patch``, CLAM and TRIDENT write them.
 
-``coords`` is ``[N, 2]``, (x, y) level-0 pixels. CLAM says how many level-0 pixels a patch is wide by the level it reads
-and that level's downsample; nothing in its files says how large a pixel is.
+``coords`` is ``[N, 2]``, (x, y) level-0 pixels. CLAM records the size of a patch by the level it reads and that level's
+downsample; its files do not record the size of a pixel.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .base import Geometry
 
 Tool = Literal["pathplugins", "clam", "trident", "unknown"]
 
-_SUFFIX = "_patches"  # of TRIDENT's patch files
+_SUFFIX = "_patches"  # ends the names of TRIDENT's patch files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,11 @@ class PatchFile:
 
 
 def find_patch_files(folder: Path) -> dict[str, Path]:
-    """Slide id -> its patch file, anywhere below ``folder``."""
+    """Find the patch files below ``folder``; return slide id -> file.
+
+    Raises:
+        PathPluginsError: there is none, or two of one slide.
+    """
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.h5")):
         if path.name.startswith(".") or not h5py.is_hdf5(path):
@@ -52,17 +56,20 @@ def find_patch_files(folder: Path) -> dict[str, Path]:
             )
         found[slide_id] = path
     if not found:
-        raise PathPluginsError(f"--coords {folder}: no patch file in it; expected H5 files with `coords` alone")
+        raise PathPluginsError(
+            f"--coords {folder}: no patch file in it; name a folder with H5 files that hold `coords` alone"
+        )
     return found
 
 
 def read_patch_file(path: Path) -> PatchFile:
-    """Positions and what is said about them."""
+    """Read the positions of a slide and the geometry recorded with them."""
     with open_bag(path) as file:
         coords = own_dataset(file, "coords", str(path))
         if coords.ndim != 2 or coords.shape[1] != 2 or not len(coords) or coords.dtype.kind not in "iuf":
             raise PathPluginsError(
-                f"{path}: `coords` is {coords.dtype} {coords.shape}, expected integers (N, 2), at least one patch"
+                f"{path}: `coords` is {coords.dtype} {coords.shape}, expected integers (N, 2), at least one patch; "
+                "write it again with pathdata patch"
             )
         attributes = {name: _plain(value) for name, value in coords.attrs.items()}
         tool = _tool(attributes)
@@ -104,7 +111,7 @@ def _clam(attributes: Mapping[str, Any]) -> Geometry:
 
 
 def _recorded(attributes: dict[str, Any], path: Path) -> Geometry:
-    """What our files and TRIDENT's say outright; ours have CLAM's attributes beside it."""
+    """Return the geometry that our files and TRIDENT's record; ours hold CLAM's attributes too."""
     values = described(attributes, str(path))
     return Geometry(**{field.name: values[field.name] for field in fields(Geometry)})
 

@@ -20,18 +20,20 @@ from .base import Geometry, Opened, Source
 
 
 def sources(path: Path, kind: str) -> list[Source]:
-    """A slide for each group."""
+    """Return one slide per group."""
     with open_bag(path) as file:
         return [Source(path=path, kind=kind, slide_id=name, group=name) for name in sorted(file)]
 
 
 @contextmanager
 def open_source(source: Source) -> Iterator[Opened]:
-    """Open one group."""
+    """Open the features in a slide's group."""
     where = str(source)
     with open_bag(source.path) as file:
         if not isinstance(file.get(source.group, getlink=True), h5py.HardLink):
-            raise PathPluginsError(f"{where}: is a link to another place, which is not followed; copy the data itself")
+            raise PathPluginsError(
+                f"{where}: is a link to another file, which is not followed; copy the data into the file"
+            )
         group = file[source.group]
         features, coords = own_dataset(group, "feat", where), own_dataset(group, "coords", where)
         check_shapes(features, coords, where)

@@ -18,20 +18,22 @@ _BLOCK_LINES = 4096
 
 
 def sources(path: Path, kind: str) -> list[Source]:
-    """The one slide of the file."""
+    """Return the one slide of the file."""
     return [Source(path=path, kind=kind, slide_id=path.stem)]
 
 
 @contextmanager
 def open_source(source: Source) -> Iterator[Opened]:
-    """Open it; the lines are counted first."""
+    """Open the features of a slide, after counting the lines of its file."""
     width = feature_columns(source.path)
     if width is None:
-        raise PathPluginsError(f"{source.path}: its first line is not 0,1,2,...; expected SlideChat's features")
+        raise PathPluginsError(
+            f"{source.path}: its first line is not 0,1,2,... as in SlideChat's features; export it again"
+        )
     with source.path.open("rb") as stream:
         rows = sum(bool(line.strip()) for line in stream) - 1
     if not rows:
-        raise PathPluginsError(f"{source.path}: has a header and no line; leave the slide out or extract it again")
+        raise PathPluginsError(f"{source.path}: has a header and no rows; leave the slide out or extract it again")
     with source.path.open(encoding="utf-8-sig") as stream:
         stream.readline()
         yield Opened(

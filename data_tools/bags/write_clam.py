@@ -1,4 +1,4 @@
-"""CLAM's features: ``h5_files/<slide>.h5``, float32 with int32 (x, y) level-0 pixels, and ``pt_files/<slide>.pt``."""
+"""Write CLAM's feature files: ``h5_files/<slide>.h5``, float32 with int32 (x, y) level-0 pixels, and ``pt_files/``."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from .h5_rows import write_rows
 
 
 def paths_of(out: Path, slide_id: str) -> tuple[Path, Path]:
-    """The H5 file, which is written last, and the tensor."""
+    """Return the paths of the H5 file, which is renamed last, and of the tensor file."""
     return out / "h5_files" / f"{slide_id}.h5", out / "pt_files" / f"{slide_id}.pt"
 
 
 def write(
     out: Path, slide_id: str, blocks: Iterable[np.ndarray], coords_xy: np.ndarray, *, width: int, mark: dict[str, str]
 ) -> None:
-    """Write both files; ``mark`` becomes attributes of the H5 file's root, where CLAM looks for nothing."""
+    """Write both files; ``mark`` becomes root attributes of the H5 file, which CLAM does not read."""
     torch = need("torch")
     h5_path, pt_path = paths_of(out, slide_id)
     shape = (len(coords_xy), width)
     pt_path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(h5_path) as temporary, TemporaryFile(dir=pt_path.parent) as raw:
         raw.truncate(4 * shape[0] * width)
-        values = np.memmap(raw, np.float32, "r+", shape=shape)  # torch writes from a file, not from memory
+        values = np.memmap(
+            raw, np.float32, "r+", shape=shape
+        )  # backed by a file, so that torch saves without holding all rows in memory
         with h5py.File(temporary, "w") as file:
             write_rows(file, "features", _also_into(values, blocks), shape=shape, dtype="float32")
             write_rows(file, "coords", [coords_xy], shape=coords_xy.shape, dtype="int32")

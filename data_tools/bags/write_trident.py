@@ -1,4 +1,4 @@
-"""TRIDENT's features: ``features_<encoder>/<slide>.h5``, chunks of one row, positions int64 (x, y) level-0 pixels."""
+"""Write TRIDENT's feature files: ``features_<encoder>/<slide>.h5``, positions int64 (x, y) level-0 pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .h5_rows import write_rows
 
 
 def path_of(out: Path, slide_id: str, encoder: str) -> Path:
-    """Where the file goes."""
+    """Return the path of a slide's file."""
     safe = re.sub(r"[^\w.-]+", "_", encoder)
     return out / f"features_{safe}" / f"{slide_id}.h5"
 
@@ -32,7 +32,7 @@ def write(
     dtype: str,
     mark: dict[str, str],
 ) -> None:
-    """Write the file; ``geometry`` is complete, ``mark`` becomes attributes of its root."""
+    """Write the file; ``geometry`` must be complete, ``mark`` becomes root attributes."""
     n, attributes = len(coords_xy), _attributes(geometry, path)
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         features = write_rows(file, "features", blocks, shape=(n, width), dtype=dtype)
@@ -42,7 +42,7 @@ def write(
 
 
 def _attributes(geometry: Geometry, path: Path) -> dict[str, str | int | float]:
-    """TRIDENT knows resolutions as magnifications; ours are recorded beside them, exactly."""
+    """Return the attributes of ``coords``: TRIDENT's magnifications, and the exact resolutions beside them."""
 
     def magnification(mpp: float) -> float | int:
         value = round(MICRONS_PER_PIXEL_AT_1X / mpp, 2)

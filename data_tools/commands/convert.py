@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.formats import READERS
@@ -15,15 +16,81 @@ from pathplugins.data.images import MAX_PIXELS
 
 from ..engine.progress import FAILED, say
 from ..records.writers import WRITERS
+from .options import read_options
 
-READER_OPTIONS = ("seed", "ids", "min_words", "naming", "split", "subset", "modality", "mode", "labels")
-"""Handed to the reader of the format; each format has some of them."""
 FEATURES = "features"
-"""In the place of a format: the command for feature files, which has options of its own."""
+"""Stands in the place of a format: the command for feature files, which has options of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormatOptions:
+    """Options of the readers; each format has some of them, and None leaves one out."""
+
+    seed: int | None = None
+    ids: Path | None = None
+    min_words: int | None = None
+    naming: str | None = None
+    split: str | None = None
+    subset: str | None = None
+    modality: str | None = None
+    mode: str | None = None
+    labels: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions:
+    """The data set, the file to write, and how rows and images are treated."""
+
+    format: str
+    source: Path
+    out: Path
+    to: str | None = None
+    image_folder: Path | None = None
+    image_suffix: str | None = None
+    max_pixels: int = MAX_PIXELS
+    on_bad: Literal["error", "skip"] = "error"
+    overwrite: bool = False
+    dry_run: bool = False
+    json: bool = False
+
+    def __post_init__(self) -> None:
+        if self.image_folder is None and self.to is None:
+            raise PathPluginsError(
+                "--image-folder is missing: pass --image-folder DIR with the images (or --to FORMAT, which needs none)"
+            )
+        if self.max_pixels <= 0:
+            raise PathPluginsError(f"--max-pixels must be above 0, got {self.max_pixels}; the default is {MAX_PIXELS}")
+        if self.image_suffix is not None and (self.image_suffix[:1] != "." or "/" in self.image_suffix):
+            raise PathPluginsError(f"--image-suffix must begin with a dot, as in .h5; got {self.image_suffix!r}")
+
+    @property
+    def format_name(self) -> str:
+        """Name of the input format among ``READERS``."""
+        return self.format.replace("-", "_")
+
+    @property
+    def writer_name(self) -> str | None:
+        """Name of the output format among ``WRITERS``; None without ``--to``."""
+        return self.to and self.to.replace("-", "_")
+
+    def file(self) -> Path:
+        """Return the file to write, named after the input format where ``--out`` is a folder.
+
+        Raises:
+            PathPluginsError: the file exists and may not be replaced.
+        """
+        out = self.out
+        if not out.is_file() and (out.is_dir() or not out.suffix):
+            out /= f"{self.format_name}{WRITERS.get(self.writer_name or 'xtuner').suffix}"
+        if out.exists() and self.source.exists() and out.samefile(self.source):
+            raise PathPluginsError(f"--out {out} is the source itself; choose another name")
+        if out.exists() and not self.overwrite and not self.dry_run:
+            raise PathPluginsError(f"--out {out} exists; pass --overwrite to replace it, or choose another name")
+        return out
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What it takes."""
+    """Add the options of the command."""
     sub.parse_known_args = _features_apart(sub)  # type: ignore[method-assign]
     sub.epilog = f"`pathdata convert {FEATURES} ...` turns feature files into bags: pathdata convert {FEATURES} -h"
     names = _dashed(READERS)
@@ -39,9 +106,9 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         "--image-folder",
         type=Path,
         metavar="DIR",
-        help="where the images are, each is looked at; path-vqa writes them there. Needed without --to; with --to and "
-        "without a folder, images stay as they are written and nobody looks at them, but those that belong to IN (of "
-        "pathgen) are looked at and written relative to --out",
+        help="folder of the images, each of which is checked; path-vqa writes them into it. Needed without --to. With "
+        "--to and without a folder, image paths are copied unchecked, except images that belong to IN (of pathgen), "
+        "which are checked and written relative to --out",
     )
     sub.add_argument("--image-suffix", metavar=".EXT", help="replaces the last suffix of every image, e.g. .csv by .h5")
     sub.add_argument(
@@ -49,96 +116,88 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="gets them; FILE.bad.jsonl those left out. A folder, or a name without a suffix, gets FORMAT.json",
+        help="the training file; FILE.bad.jsonl lists the rows left out. In a folder, or under a name without a "
+        "suffix, the file is called FORMAT.json",
     )
-    sub.add_argument("--seed", type=int, help="draws the requests of captions (default 0)")
-    sub.add_argument(
-        "--ids", type=Path, metavar="FILE", help="keep only these: one id or file name a line, JSON, or CSV"
-    )
-    sub.add_argument("--min-words", type=int, help="leave shorter captions out (default 0; PA-LLaVA: 20)")
-    sub.add_argument(
-        "--naming", choices=("slide", "flat"), help="of the pictures of the published JSON (pathgen; default slide)"
-    )
-    sub.add_argument("--split", help="keep this split (quilt-1m, path-vqa, wsi-csv)")
-    sub.add_argument("--subset", help="keep this subset (quilt-1m)")
-    sub.add_argument("--modality", help="keep this modality (pubmedvision), e.g. 'Microscopy Images'")
-    sub.add_argument("--mode", choices=("report", "vqa"), help="which texts of a slide table (wsi-csv; default vqa)")
-    sub.add_argument("--labels", type=Path, metavar="FILE", help="JSON, class -> label (class-folders)")
+    _add_format_options(sub)
     sub.add_argument(
         "--max-pixels",
         type=int,
         default=MAX_PIXELS,
-        help="larger images are left out and counted, they stop nothing (default %(default)s)",
+        help="larger images are left out and counted, without stopping the conversion (default %(default)s)",
     )
     sub.add_argument(
         "--on-bad",
         choices=("error", "skip"),
         default="error",
         help="error: write nothing if a row is bad, an image missing, or the output format cannot hold a row; skip: "
-        "leave it out (default %(default)s)",
+        "leave such rows out (default %(default)s)",
     )
     sub.add_argument("--overwrite", action="store_true", help="replace a file, or an entry of dataset_info.json")
     sub.add_argument("--dry-run", action="store_true", help="read and check everything, write nothing")
     sub.add_argument("--json", action="store_true", help="one line of JSON on stdout: written, bad, too_large, out")
 
 
+def _add_format_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--seed", type=int, help="draws the requests of captions (default 0)")
+    sub.add_argument(
+        "--ids",
+        type=Path,
+        metavar="FILE",
+        help="keep only the samples listed: one id or file name a line, JSON, or CSV",
+    )
+    sub.add_argument("--min-words", type=int, help="leave shorter captions out (default 0; PA-LLaVA: 20)")
+    sub.add_argument(
+        "--naming",
+        choices=("slide", "flat"),
+        help="file names of the published JSON's pictures (pathgen; default slide)",
+    )
+    sub.add_argument("--split", help="keep this split (quilt-1m, path-vqa, wsi-csv)")
+    sub.add_argument("--subset", help="keep this subset (quilt-1m)")
+    sub.add_argument("--modality", help="keep this modality (pubmedvision), e.g. 'Microscopy Images'")
+    sub.add_argument(
+        "--mode", choices=("report", "vqa"), help="reports, or questions and answers, of a slide table (default vqa)"
+    )
+    sub.add_argument("--labels", type=Path, metavar="FILE", help="JSON, class -> label (class-folders)")
+
+
 def run(args: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Convert the data set; returns the exit code."""
     from ..records.convert import Request, convert
 
-    args.out = _file(args)
-    _check(args)
+    options = read_options(args, ConvertOptions)
+    out = options.file()
     done = convert(
         Request(
-            source=args.source,
-            out=args.out,
-            format_name=args.format.replace("-", "_"),
-            to=args.to and args.to.replace("-", "_"),
-            image_folder=args.image_folder,
-            image_suffix=args.image_suffix,
-            options={name: getattr(args, name) for name in READER_OPTIONS},
-            max_pixels=args.max_pixels,
-            on_bad=args.on_bad,
-            overwrite=args.overwrite,
-            dry_run=args.dry_run,
+            source=options.source,
+            out=out,
+            format_name=options.format_name,
+            to=options.writer_name,
+            image_folder=options.image_folder,
+            image_suffix=options.image_suffix,
+            options=vars(read_options(args, FormatOptions)),
+            max_pixels=options.max_pixels,
+            on_bad=options.on_bad,
+            overwrite=options.overwrite,
+            dry_run=options.dry_run,
         )
     )
     if done.report:
         say(done.report)
-    if args.json:
-        counts = {"written": done.written, "bad": done.bad, "too_large": done.too_large, "out": str(args.out)}
+    if options.json:
+        counts = {"written": done.written, "bad": done.bad, "too_large": done.too_large, "out": str(out)}
         sys.stdout.write(f"{json.dumps(counts)}\n")
     if not done.written:
-        say("nothing was written; " + ("correct these rows, or pass --on-bad skip" if done.bad else "no row is left"))
+        advice = "correct these rows, or pass --on-bad skip" if done.bad else "no row is left"
+        say(f"nothing was written; {advice}")
         return FAILED
-    samples = f"{done.written} samples (a dry run, nothing was written)" if args.dry_run else f"{done.written} samples"
-    say(f"{args.out}: {samples}; left out: {done.bad} bad, {done.too_large} above {args.max_pixels} pixels")
+    samples = f"{done.written} samples" + (" (a dry run, nothing was written)" if options.dry_run else "")
+    say(f"{out}: {samples}; left out: {done.bad} bad, {done.too_large} above {options.max_pixels} pixels")
     return 0
 
 
-def _file(args: argparse.Namespace) -> Path:
-    """The file to write, named after the format where --out is a folder."""
-    if args.out.is_file() or (args.out.suffix and not args.out.is_dir()):
-        return args.out
-    target = WRITERS.get((args.to or "xtuner").replace("-", "_"))
-    return args.out / f"{args.format.replace('-', '_')}{target.suffix}"
-
-
-def _check(args: argparse.Namespace) -> None:
-    if args.image_folder is None and args.to is None:
-        raise PathPluginsError("--image-folder is needed: where the images are (with --to, it may be left out)")
-    if args.out.exists() and args.source.exists() and args.out.samefile(args.source) and args.overwrite:
-        raise PathPluginsError(f"--out {args.out} is the source itself; choose another name")
-    if args.out.exists() and not args.overwrite and not args.dry_run:
-        raise PathPluginsError(f"{args.out} is there already; pass --overwrite to replace it")
-    if args.max_pixels <= 0:
-        raise PathPluginsError(f"--max-pixels must be above 0, got {args.max_pixels}")
-    if args.image_suffix is not None and (args.image_suffix[:1] != "." or "/" in args.image_suffix):
-        raise PathPluginsError(f"--image-suffix must begin with a dot, as in .h5; got {args.image_suffix!r}")
-
-
 def _features_apart(sub: argparse.ArgumentParser) -> Callable[..., Any]:
-    """A ``parse_known_args`` that leaves ``features ...`` to its own module, which is loaded for that word alone."""
+    """Return a ``parse_known_args`` that loads the module of ``convert features`` for that word alone."""
     parse = sub.parse_known_args
 
     def parse_known_args(args: Sequence[str] | None = None, namespace: Any = None) -> Any:
@@ -155,5 +214,5 @@ def _features_apart(sub: argparse.ArgumentParser) -> Callable[..., Any]:
     return parse_known_args
 
 
-def _dashed(names: Any) -> list[str]:
+def _dashed(names: Iterable[str]) -> list[str]:
     return [name.replace("_", "-") for name in names]

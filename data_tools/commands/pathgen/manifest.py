@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
@@ -15,71 +16,93 @@ from ...pathgen.sources.needed import Found, NeededSlide, files_at_gdc, files_by
 from ...records.report import BadRows
 from ...slides.find import index_slides
 from ...slides.missing import missing_slides
+from ..options import read_options
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestOptions:
+    """The caption file, the manifest to write, and where slides are looked up."""
+
+    json: Path
+    out: Path
+    slides: list[Path] | None = None
+    api: str = API
+    offline: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.out.exists() and self.json.exists() and self.out.samefile(self.json):
+            raise PathPluginsError(f"--out {self.out} is the source itself; choose another name")
+        if self.out.exists() and not self.overwrite:
+            raise PathPluginsError(f"--out {self.out} exists; pass --overwrite to replace it, or choose another name")
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What it takes."""
+    """Add the options of the command."""
     sub.add_argument("json", type=Path, metavar="JSON", help="PathGen-1.6M.json, PathGen-Instruct, or the like")
     sub.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="the manifest, for `pathgen download` or gdc-client"
     )
     sub.add_argument(
-        "--slides", type=Path, action="append", metavar="DIR", help="leave out the slides that are below it already"
+        "--slides",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="leave out slides that are below it; may be repeated",
     )
     sub.add_argument("--api", default=API, metavar="URL", help="of the GDC (default %(default)s)")
     sub.add_argument(
         "--offline",
         action="store_true",
-        help="ask nobody: rows with a file_id give a manifest without md5 and size, so that nothing can be verified",
+        help="use no network: rows with a file_id give a manifest without md5 and size, so nothing can be verified",
     )
-    sub.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    sub.add_argument("--overwrite", action="store_true", help="replace the manifest if it exists")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
-    if args.out.exists() and args.json.exists() and args.out.samefile(args.json):
-        raise PathPluginsError(f"--out {args.out} is the source itself; choose another name")
-    if args.out.exists() and not args.overwrite:
-        raise PathPluginsError(f"{args.out} is there already; pass --overwrite to replace it")
-    with BadRows(args.out.with_name(f"{args.out.name}.bad.jsonl")) as bad_rows:
-        needed = needed_slides(args.json, bad_rows)
+    """Write the manifest, and the list of slides that cannot be downloaded; returns the exit code."""
+    options = read_options(args, ManifestOptions)
+    with BadRows(options.out.with_name(f"{options.out.name}.bad.jsonl")) as bad_rows:
+        needed = needed_slides(options.json, bad_rows)
         if bad := bad_rows.text(needed.patches + needed.repeats):
             say(bad)
     if not needed.slides:
         say("nothing was written; no row can be used")
         return FAILED
     repeats = f", {needed.repeats} exact repeats left out" if needed.repeats else ""
-    say(f"{args.json}: {needed.patches} patches on {len(needed.slides)} slides{repeats}")
-    there = index_slides(args.slides or [], wanted=needed.slides.keys(), tell=say)
-    wanted = [slide for key, slide in needed.slides.items() if key not in there]
-    found = _found(wanted, args)
-    write_manifest(args.out, found.files.values())
-    left = f"; {len(there)} more are there already" if args.slides else ""
-    say(f"{args.out}: {len(found.files)} slides, {_bytes(found.files.values())}{left}")
-    missing = missing_slides(needed.counts(needed.slides), {*there, *found.files})
-    beside = args.out.with_name(f"{args.out.name}.missing.tsv")
+    say(f"{options.json}: {needed.patches} patches on {len(needed.slides)} slides{repeats}")
+    local = index_slides(options.slides or [], wanted=needed.slides.keys(), tell=say)
+    wanted = [slide for key, slide in needed.slides.items() if key not in local]
+    found = _found(wanted, options)
+    write_manifest(options.out, found.files.values())
+    left = f"; {len(local)} more are below --slides already" if options.slides else ""
+    say(f"{options.out}: {len(found.files)} slides, {_bytes(found.files.values())}{left}")
+    missing = missing_slides(needed.counts(needed.slides), {*local, *found.files})
+    beside = options.out.with_name(f"{options.out.name}.missing.tsv")
     missing.write(beside)
     if missing.slides:
-        say(missing.text("have no file_id" if args.offline else f"cannot be had from {args.api}", beside))
+        reason = "have no file_id" if options.offline else f"cannot be downloaded from {options.api}"
+        say(missing.text(reason, beside))
         reasons = [f"  {needed.slides[key].wsi_id}: {reason}" for key, reason in found.refused.items()]
-        for reason in reasons[:SHOWN]:
-            say(reason)
+        for line in reasons[:SHOWN]:
+            say(line)
     return FAILED if bad or missing.slides else 0
 
 
-def _found(wanted: Sequence[NeededSlide], args: argparse.Namespace) -> Found:
-    if args.offline:
-        say("--offline: md5 and size stay empty, so nothing that is downloaded can be verified")
+def _found(wanted: Sequence[NeededSlide], options: ManifestOptions) -> Found:
+    """Look the slides up at the GDC, or take them from their rows with ``--offline``."""
+    if options.offline:
+        say("--offline: md5 and size stay empty, so downloads cannot be verified")
         return files_by_id_alone(wanted)
     try:
         with open_session() as session:
-            return files_at_gdc(wanted, session, args.api)
+            return files_at_gdc(wanted, session, options.api)
     except PathPluginsError as error:
         hint = "pass --offline to go by file_id alone" if any(slide.file_ids for slide in wanted) else "try again later"
         raise PathPluginsError(f"{error}; {hint}") from error
 
 
-def _bytes(files: Sequence[GdcFile]) -> str:
+def _bytes(files: Iterable[GdcFile]) -> str:
     if any(file.size is None for file in files):
         return "of unknown size"
     return f"{sum(file.size for file in files) / 1e9:.1f} GB"

@@ -130,10 +130,10 @@ class Http:
         size = place.partial.stat().st_size
         if file.size not in (None, size):
             place.partial.unlink()
-            raise _Mismatch(f"{size} bytes came, the manifest says {file.size}; deleted, run the command again")
+            raise _Mismatch(f"{size} bytes came, the manifest says {file.size}; deleted")
         if file.md5 not in ("", digest):
             place.partial.unlink()
-            raise _Mismatch(f"its md5 is {digest}, the manifest says {file.md5}; deleted, run the command again")
+            raise _Mismatch(f"its md5 is {digest}, the manifest says {file.md5}; deleted")
         place.partial.replace(place.whole)
 
     def _fetch_bytes(self, place: Place, file: GdcFile) -> Any:

@@ -101,7 +101,7 @@ def test_only_files_of_requests_are_replaced(selected: Path, pathdata: Run, tmp_
     for name in (beside, selected / "manifest.jsonl"):
         before = name.read_bytes()
         code, said = pathdata("pathgen", "caption-requests", selected, "--out", name)
-        assert (code, f"{name} is there and holds no requests" in said, name.read_bytes()) == (2, True, before)
+        assert (code, f"{name} exists and holds no requests" in said, name.read_bytes()) == (2, True, before)
 
 
 def test_equal_questions_are_asked_once(selected: Path, pathdata: Run, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_the_three_stages(caption: Run, server: Any, selected: Path, out: Path, 
             if image is None and row["captions"]["revise"] in text
         ]
     assert all(body["temperature"] == 0 and body["max_tokens"] == 512 for body in server.bodies)
-    assert "18 replies (0 tries repeated), 0 answers were there already; 1800 + 126 tokens" in said
+    assert "18 replies (0 tries repeated), 0 answers were in the cache; 1800 + 126 tokens" in said
     assert f"{out}: 6 captions; 0 refused, 0 failed" in said
 
 
@@ -73,7 +73,7 @@ def test_a_second_run_asks_nothing_and_a_changed_stage_only_itself(
     first = out.read_bytes()
     code, said = caption("--stages", "describe,revise,summarise", "--max-tokens", 900)
     assert (code, len(server.bodies), out.read_bytes()) == (0, 18, first)
-    assert "0 replies (0 tries repeated), 18 answers were there already; 0 + 0 tokens" in said
+    assert "0 replies (0 tries repeated), 18 answers were in the cache; 0 + 0 tokens" in said
     (tmp_path / "short.txt").write_text("In ten words: {description}")
     caption("--stages", f"describe,revise,summarise={tmp_path / 'short.txt'}")
     assert len(server.bodies) == 18 + 6
@@ -266,7 +266,7 @@ def test_json_and_cost(caption: Run, server: Any, selected: Path, out: Path, cap
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--stage-model", "revize=m"], "--stage-model 'revize=m': expected STAGE=VALUE with a stage of describe"),
+        (["--stage-model", "revize=m"], "unknown stage in --stage-model 'revize'. Known: describe"),
         (["--api-key-env", "NOWHERE_SET"], "the environment variable NOWHERE_SET holds no key"),
         (["--concurrency", "0"], "--concurrency must be at least 1, got 0"),
         (["--price-in", "1"], "--price-in and --price-out go together"),
@@ -282,7 +282,7 @@ def test_what_cannot_start(caption: Run, server: Any, words: list[str], message:
 
 def test_servers_and_models_are_asked_for(pathdata: Run, selected: Path, out: Path) -> None:
     command = ("pathgen", "caption", selected, "--out", out)
-    assert "--base-url is needed" in pathdata(*command)[1]
+    assert "pass --base-url URL of the server" in pathdata(*command)[1]
     assert "--model is needed for stage describe" in pathdata(*command, "--base-url", "http://127.0.0.1:1/v1")[1]
 
 

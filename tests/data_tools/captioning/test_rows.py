@@ -21,7 +21,7 @@ def write(folder: Path, *rows: Any) -> Path:
 
 
 def pair(**cells: Any) -> PatchRow:
-    return PatchRow(source="m", row=1, cells=cells, image=Path("a.jpg"))
+    return PatchRow(source="m", number=1, cells=cells, image=Path("a.jpg"))
 
 
 def test_slots_of_a_row() -> None:

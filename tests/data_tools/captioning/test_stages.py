@@ -67,10 +67,10 @@ def test_a_prompt_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["descibe"], "no prompt 'descibe'; there are describe, describe_published"),
+        (["descibe"], "unknown prompt 'descibe'. Did you mean 'describe'?"),
         (["mine=nowhere.txt"], "prompt of stage mine cannot be read.*nowhere.txt"),
-        (["a b=x.txt"], "stage 'a b': a name has"),
-        (["describe", "describe"], "stage describe is there twice"),
+        (["a b=x.txt"], "stage 'a b' is no usable name"),
+        (["describe", "describe"], "stage describe is named twice"),
     ],
 )
 def test_prompts_that_cannot_be_used(words: list[str], message: str) -> None:
@@ -81,11 +81,11 @@ def test_prompts_that_cannot_be_used(words: list[str], message: str) -> None:
 def test_who_gets_no_image_must_be_there() -> None:
     assert not read_stages(["describe"], ["describe"])[0].image
     assert read_stages(["summarise"], [""])[0].image
-    with pytest.raises(PathPluginsError, match="--text-only revize is none of the stages describe, revise"):
+    with pytest.raises(PathPluginsError, match="unknown stage in --text-only 'revize'. Did you mean 'revise'?"):
         read_stages(["describe", "revise"], ["revize"])
 
 
 def test_an_empty_prompt_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text(" \n", encoding="utf-8")
-    with pytest.raises(PathPluginsError, match="empty; expected the prompt of stage mine"):
+    with pytest.raises(PathPluginsError, match="is empty; write the prompt of stage mine"):
         read_stages([f"mine={tmp_path / 'empty.txt'}"])

@@ -200,7 +200,7 @@ def test_files_that_are_not_there(tmp_path: Path, look: Inspect) -> None:
     code, (report,) = look(tmp_path / "nothing.h5")
     assert (code, report["what"]) == (1, "unknown")
     assert "no such file" in report["wrong"][0]
-    with pytest.raises(PathPluginsError, match=r"no \.h5, .* file in it"):
+    with pytest.raises(PathPluginsError, match=r"no \.h5, .* file in this folder"):
         run(tmp_path)
 
 

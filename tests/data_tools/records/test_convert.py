@@ -186,7 +186,7 @@ def test_path_vqa_of_the_hub_brings_its_images(pathdata: Pathdata, folder: Path)
         (("--split", "train"), "--split: not an option of pallava-captions, which has --seed, --ids, --min-words"),
         (("--max-pixels", "0"), "--max-pixels must be above 0"),
         (("--image-folder", "nowhere"), "--image-folder nowhere: no such folder"),
-        (("--out", "in.json"), "in.json is there already; pass --overwrite"),
+        (("--out", "in.json"), "--out in.json is the source itself"),
         (("--ids", "nowhere.txt"), "nowhere.txt: no such file"),
     ],
 )
@@ -288,7 +288,7 @@ def test_json_says_what_became_of_it(folder: Path, capfd: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ((), "--image-folder is needed"),
+        ((), "--image-folder is missing"),
         (("--to", "llava", "--image-suffix", "h5"), "--image-suffix must begin with a dot"),
         (("--to", "llava", "--image-folder", "nowhere"), "no such folder"),
         (("--to", "llava", "--mode", "vqa"), "--mode: not an option of llava, which has --ids"),

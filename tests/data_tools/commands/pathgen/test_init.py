@@ -30,7 +30,7 @@ def test_the_list_of_steps_loads_none_of_them() -> None:
     code = (
         "import sys; from pathplugins.data_tools.cli import main\n"
         "try: main(['pathgen', '--help'])\n"
-        "except SystemExit: print([m for m in sys.modules if '.commands.pathgen_' in m or m in ('torch', 'numpy')])"
+        "except SystemExit: print([m for m in sys.modules if '.commands.pathgen.' in m or m in ('torch', 'numpy')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -115,7 +115,7 @@ def test_a_file_without_a_suffix_that_is_there_stays_a_file(pathdata: Pathdata, 
     Path("train").write_text("mine")
     code, said = pathdata("convert", "pathgen", "pairs", "--to", "llava", "--out", "train")
     assert code == 2
-    assert "train is there already" in said
+    assert "train exists; pass --overwrite" in said
     assert Path("train").read_text() == "mine"
 
 

@@ -54,7 +54,7 @@ def test_all_faults_of_a_prompt_file_come_together(tmp_path: Path) -> None:
     with pytest.raises(PathPluginsError) as caught:
         read_prompts(path)
     text = str(caught.value)
-    assert "6 things to correct" in text
+    assert "6 faults to correct" in text
     assert "TCGA_BRCA: no project of TCGA, and none that --project or --projects names; did you mean TCGA-BRCA?" in text
     assert "TCGA-GBN" in text
     assert "did you mean TCGA-GBM?" in text
@@ -101,7 +101,7 @@ def test_reports_that_cannot_be_used_come_together(tmp_path: Path) -> None:
     with pytest.raises(PathPluginsError) as caught:
         read_reports(path)
     assert "3 of 4 entries" in str(caught.value)
-    assert "C: is the slide c.svs again" in str(caught.value)
+    assert "C: names the same slide as c.svs" in str(caught.value)
     with pytest.raises(PathPluginsError, match="got list"):
         read_reports(written(path, "[]"))
     with pytest.raises(PathPluginsError, match="not readable as JSON"):

@@ -197,7 +197,7 @@ def test_open_clip_lists_masks_and_a_fixed_field_of_view(
     (tmp_path / "list.txt").write_text("not/there.svs\nnor/there.svs\n")
     code, said = pathdata("pathgen", "select", tmp_path / "list.txt", "--out", tmp_path / "s", *options)
     assert code == 2
-    assert "2 of its 2 slides are not there" in said
+    assert "2 of its 2 slides do not exist" in said
 
 
 def test_slides_with_few_patches_and_with_none(pathdata: Command, options: list[object], tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_long_sentences_are_said_to_be_cut(
     more = ["--reports", tmp_path / "reports.json"]
     code, said = pathdata("pathgen", "select", slides / f"{GBM}.svs", "--out", tmp_path / "s", *options, *more)
     assert code == 0
-    assert "1 sentences are longer than the model reads, and were cut: a very long" in said
+    assert "1 sentences are longer than the model reads and were cut: a very long" in said
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_long_sentences_are_said_to_be_cut(
         (["--range", "5"], "wanted A:B"),
         (["--range", "2:3"], "none of the 2 slides"),
         (["--target", 0], "--target must be"),
-        (["--quality", 0], "--quality is from 1 to 100"),
+        (["--quality", 0], "--quality must be 1 to 100"),
         (["--batch-size", 0], "--batch-size must be"),
         (["--mask-class", "x"], "say which with --mask"),
         (["--clip", "/nowhere"], "hf download"),

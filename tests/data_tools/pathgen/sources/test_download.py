@@ -161,7 +161,7 @@ def test_a_wrong_sum_that_stays_names_both_and_leaves_nothing(gdc: Any, download
     manifest = manifest_of(gdc).replace(gdc.md5(bad), "0" * 32)
     code, said = download(manifest=manifest)
     assert code == 1
-    assert f"bad.svs ({bad}): the md5 of what came is {gdc.md5(bad)}, the manifest says {'0' * 32}" in said
+    assert f"bad.svs ({bad}): its md5 is {gdc.md5(bad)}, the manifest says {'0' * 32}" in said
     assert [key for key, _ in gdc.asked].count(bad) == 2
     assert {*files_in(tmp_path / "slides")} == {f"{good}/good.svs"}
     assert hashlib.md5(gdc.files[bad][1]).hexdigest() == gdc.md5(bad)

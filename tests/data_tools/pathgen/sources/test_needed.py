@@ -87,7 +87,7 @@ def test_an_api_that_stays_broken_says_so_and_writes_nothing(gdc: Any, made: Any
     gdc.faults = [(500, {})] * 50
     code, said, lines = made(rows(UPPER, 1, gdc.add(1, f"{UPPER}.svs")))
     assert (code, lines) == (2, [])
-    assert f"{gdc.url}/files cannot be asked" in said
+    assert f"{gdc.url}/files cannot be reached" in said
     assert "pass --offline to go by file_id alone" in said
 
 
@@ -103,7 +103,7 @@ def test_what_is_no_gdc_is_told(gdc: Any, made: Any) -> None:
     gdc.faults = [(200, {})]
     code, said, _ = made(rows(UPPER))
     assert code == 2
-    assert "'a fault', which is no JSON" in said
+    assert "'a fault', which is not JSON" in said
 
 
 def test_unknown_slides_are_named_once_with_their_patches_and_the_rest_is_written(
@@ -145,7 +145,7 @@ def test_slides_that_are_there_are_left_out(gdc: Any, made: Any, tmp_path: Path)
     slide.write_bytes(b"slide")
     code, said, lines = made(rows(UPPER), rows(LOWER), options=("--slides", tmp_path / "slides"))
     assert (code, lines[1:]) == (0, [line(gdc, absent)])
-    assert "1 more are there already" in said
+    assert "1 more are below --slides already" in said
 
 
 def test_offline_asks_nobody_and_says_that_nothing_can_be_verified(gdc: Any, made: Any) -> None:
@@ -158,7 +158,7 @@ def test_offline_asks_nobody_and_says_that_nothing_can_be_verified(gdc: Any, mad
     )
     assert gdc.bodies == []
     assert (code, lines) == (1, [HEADER, f"{file_id}\t{UPPER}.svs\t\t\t", f"{other}\tslide.tif\t\t\t"])
-    assert "nothing that is downloaded can be verified" in said
+    assert "downloads cannot be verified" in said
     assert f"{LOWER}: 5 patches" in said
     assert f"two: its file_id is {file_id} and {other}; expected one UUID" in said
 
