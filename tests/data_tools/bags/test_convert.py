@@ -357,7 +357,7 @@ def test_numbers_beyond_float16_are_not_made_infinite(tmp_path: Path, convert: C
     for to in ("pathplugins", "trident"):
         code, report = convert(tmp_path / "job", "--out", tmp_path / to, "--to", to)
         assert code == 1
-        assert "pass --dtype float32" in report["files"][0]["reason"]
+        assert "float32" in report["files"][0]["reason"]
         assert not list((tmp_path / to).rglob("*.*"))
     assert convert(tmp_path / "job", "--out", tmp_path / "bags", "--dtype", "float32")[0] == 0
 
@@ -393,7 +393,7 @@ def test_nothing_can_be_started(tmp_path: Path, convert: Convert) -> None:
     with pytest.raises(PathPluginsError, match="no such file or folder"):
         convert(tmp_path / "nowhere", *out)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(PathPluginsError, match="no features; expected"):
+    with pytest.raises(PathPluginsError, match="no features; name a folder"):
         convert(tmp_path / "empty", *out)
     trident(tmp_path / "job", "a", values())
     clam(tmp_path / "job", "a", values())

@@ -81,7 +81,7 @@ def test_prompts_that_cannot_be_used(words: list[str], message: str) -> None:
 def test_who_gets_no_image_must_be_there() -> None:
     assert not read_stages(["describe"], ["describe"])[0].image
     assert read_stages(["summarise"], [""])[0].image
-    with pytest.raises(PathPluginsError, match="unknown stage in --text-only 'revize'. Did you mean 'revise'?"):
+    with pytest.raises(PathPluginsError, match=r"unknown stage in --text-only 'revize'\. Did you mean 'revise'\?"):
         read_stages(["describe", "revise"], ["revize"])
 
 

@@ -424,8 +424,8 @@ def test_json_says_what_there_is(
     ("words", "complaint"),
     [
         (("--size", 0), "--size must be at least 1 pixel, got 0"),
-        (("--quality", 101), "--quality of JPEG is 1 to 100, got 101"),
-        (("--png-level", 10), "--png-level is 0 to 9, got 10"),
+        (("--quality", 101), "--quality must be 1 to 100, got 101"),
+        (("--png-level", 10), "--png-level must be 0 to 9, got 10"),
         (("--mpp", 0), "--mpp must be microns per pixel above 0"),
     ],
 )

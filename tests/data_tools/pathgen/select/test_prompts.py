@@ -55,7 +55,7 @@ def test_all_faults_of_a_prompt_file_come_together(tmp_path: Path) -> None:
         read_prompts(path)
     text = str(caught.value)
     assert "6 faults to correct" in text
-    assert "TCGA_BRCA: no project of TCGA, and none that --project or --projects names; did you mean TCGA-BRCA?" in text
+    assert "TCGA_BRCA: neither a project of TCGA nor named by --project or --projects; did you mean TCGA-BRCA?" in text
     assert "TCGA-GBN" in text
     assert "did you mean TCGA-GBM?" in text
     assert "TCGA-OV: wanted a list of sentences" in text

@@ -153,8 +153,8 @@ def test_it_goes_on_where_it_stopped(
     command = ["pathgen", "select", slides, "--out", work, *options]
     code, said = pathdata(*command)
     assert code == 0
-    assert f"no report of 1 of 2 slides, which go without that ranking: {GBM}" in said
-    assert said.count("no report of") == 1
+    assert f"1 of 2 slides have no report and no ranking by one: {GBM}" in said
+    assert said.count("have no report") == 1
     assert contents(work) == before
     code, said = pathdata(*command)
     assert code == 0

@@ -123,7 +123,7 @@ def test_a_file_id_of_another_slide_does_not_bring_that_slide(gdc: Any, made: An
     assert (code, lines[1:]) == (0, [line(gdc, right)])
     code, said, lines = made(rows(LOWER, 1, wrong), options=("--overwrite",))
     assert (code, lines[1:]) == (1, [])
-    assert f"{LOWER}: its file_id {wrong} is other.svs" in said
+    assert f"{LOWER}: its file_id {wrong} belongs to other.svs" in said
 
 
 def test_files_that_cannot_be_chosen_or_had(gdc: Any, made: Any) -> None:
