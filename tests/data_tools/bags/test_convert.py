@@ -397,7 +397,7 @@ def test_nothing_can_be_started(tmp_path: Path, convert: Convert) -> None:
         convert(tmp_path / "empty", *out)
     trident(tmp_path / "job", "a", values())
     clam(tmp_path / "job", "a", values())
-    with pytest.raises(PathPluginsError, match=r"1 slides are there more than once, e\.g\. .*one encoder"):
+    with pytest.raises(PathPluginsError, match=r"1 slides were found more than once, e\.g\. .*one encoder"):
         convert(tmp_path / "job", *out)
     with pytest.raises(PathPluginsError, match="is the source itself"):
         convert(tmp_path / "job", "--out", tmp_path / "job")

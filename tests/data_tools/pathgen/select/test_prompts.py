@@ -59,7 +59,7 @@ def test_all_faults_of_a_prompt_file_come_together(tmp_path: Path) -> None:
     assert "TCGA-GBN" in text
     assert "did you mean TCGA-GBM?" in text
     assert "TCGA-OV: wanted a list of sentences" in text
-    assert "TCGA-LGG: sentences 2, 3 are empty or no text" in text
+    assert "TCGA-LGG: sentences 2, 3 are empty or not text" in text
     assert "TCGA-ACC: has a sentence twice" in text
     assert read_prompts(written(path, "mine: [a]"), frozenset(["mine"])) == {"mine": ("a",)}
 
