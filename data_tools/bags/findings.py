@@ -1,4 +1,4 @@
-"""Findings: what a file of features or positions is, and what is wrong with it, all of it rather than the first."""
+"""Inspect files of features or positions: what they are, and every fault in them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _GIGAPATH = BagContract()
 
 @dataclass(kw_only=True)
 class Report:
-    """What is known of one slide, or one file."""
+    """The facts, notes and faults of one slide, or of one file."""
 
     path: str
     what: str
@@ -48,7 +48,7 @@ class Report:
 def reports_of(
     path: Path, *, coords_mpp: float | None = None, width: int | None = None, contract: BagContract = _GIGAPATH
 ) -> Iterator[Report]:
-    """One report a slide; a file that cannot be told is one with its reason under ``wrong``.
+    """Yield one report per slide; for an unreadable or unknown file, one with the reason under ``wrong``.
 
     Args:
         path: The file.
@@ -135,7 +135,7 @@ def _embedding(path: Path, report: Report) -> None:
 def _judge_positions(xy: np.ndarray, geometry: Geometry, report: Report) -> None:
     distinct = len(np.unique(xy, axis=0))
     if distinct < len(xy):
-        report.wrong.append(f"{len(xy) - distinct} of {len(xy)} positions are there twice; extract the slide again")
+        report.wrong.append(f"{len(xy) - distinct} of {len(xy)} positions are repeated; extract the slide again")
     if xy.dtype.kind != "i":
         return
     strides = [int(np.gcd.reduce(np.abs(column - column[0]))) for column in xy.T]
@@ -179,7 +179,7 @@ def _facts(rows: int, width: int | None, dtype: str | None, geometry: Geometry, 
 
 
 def storage(features: h5py.Dataset) -> str:
-    """How HDF5 keeps a dataset."""
+    """Describe how HDF5 stores a dataset: contiguous or chunked, with which filters."""
     if features.chunks is None:
         return "contiguous"
     filters = [
@@ -203,5 +203,5 @@ def _span(xy: np.ndarray) -> str:
 
 
 def _without(path: Path, error: Exception) -> str:
-    """The message without the path it begins with: it stands under that path."""
+    """Return the message of an error without the leading path, which the report names already."""
     return str(error).removeprefix(str(path)).lstrip(": ")

@@ -1,4 +1,4 @@
-"""Conversion: a data set in one format becomes a file in another, record by record."""
+"""Convert a data set from one format to another, record by record."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ from .report import BadRows
 from .writers import WRITERS
 from .writers.target import NotHeldError, Sink, Target
 
-_BLOCK = 256  # rows turned into text at once
+_BLOCK = 256  # rows encoded at once
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """What became of a data set."""
+    """The outcome of a conversion."""
 
     written: int
-    """Samples in the output; 0 if bad rows stopped it."""
+    """Samples written; 0 if bad rows stopped the conversion."""
     too_large: int
-    """Rows left out for the size of an image."""
+    """Rows left out because an image has too many pixels."""
     bad: int
-    """Rows that are wrong in any other way, or that the output format cannot hold."""
+    """Rows with any other fault, or that the output format cannot hold."""
     report: str
-    """All of the rows left out, by reason, the first few with their place; empty if there are none."""
+    """Counts of the rows left out by reason, the first few with their place; empty without any."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to convert, and how."""
+    """The data set to convert, and the options of the conversion."""
 
     source: Path
-    """What the reader of the format takes."""
+    """The file or folder for the reader of the format."""
     out: Path
     """The file to write."""
     format_name: str
@@ -58,42 +58,45 @@ class Request:
     to: str | None = None
     """A name of ``WRITERS``; None writes the JSON lines of ``xtuner``."""
     image_folder: Path | None = None
-    """Where relative images are looked for first; then beside ``source``. Those in it are written relative to it. With
-    None, images stay as they are written, and nobody looks at them; those that belong to ``source`` (``Stream.beside``)
-    are looked at, and written relative to the folder of ``out``."""
+    """Where relative images are looked for first; then beside ``source``. Images in it are written relative to it. With
+    None, image paths are copied unchecked, except images that belong to ``source`` (``Stream.beside``), which are
+    checked and written relative to the folder of ``out``."""
     image_suffix: str | None = None
-    """Replaces the last suffix of every image, before it is looked for."""
+    """Replaces the last suffix of every image before it is looked up."""
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """For the reader; those that are None are not passed."""
+    """Options of the reader; those that are None are not passed."""
     max_pixels: int = MAX_PIXELS
-    """Width times height an image may have."""
+    """Largest width times height of an image."""
     on_bad: Literal["error", "skip"] = "error"
-    """``error`` writes nothing if a row is bad, ``skip`` leaves it out."""
+    """``error`` writes nothing if a row is bad; ``skip`` leaves bad rows out."""
     overwrite: bool = False
     """Replace an entry of ``dataset_info.json`` that says something else."""
     dry_run: bool = False
-    """Look at everything and write nothing."""
+    """Read and check everything, write nothing."""
 
 
 def convert(request: Request) -> Conversion:
-    """Read a data set, look at every image once if there is a folder of them, and write it whole or not at all.
+    """Convert a data set; the output is written whole or not at all.
 
-    Rows left out are in ``<out>.bad.jsonl``. Images are judged by their headers; those above ``max_pixels`` are left
-    out and never stop the conversion, as in the published step. Memory grows with the data set by eight bytes for each
-    id and some eighty for each distinct image looked at.
+    With a folder of images each distinct image is checked once, by its header; images above ``max_pixels`` are left out
+    and never stop the conversion, as in the published step. Rows left out are listed in ``<out>.bad.jsonl``. Memory
+    grows by eight bytes for each id and about eighty for each distinct image checked.
+
+    Raises:
+        PathPluginsError: the source, the options or the output folder cannot be used.
     """
     target: Target = WRITERS.get(request.to or "xtuner")
     register = target.beside(request.out, request.overwrite) if target.beside else None
     stream = _open(request)
-    pieces = pieces_of(stream) if not _looks(request, stream) and not target.numbered else []
+    pieces = pieces_of(stream) if not _checks_images(request, stream) and not target.numbered else []
     while True:
         try:
             done = _pass(request, stream, target, pieces)
         except IdsRepeat:
-            pieces = []  # the stream knows now which of them
+            pieces = []  # the stream knows the repeated ids now
             continue
         except NotApartError:
-            pieces, stream = [], dataclasses.replace(stream)  # with no ids seen yet
+            pieces, stream = [], dataclasses.replace(stream)  # a copy that has seen no ids yet
             continue
         if done.written and register and not request.dry_run:
             register()
@@ -102,30 +105,39 @@ def convert(request: Request) -> Conversion:
 
 def _open(request: Request) -> Stream:
     reader = READERS.get(request.format_name)
-    options = _fitting(reader, request)
+    options = _reader_options(reader, request)
     folder = request.image_folder
     if folder is not None and not folder.is_dir() and "extract_images" not in options:
-        raise PathPluginsError(f"--image-folder {folder}: no such folder; expected the one with the images")
+        raise PathPluginsError(f"--image-folder {folder}: no such folder; name the folder with the images")
     stream: Stream = reader.stream(request.source, media_dir=folder, **options)
     if folder is None and not stream.beside:
         stream = dataclasses.replace(stream, folders=(), look=False)
     return dataclasses.replace(stream, suffix=request.image_suffix)
 
 
-def _fitting(reader: Callable[..., Any], request: Request) -> dict[str, Any]:
-    """The options that were given, if the format has them all."""
+def _reader_options(reader: Callable[..., Any], request: Request) -> dict[str, Any]:
+    """Return the options that were given.
+
+    Raises:
+        PathPluginsError: the format lacks one of them.
+    """
     known = inspect.signature(reader).parameters
     given = {name: value for name, value in request.options.items() if value is not None}
     if unknown := [name for name in given if name not in known]:
-        has = ", ".join(f"--{name.replace('_', '-')}" for name in request.options if name in known) or "no such options"
+        has = (
+            ", ".join(f"--{name.replace('_', '-')}" for name in request.options if name in known)
+            or "none of these options"
+        )
         wrong = ", ".join(f"--{name.replace('_', '-')}" for name in unknown)
-        raise PathPluginsError(f"{wrong}: not an option of {request.format_name.replace('_', '-')}, which has {has}")
+        raise PathPluginsError(
+            f"{wrong}: not an option of {request.format_name.replace('_', '-')}, which has {has}; leave it out"
+        )
     extracts = "extract_images" in known and request.image_folder is not None and not request.dry_run
     return {**given, "extract_images": True} if extracts else given
 
 
 def _pass(request: Request, stream: Stream, target: Target, pieces: list[Piece]) -> Conversion:
-    """Go through the stream once and write what it gives."""
+    """Read the stream once and write its records."""
     sink, beside = target.sink(request.out), request.out.with_name(f"{request.out.name}.bad.jsonl")
     with BadRows(None if request.dry_run else beside) as bad_rows:
 
@@ -147,10 +159,10 @@ def _pass(request: Request, stream: Stream, target: Target, pieces: list[Piece])
 
 
 def _rows(request: Request, stream: Stream, target: Target, bad_rows: BadRows) -> Iterator[Any]:
-    """The rows of the good records; the others are noted."""
+    """Yield the rows of the good records; add the others to ``bad_rows``."""
     make = target.rows(request.out)
-    relative = _relative(request) if _looks(request, stream) else None
-    for record, faults in _looked_at(request, stream):
+    relative = _relative(request) if _checks_images(request, stream) else None
+    for record, faults in _checked(request, stream):
         if faults:
             bad_rows.add(faults)
             continue
@@ -163,17 +175,17 @@ def _rows(request: Request, stream: Stream, target: Target, bad_rows: BadRows) -
             bad_rows.add([BadSample(source=record.source, row=record.row, reason="does not fit", detail=detail)])
 
 
-def _looks(request: Request, stream: Stream) -> bool:
-    """Whether images are looked at."""
+def _checks_images(request: Request, stream: Stream) -> bool:
+    """Return whether images are checked."""
     return request.image_folder is not None or stream.beside
 
 
 def _relative(request: Request) -> Callable[[str], str]:
-    """How an image is written: relative to the folder of images, or to the one of the output."""
+    """Return the function that makes an image path relative to the image folder, or to the folder of the output."""
     if request.image_folder is not None:
         inside = f"{request.image_folder.absolute()}{os.sep}"
         return lambda image: image.removeprefix(inside)
-    out = os.path.realpath(request.out.parent)  # ".." of a link is not where the link is
+    out = os.path.realpath(request.out.parent)  # resolved, because ".." of a link to a folder leads elsewhere
 
     @functools.lru_cache(2**16)
     def of_folder(folder: str) -> str:
@@ -186,12 +198,12 @@ def _relative(request: Request) -> Callable[[str], str]:
     return of_image
 
 
-def _looked_at(request: Request, stream: Stream) -> Iterator[tuple[Any, list[BadSample]]]:
-    """Each record with what is wrong with it."""
-    if _looks(request, stream):
-        from .images import look_at_images
+def _checked(request: Request, stream: Stream) -> Iterator[tuple[Any, list[BadSample]]]:
+    """Yield each record with the faults of its images."""
+    if _checks_images(request, stream):
+        from .images import checked_images
 
-        yield from look_at_images(stream, max_pixels=request.max_pixels, feature_files=request.to is not None)
+        yield from checked_images(stream, max_pixels=request.max_pixels, feature_files=request.to is not None)
         return
     for item in stream:
         yield (item, []) if isinstance(item, Record) else (None, [item])
@@ -203,7 +215,7 @@ def _cut(rows: Iterator[Any]) -> Iterator[list[Any]]:
 
 
 def _write(request: Request, sink: Sink, blocks: Iterator[tuple[bytes, int]], stopped: Callable[[], bool]) -> int:
-    """Write the blocks whole or, if a bad row stops it or there is none, not at all; returns the number of rows."""
+    """Write all blocks, or nothing if a bad row stops it or there are none; return the number of rows."""
     count = 0
     with _whole(request) as put, bars() as bar:
         task = bar.add_task("converted", total=None, unit="samples")
@@ -219,16 +231,16 @@ def _write(request: Request, sink: Sink, blocks: Iterator[tuple[bytes, int]], st
 
 
 class _NothingToWriteError(Exception):
-    """Ends the writing of a file that is not wanted after all."""
+    """Abandons a file that is being written."""
 
 
 @contextmanager
 def _whole(request: Request) -> Iterator[Callable[[str], object]]:
-    """What writes bytes into the output, which appears when the block ends well."""
+    """Yield a function that writes bytes to the output, which appears when the block succeeds."""
     with ExitStack() as stack:
         stack.enter_context(suppress(_NothingToWriteError))
         if request.dry_run:
-            yield len  # takes them and leaves them
+            yield len  # accepts bytes and discards them
             return
         temporary = stack.enter_context(replacing(request.out))
         yield stack.enter_context(temporary.open("wb")).write

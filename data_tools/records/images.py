@@ -1,4 +1,4 @@
-"""The images of a conversion, looked at in threads while their records go by."""
+"""Check the images of a conversion in threads while its records are read."""
 
 from __future__ import annotations
 
@@ -13,34 +13,38 @@ from pathplugins.data.bags import inspect_bag
 from pathplugins.data.images import check_image
 from pathplugins.data.records import BadSample, Record, image_failure
 
-FEATURES = (".csv", ".pt")  #: feature files of others, of which only their being there is looked at
+FEATURES = (".csv", ".pt")  #: feature files of other tools, which are only checked to exist and not to be empty
 
-_AHEAD = 512  # records whose images are being looked at
-_REMEMBERED = 10_000  # failures kept; an image that failed long ago is looked at again
+_AHEAD = 512  # records read ahead while their images are checked
+_REMEMBERED = 10_000  # failures kept; an image that failed longer ago is checked again
 _THREADS = 8
 
 Failure = tuple[str, str]
 
 
-def look_at_images(
+def checked_images(
     items: Iterable[Record | BadSample], *, max_pixels: int, feature_files: bool
 ) -> Iterator[tuple[Record | None, list[BadSample]]]:
-    """Each record with what is wrong with its images, in order, and each bad sample; a distinct image is read once.
+    """Yield each record with the faults of its images, in order; bad samples come with None for the record.
 
-    Images are judged by metadata alone; ``feature_files`` says whether they may be such too. Those that are good are
-    remembered by a hash of 64 bits.
+    Each distinct image is checked once, by its metadata; good ones are remembered by a hash of 64 bits.
+
+    Args:
+        items: Records and bad samples.
+        max_pixels: Largest width times height of an image.
+        feature_files: Whether images may be feature files too (``FEATURES``).
     """
-    look = functools.partial(_look, max_pixels=max_pixels, features=FEATURES if feature_files else ())
+    check = functools.partial(_check, max_pixels=max_pixels, features=FEATURES if feature_files else ())
     good: set[int] = set()
-    running: dict[str, Future[Failure | None]] = {}  # and the last ones that failed
+    running: dict[str, Future[Failure | None]] = {}  # checks in progress, and the most recent failures
     waiting: deque[tuple[Record | BadSample, dict[str, Future[Failure | None]]]] = deque()
 
     def first() -> tuple[Record | None, list[BadSample]]:
-        item, looks = waiting.popleft()
+        item, checks = waiting.popleft()
         if isinstance(item, BadSample):
             return None, [item]
         faults = []
-        for image, future in looks.items():
+        for image, future in checks.items():
             if failure := future.result():
                 faults.append(BadSample(source=item.source, row=item.row, reason=failure[0], detail=failure[1]))
             else:
@@ -53,13 +57,13 @@ def look_at_images(
     pool = ThreadPoolExecutor(_THREADS)
     try:
         for item in items:
-            looks: dict[str, Future[Failure | None]] = {}
+            checks: dict[str, Future[Failure | None]] = {}
             for image in item.images if isinstance(item, Record) else ():
                 if hash(image) not in good:
                     if image not in running:
-                        running[image] = pool.submit(look, image)
-                    looks[image] = running[image]
-            waiting.append((item, looks))
+                        running[image] = pool.submit(check, image)
+                    checks[image] = running[image]
+            waiting.append((item, checks))
             if len(waiting) > _AHEAD:
                 yield first()
         while waiting:
@@ -68,7 +72,7 @@ def look_at_images(
         pool.shutdown(cancel_futures=True)
 
 
-def _look(image: str, *, max_pixels: int, features: tuple[str, ...]) -> Failure | None:
+def _check(image: str, *, max_pixels: int, features: tuple[str, ...]) -> Failure | None:
     try:
         if image.endswith(".h5"):
             inspect_bag(image)

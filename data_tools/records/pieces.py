@@ -1,7 +1,7 @@
-"""Conversion of a large JSON file by several processes, a piece each at a time.
+"""Convert a large JSON file with several processes, each taking one byte range at a time.
 
-They do what one process does with a whole file, as long as all is well: a row that is bad, an id that repeats or a cut
-in the wrong place ends it, and the file is gone through again by one process, which reports these things.
+The result is that of one process as long as nothing is wrong: a bad row, a repeated id or a cut in the wrong place
+ends the attempt, and one process converts the file again and reports the faults.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from pathplugins.data.records import BadSample, Record
 
 from .writers.target import NotHeldError
 
-PIECE = 2**19  #: bytes; some megabytes of objects and text in each process
+PIECE = 2**19  #: bytes of a piece; a few megabytes of objects and text in each process
 
-_MOST = 8  # processes; the one that writes keeps up with no more
+_MOST = 8  # processes; the one that writes cannot keep up with more
 
 
 class NotApartError(Exception):
-    """Something that one process has to see to."""
+    """The file has to be converted by one process."""
 
 
 class _Done(NamedTuple):
@@ -48,9 +48,9 @@ _work: Callable[[Piece], _Done | None]
 
 
 def pieces_of(stream: Stream) -> list[Piece]:
-    """The pieces to convert apart; none where one process is to do it, or could not be helped."""
-    selects = stream.ids is not None or stream.min_words or stream.ids_are_final or stream.folders
-    if stream.make is None or selects or sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2:
+    """Return the byte ranges for parallel conversion; empty when one process should do it."""
+    filters = stream.ids is not None or stream.min_words or stream.ids_are_final or stream.folders
+    if stream.make is None or filters or sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2:
         return []
     return cut(stream.path, PIECE)
 
@@ -58,26 +58,32 @@ def pieces_of(stream: Stream) -> list[Piece]:
 def convert_pieces(
     pieces: list[Piece], stream: Stream, make_row: Callable[[Record], Any], encode: Callable[[list[Any]], bytes]
 ) -> Iterator[tuple[bytes, int]]:
-    """The bytes of each piece and how many rows they are, in order.
+    """Convert the pieces; yield the bytes of each and its number of rows, in order.
+
+    Args:
+        pieces: Byte ranges of the file.
+        stream: The source; learns the ids.
+        make_row: Makes a row of a record.
+        encode: Makes bytes of a list of rows.
 
     Raises:
         NotApartError: a row is bad, or a cut was wrong.
-        IdsRepeat: an id stands in two pieces; the stream knows now which.
+        IdsRepeat: an id stands in two pieces; the stream has recorded the repeated ids.
     """
 
     def work(piece: Piece) -> _Done | None:
-        part = dataclasses.replace(stream, drafts=lambda: drafts(read_piece(stream.path, piece), stream.make))
+        own = dataclasses.replace(stream, drafts=lambda: drafts(read_piece(stream.path, piece), stream.make))
         rows = []
         try:
-            for record in part:
+            for record in own:
                 if isinstance(record, BadSample):
                     return None
                 rows.append(make_row(record))
         except (WrongCutError, IdsRepeat, NotHeldError):
             return None
-        return None if part.book.marked or not rows else _Done(encode(rows), len(rows), part.book.hashes)
+        return None if own.book.marked or not rows else _Done(encode(rows), len(rows), own.book.hashes)
 
-    # Forked, the processes have what they need, and the same hashes of ids, without a start of Python.
+    # Forked processes share the stream and the hash seed of ids, and need no start of Python.
     processes = min(len(os.sched_getaffinity(0)), _MOST)
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), _begin, (work,))
     try:
@@ -100,15 +106,15 @@ def convert_pieces(
 
 
 def _begin(work: Callable[[Piece], _Done | None]) -> None:
-    global _work  # what a process of the pool does, all its life
+    global _work  # set once per process of the pool
     _work = work
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    gc.disable()  # what comes of a piece has no cycles: looking for them takes a tenth of the time
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that writes is stopped, and ends these
+    gc.disable()  # the objects of a piece form no cycles; searching for some takes a tenth of the time
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the writing process receives it, and ends these
 
 
 def _end_with(parent: int) -> None:
-    """End this process when the one that forked it is gone; nothing else tells, if that was killed."""
+    """Exit when the parent process is gone, for instance killed."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

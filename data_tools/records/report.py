@@ -1,4 +1,4 @@
-"""The rows a conversion leaves out: written beside the output as they come, the first few kept to be shown."""
+"""Rows left out of an output: listed in a file beside it, counted by reason, the first few shown."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ TOO_LARGE = "too many pixels"  #: the reason ``check_image`` gives; such a row s
 
 
 class BadRows:
-    """Collects them, in a file that is there when the block ends well and some are; one of an earlier run goes."""
+    """Collects rows left out, in a file that appears when the block succeeds.
+
+    Without rows there is no file, and one left by an earlier run is deleted.
+    """
 
     def __init__(self, beside: Path | None) -> None:
-        """``beside`` is the file; None keeps none."""
+        """Write the rows to the file ``beside``; None writes none."""
         self.rows = 0
         """Rows left out."""
         self.bad = 0
-        """Those of them that have another fault than being too large."""
+        """Rows among them whose fault is not the size of an image."""
         self._beside = beside
         self._reasons: Counter[str] = Counter()
         self._first: list[BadSample] = []
         self._stack, self._file = ExitStack(), None
 
     def add(self, faults: list[BadSample]) -> None:
-        """Note all that is wrong with one row."""
+        """Add the faults of one row."""
         self.rows += 1
         self.bad += any(fault.reason != TOO_LARGE for fault in faults)
         self._reasons.update(fault.reason for fault in faults)
@@ -39,7 +42,7 @@ class BadRows:
             self._file.writelines(map(bad_sample_line, faults))
 
     def text(self, good: int) -> str:
-        """The report, for so many good rows; empty if no row is left out."""
+        """Return the report, given the number of good rows; empty if no row is left out."""
         if not self.rows:
             return ""
         text = report_text(self.rows, good + self.rows, self._reasons, self._first)

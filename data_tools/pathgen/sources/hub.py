@@ -1,4 +1,4 @@
-"""Files of the Hugging Face hub, each compared with the sum that the hub records for it."""
+"""Download files from the Hugging Face hub and compare each with the checksum that the hub records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathplugins.published.pathgen import HubRepository
 
 from ...optional import need
 
-COPY = "copy the files from where they are: all steps take paths to them"
+COPY = "copy the files from another machine: every step takes paths to them"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +25,16 @@ class HubFile:
     """A file of a repository."""
 
     name: str
-    """Its path there."""
+    """Path in the repository."""
     size: int
     """Bytes."""
     sha256: str
-    """Of its content, if it is a large file; else ``""``."""
+    """sha256 of a large (LFS) file; ``""`` for small ones."""
     blob: str
-    """Its git object, for small ones."""
+    """git blob id, for small files."""
 
     def sum_of(self, path: Path) -> str:
-        """The sum of a file on disk, of the kind that the hub records for this one."""
+        """Compute the checksum of a file on disk, of the kind that the hub records for this one."""
         digest = hashlib.sha256() if self.sha256 else hashlib.sha1(usedforsecurity=False)
         if not self.sha256:
             digest.update(f"blob {path.stat().st_size}\0".encode())  # as git does
@@ -42,58 +42,58 @@ class HubFile:
 
     @property
     def wanted_sum(self) -> str:
-        """What the hub records."""
+        """The checksum that the hub records."""
         return self.sha256 or self.blob
 
     @property
     def kind_of_sum(self) -> str:
-        """Its name."""
+        """Name of the checksum."""
         return "sha256" if self.sha256 else "git blob sha1"
 
 
 class Hub:
-    """A hub, asked for one repository at the revision it has now."""
+    """One repository of a hub, at its current revision."""
 
     def __init__(self, source: HubRepository, endpoint: str | None) -> None:
-        """``endpoint`` is its address; None is ``HF_ENDPOINT``, or huggingface.co.
+        """Query a repository; ``endpoint`` None means ``HF_ENDPOINT``, or huggingface.co.
 
         Raises:
-            PathPluginsError: it cannot be asked, or has no such repository.
+            PathPluginsError: the hub cannot be reached, or has no such repository.
         """
         self._hub = need("huggingface_hub", extra="pathgen")
         self._source, self._endpoint = source, endpoint
         if need("huggingface_hub.constants", extra="pathgen").HF_HUB_OFFLINE:
-            raise PathPluginsError(f"{source.repository}: HF_HUB_OFFLINE is set, so that the hub is not asked; {COPY}")
+            raise PathPluginsError(f"{source.repository}: HF_HUB_OFFLINE is set; unset it, or {COPY}")
         with _explained(self._hub, source.repository):
             api = self._hub.HfApi(endpoint=endpoint)
             info = api.repo_info(source.repository, repo_type=source.kind, files_metadata=True)
         self.revision: str = info.sha
-        """The commit; files come from it, whatever is uploaded meanwhile."""
+        """The commit from which all files are fetched, whatever is uploaded meanwhile."""
         self._every = [
             HubFile(name=entry.rfilename, size=entry.size or 0, sha256=_sha256(entry.lfs), blob=entry.blob_id or "")
             for entry in info.siblings
         ]
 
     def files(self, patterns: Sequence[str] = ()) -> list[HubFile]:
-        """Those whose names fit a pattern, by default those of the source.
+        """List the files that match a pattern, by default the patterns of the source.
 
         Raises:
-            PathPluginsError: there is none; names what is there.
+            PathPluginsError: no file matches; the message lists the files.
         """
         patterns = patterns or self._source.patterns
         found = [file for file in self._every if any(fnmatch.fnmatch(file.name, pattern) for pattern in patterns)]
         if not found:
             names = ", ".join(file.name for file in self._every[:20]) or "no files"
             raise PathPluginsError(
-                f"{self._source.repository}: no file fits {' '.join(patterns)}; it has {names}; choose with --files"
+                f"{self._source.repository}: no file matches {' '.join(patterns)}; it has {names}; choose with --files"
             )
         return found
 
     def fetch(self, file: HubFile, out: Path) -> Path:
-        """Get a file, going on where it was cut off, and compare its sum; a wrong one is tried once more.
+        """Download a file, resuming an interrupted download, and compare its checksum; retry once if it is wrong.
 
         Raises:
-            PathPluginsError: it cannot be had, or is another than the hub says; it is deleted then.
+            PathPluginsError: the download fails, or the checksum is wrong twice; the file is deleted then.
         """
         path = out / file.name
         for _ in range(2):
@@ -110,25 +110,26 @@ class Hub:
             found = file.sum_of(path)
             if found == file.wanted_sum:
                 return path
-            path.unlink()  # what the hub's package takes for whole is not there now
+            path.unlink()  # removed, because huggingface_hub takes it for complete
         raise PathPluginsError(
-            f"{path}: its {file.kind_of_sum} is {found}, the hub says {file.wanted_sum}; it came twice, and is deleted"
+            f"{path}: its {file.kind_of_sum} is {found}, the hub says {file.wanted_sum}; downloaded twice and deleted, "
+            "run the command again later"
         )
 
 
 @contextmanager
 def _explained(hub: Any, what: str) -> Iterator[None]:
-    """Make errors of the hub ours."""
-    http = sys.modules.get("httpx")  # which newer versions of its package use
+    """Turn errors of huggingface_hub into ``PathPluginsError``."""
+    http = sys.modules.get("httpx")  # used by newer versions of huggingface_hub
     of_http = (http.HTTPError,) if http else ()
     try:
         yield
     except (hub.errors.HfHubHTTPError, OSError, *of_http) as error:
-        raise PathPluginsError(f"{what} cannot be had from the hub: {error}\nWithout a network, {COPY}") from error
+        raise PathPluginsError(f"{what} cannot be fetched from the hub: {error}\nWithout a network, {COPY}") from error
 
 
 def _sha256(lfs: Any) -> str:
-    """Of what the hub says about a large file, an object or, in older versions, a dictionary."""
+    """Return the sha256 of a large file's LFS entry: an object or, in older versions, a dictionary."""
     if lfs is None:
         return ""
     return lfs["sha256"] if isinstance(lfs, dict) else lfs.sha256

@@ -1,4 +1,4 @@
-"""Output formats: one file, one format, records in."""
+"""Output formats: one module per format, each of which turns records into rows of a file."""
 
 from pathplugins.core.registry import Registry
 
@@ -14,4 +14,4 @@ WRITERS = Registry(
         "xtuner": f"{__name__}.llava:XTUNER",
     },
 )
-"""Name -> ``Target``; ``--to`` takes these."""
+"""Name for ``--to`` -> ``Target``."""

@@ -1,4 +1,4 @@
-"""LLaVA conversations, which LLaVA itself and XTuner read too."""
+"""Write LLaVA conversations, as LLaVA and XTuner read them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .target import SPACED_LINES, Target, by_suffix, messages
 
 
 def llava_row(record: Record) -> dict[str, Any]:
-    """``image`` is a list if there are several, and absent if there is none."""
+    """Return a record as a LLaVA sample; ``image`` is a list if there are several, absent if there is none."""
     images = record.images
     image = {"image": images[0] if len(images) == 1 else [*images]} if images else {}
     return {"id": record.id, **image, "conversations": messages(record)}

@@ -1,4 +1,4 @@
-"""Records as they are, one a line."""
+"""Write records with all their fields, one a line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .target import JSON_LINES, Target
 
 
 def record_row(record: Record) -> dict[str, Any]:
-    """All of it."""
+    """Return a record as a dictionary of all its fields."""
     return {
         "id": record.id,
         "conversations": [{"role": role, "text": text} for role, text in record.conversations],

@@ -1,4 +1,4 @@
-"""LLaMA-Factory's conversations, and their entry in the ``dataset_info.json`` beside them."""
+"""Write LLaMA-Factory's conversations, and their entry in the ``dataset_info.json`` beside them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ INFO = "dataset_info.json"
 
 
 def sharegpt_row(record: Record) -> dict[str, Any]:
-    """With LLaMA-Factory's own names for roles and texts, which need no tags; ``images`` is there in every row."""
+    """Return a record with LLaMA-Factory's default names, which need no ``tags``; every row has ``images``."""
     return {"id": record.id, "conversations": messages(record), "images": [*record.images]}
 
 
 def entry_of(out: Path) -> dict[str, Any]:
-    """What ``dataset_info.json`` says about a file."""
+    """Return the entry of a file in ``dataset_info.json``."""
     return {
         "file_name": out.name,
         "formatting": "sharegpt",
@@ -31,10 +31,14 @@ def entry_of(out: Path) -> dict[str, Any]:
 
 
 def _beside(out: Path, overwrite: bool) -> Callable[[], None]:
-    """Refuse to change an entry that says something else, unless asked to; the other entries stay."""
+    """Return the function that writes the entry, leaving the others as they are.
+
+    Raises:
+        PathPluginsError: the file has another entry of this name, and ``overwrite`` is not set.
+    """
     info, name, entry = out.with_name(INFO), out.stem, entry_of(out)
     if out.name == INFO:
-        raise PathPluginsError(f"--out {out} is where the entries of data sets are; choose another name")
+        raise PathPluginsError(f"--out {out} is the name of the list of data sets; choose another name")
     there = _read(info)
     if not overwrite and there.get(name, entry) != entry:
         raise PathPluginsError(
@@ -58,7 +62,9 @@ def _read(info: Path) -> dict[str, Any]:
     except ValueError as error:
         raise PathPluginsError(f"{info} is not JSON ({error}); correct it, or write into another folder") from error
     if not isinstance(entries, dict):
-        raise PathPluginsError(f"{info} is no JSON object; expected one entry for each data set")
+        raise PathPluginsError(
+            f"{info} is not a JSON object, data set -> entry; correct it, or write into another folder"
+        )
     return entries
 
 

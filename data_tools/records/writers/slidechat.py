@@ -1,4 +1,4 @@
-"""SlideChat's training file."""
+"""Write SlideChat's training file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from .target import Target, by_suffix, messages, no_system, only_image
 
 
 def slidechat_row(record: Record) -> dict[str, Any]:
-    """The image is a list with one CSV file; SlideChat takes any other for the one of the sample before."""
+    """Return a record as a SlideChat sample.
+
+    The image is a list with one CSV file: for any other file SlideChat silently reuses that of the sample before.
+    """
     image = only_image(record, ".csv", "SlideChat")
     no_system(record, "SlideChat")
     return {"id": record.id, "image": [image], "conversations": messages(record)}

@@ -1,4 +1,4 @@
-"""Targets: what the output formats have in common."""
+"""Types and helpers that the output formats share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
 
 
 class NotHeldError(Exception):
-    """A record that the format has no place for; says which part of it and what would help."""
+    """The format cannot hold a record; the message names the reason and a remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Sink:
     """The bytes of a block."""
     start: bytes = b""
     between: bytes = b""
-    """What parts two blocks."""
+    """Stands between two blocks."""
     end: bytes = b""
 
 
@@ -45,15 +45,15 @@ class Target:
     """An output format."""
 
     rows: Callable[[Path], Callable[[Record], Any]]
-    """For an output file: the function that makes a row of a record, or raises ``NotHeldError``."""
+    """Takes the output path; returns the function that makes a row of a record or raises ``NotHeldError``."""
     sink: Callable[[Path], Sink]
-    """For an output file: what makes its bytes."""
+    """Takes the output path; returns how rows become its bytes."""
     suffix: str = ".json"
-    """Of the file, where only a folder is named."""
+    """Suffix of the output file when only a folder is given."""
     numbered: bool = False
-    """A row says which row of its source it was."""
+    """A row records its row number in the source."""
     beside: Callable[[Path, bool], Callable[[], None]] | None = None
-    """``beside(out, overwrite)`` looks whether what belongs beside the file can be written; what it gives writes it."""
+    """``beside(out, overwrite)`` checks a companion file of the output; returns the function that writes it."""
 
 
 def _lines(rows: Sequence[Any]) -> bytes:
@@ -71,23 +71,27 @@ def _items(rows: Sequence[Any]) -> bytes:
 JSON_LINES = Sink(encode=_compact_lines)
 """One row a line."""
 SPACED_LINES = Sink(encode=_lines)
-"""The same with a blank after each comma and colon."""
+"""One row a line, with a blank after each comma and colon."""
 JSON_LIST = Sink(encode=_items, start=b"[\n", between=b",\n", end=b"\n]\n")
 """One list, a row a line."""
 
 
 def by_suffix(out: Path) -> Sink:
-    """Lines in a ``.jsonl``, else a list: what readers take such files for."""
+    """Return JSON lines for a ``.jsonl``, otherwise a JSON list, as readers expect."""
     return JSON_LINES if out.suffix == ".jsonl" else JSON_LIST
 
 
 def messages(record: Record) -> list[dict[str, str]]:
-    """The turns as LLaVA writes them."""
+    """Return the turns of a record as LLaVA writes them."""
     return [{"from": SPEAKERS[role], "value": text} for role, text in record.conversations]
 
 
 def only_image(record: Record, suffix: str, what: str) -> str:
-    """The image of a record that must be about one file with this suffix."""
+    """Return the only image of a record.
+
+    Raises:
+        NotHeldError: the record has no or several images, or one with another suffix.
+    """
     if len(record.images) != 1:
         raise NotHeldError(f"{len(record.images)} images; {what} holds one for each sample")
     if not record.images[0].endswith(suffix):
@@ -96,13 +100,17 @@ def only_image(record: Record, suffix: str, what: str) -> str:
 
 
 def no_system(record: Record, what: str) -> None:
-    """Refuse a system turn."""
+    """Raise ``NotHeldError`` for a record with a system turn."""
     if record.conversations[0].role == "system":
         raise NotHeldError(f"a system turn; {what} holds questions and answers alone")
 
 
 def only_question(record: Record, what: str) -> tuple[str, str]:
-    """Question and answer of a record that must be one question about one image, which stands before it."""
+    """Return question and answer of a record that asks one question about one image.
+
+    Raises:
+        NotHeldError: the record has more turns, or ``<image>`` does not stand on the line before the question.
+    """
     if len(record.conversations) != 2:
         raise NotHeldError(f"{len(record.conversations)} turns; {what} holds one question and its answer")
     (_, asked), (_, answer) = record.conversations

@@ -1,4 +1,4 @@
-"""WSI-Bench: the training file of WSI-LLaVA or, as JSON lines, its test file."""
+"""Write WSI-Bench: the training file of WSI-LLaVA or, as JSON lines, its test file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _NAME = "WSI-Bench"
 
 
 def train_row(record: Record) -> dict[str, Any]:
-    """A conversation about one slide, or about none."""
+    """Return a record as a training sample: a conversation about one slide, or about none."""
     image = {"image": only_image(record, ".pt", _NAME)} if record.images else {}
     no_system(record, _NAME)
     return {"id": record.id, **image, "conversations": messages(record), **_kind(record)}
 
 
 def test_row(record: Record) -> dict[str, Any]:
-    """One question about one slide."""
+    """Return a record as a test sample: one question about one slide."""
     image = only_image(record, ".pt", _NAME)
     question, answer = only_question(record, f"the test file of {_NAME}")
     if not question.strip():

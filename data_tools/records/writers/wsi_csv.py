@@ -1,4 +1,4 @@
-"""Slide tables: one bag and one question a row."""
+"""Write slide tables: one bag and one question a row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST = 131_072  # characters Python's csv module reads in a cell
 
 
 def _rows(out: Path) -> Callable[[Record], list[str]]:
-    """The row of a record: question and answer, or the caption alone where the question asks for the report.
+    """Return the function that makes a row: question and answer, or only the caption where the question asks for one.
 
     Choices stay in the text of the question, and blanks around a text are left out as the reader does. ``split`` is not
     written: a reader keeps the rows of one split, which would drop those that have none.

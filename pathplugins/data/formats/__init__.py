@@ -1,4 +1,4 @@
-"""Record formats: one file, one format, records out. Modules with a leading underscore are what the formats share."""
+"""Record formats: one module per format, each of which reads records; what they share is in ``reading``."""
 
 from pathplugins.core.registry import Registry
 
@@ -26,13 +26,13 @@ _FOR_TRAINERS = {
 FORMATS = Registry("record format", _FOR_TRAINERS)
 """Reader of each format: ``reader(path, *, media_dir=None, **options) -> (records, bad samples)``.
 
-``media_dir`` is where relative references are looked for first; then beside the file. ``wsi_csv`` looks whether its
-bags are there; the others leave that to ``check_images``. ``reader.stream`` takes the same and gives a
-``Stream``, which holds a few records at a time.
+``media_dir`` is where relative references are looked up first; then beside the file. ``wsi_csv`` checks that its bags
+exist; the others leave that to ``check_images``. ``reader.stream`` takes the same arguments and returns a ``Stream``,
+which holds a few records at a time.
 """
 
 READERS = Registry("record format", {**_FOR_TRAINERS, "sharegpt": f"{_HERE}.sharegpt:read_sharegpt"})
 """``FORMATS`` and those the trainers read themselves: LLaMA-Factory knows ``sharegpt`` by that name."""
 
 MADE_UP = ("drawn",)
-"""Formats that read no files: their path is a folder to draw into, which need not be there."""
+"""Formats that read no files: their path is a folder to draw into, which need not exist."""

@@ -27,16 +27,16 @@ def read_class_folders(
     question: str = CLASS_QUESTION,
     ids: str | Path | None = None,
 ) -> Stream:
-    """Read images; each is asked which of the classes it shows, and the answer is the label of its class.
+    """Read images sorted into classes; each sample asks which class the image shows and answers with its label.
 
     Args:
         path: The folder of the sub-folders; images (or bags) lie anywhere in these, other files and folders that begin
-            with ``.`` or ``_`` are left alone. Or a text file without a header, one image a line, its class at the
+            with ``.`` or ``_`` are ignored. Or a text file without a header, one image a line, its class at the
             end after a comma or blanks.
-        media_dir: Where the images of a text file are; then beside it.
-        labels: Class -> label, or a JSON file of that, for all classes; several may share a label. None makes labels of
-            the names: ``InSitu`` is ``in situ``, ``oral_SCC`` is ``oral SCC``.
-        question: What is asked, with ``{labels}`` where all labels stand in order of the alphabet.
+        media_dir: Where the images of a text file are looked for first; then beside it.
+        labels: Class -> label, or a JSON file of that, for all classes; several may share a label. None derives them
+            from the names: ``InSitu`` is ``in situ``, ``oral_SCC`` is ``oral SCC``.
+        question: The question, with ``{labels}`` in place of all labels in alphabetical order.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
     """
     path = Path(path)
@@ -75,7 +75,7 @@ def _folder_rows(path: Path) -> Iterator[Row]:
         images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
         if not images:
             raise PathPluginsError(
-                f"{folder} holds no image ({', '.join(SUFFIXES)}), so it is no class; move it out of {path}, or name "
+                f"{folder} holds no image ({', '.join(SUFFIXES)}) and is no class; move it out of {path}, or name "
                 "the folder whose sub-folders are the classes"
             )
         for image in images:
@@ -102,11 +102,11 @@ def _labels(classes: Mapping[str, object], labels: Mapping[str, str] | str | Pat
             )
     if len({*named.values()}) < 2:
         found = ", ".join(f"{name} ({label})" for name, label in named.items()) or "none"
-        raise PathPluginsError(f"{path}: {found} is all there is of classes; expected two or more: {_WANTED}")
+        raise PathPluginsError(f"{path}: the only class is {found}; expected two or more: name {_WANTED}")
     return named
 
 
 def _cleaned(name: str) -> str:
-    """``InSitu`` and ``in_situ`` to ``in situ``; words in capitals are taken to be abbreviations."""
+    """Turn ``InSitu`` and ``in_situ`` into ``in situ``; words in capitals stay, as abbreviations."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", name).split()
     return " ".join(word if word.isupper() else word.lower() for word in words)

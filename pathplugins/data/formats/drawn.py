@@ -1,7 +1,7 @@
-"""Made-up tissue images with captions: something to train on where there is no data, for smoke runs and demos.
+"""Drawn tissue images with captions, to try a training run without data.
 
-The path is a folder; images that are not there yet are drawn into it. A model that learns them has learnt to tell four
-textures apart and nothing else.
+The path is a folder; missing images are drawn into it. A model trained on them learns to tell four textures apart and
+nothing else.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ KINDS: dict[str, tuple[tuple[int, int, int], tuple[int, int, int], int, int]] = 
     "inflammation": ((244, 222, 232), (60, 60, 150), 320, 2),
     "necrosis": ((240, 150, 150), (200, 110, 120), 25, 9),
 }
-"""What an image shows -> stroma colour, nucleus colour (RGB), nuclei per 10,000 pixels / 10, radius in pixels."""
+"""Kind of tissue -> stroma colour, nucleus colour (RGB), nuclei per 10,000 pixels / 10, radius in pixels."""
 QUESTION = "What does this image show?"
 SIZES = ((160, 90), (96, 96), (70, 150), (201, 133))  # (w, h) pixels
 
 
 def caption(kind: str) -> str:
-    """What the assistant learns to say of an image."""
+    """Return the caption of a kind of tissue."""
     return f"The image shows {kind}."
 
 
 @reader
 def read_drawn(path: str | Path, *, media_dir: str | Path | None = None, images: int = 24, seed: int = 0) -> Stream:
-    """Draw what is missing and give the records; ``media_dir`` is not looked at.
+    """Draw missing images and read the records.
 
     Args:
         path: Folder of the images.
-        media_dir: As other formats have it.
-        images: How many; the kinds take turns.
-        seed: Of the drawings; part of their names.
+        media_dir: Ignored; every reader has it.
+        images: Number of images; the kinds alternate.
+        seed: Seed of the drawings; part of their names.
     """
     del media_dir
     folder = Path(path).expanduser().absolute()
     if folder.exists() and not folder.is_dir():
-        raise PathPluginsError(f"{path} is a file; the format `drawn` wants a folder to draw images into")
+        raise PathPluginsError(f"{path} is a file; give the format `drawn` a folder to draw images into")
     return Stream(path=folder, drafts=lambda: _drafts(folder, images, seed))
 
 
@@ -70,7 +70,7 @@ def _drafts(folder: Path, images: int, seed: int) -> Iterator[Draft]:
 
 
 def _draw(kind: str, random: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """One image, uint8 [h, w, 3]."""
+    """Draw one image, uint8 [h, w, 3]."""
     stroma, nucleus, density, radius = KINDS[kind]
     width, height = size
     ys, xs = np.mgrid[:height, :width]

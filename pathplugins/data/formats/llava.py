@@ -11,7 +11,7 @@ from pathplugins.data.records import Record, Turn
 
 Role = Literal["system", "user", "assistant"]
 
-_new_turn = tuple.__new__  # of a named tuple, at half the time its own constructor takes
+_new_turn = tuple.__new__  # twice as fast as the constructor of the named tuple
 
 ROLES: dict[str, Role] = {
     "human": "user",
@@ -27,7 +27,7 @@ def read_llava(path: str | Path, *, media_dir: str | Path | None = None, ids: st
     """Read conversations about one image, several or none; an image may be a feature bag (``.h5``).
 
     ``<image>`` is needed once per image and stays where it stands in the text; XTuner and LLaVA move it to the front.
-    Answers before the first question are left out, as both do.
+    Answers before the first question are left out, as in both.
 
     Args:
         path: A JSON list, a JSON object id -> sample, JSON lines, or a folder of ``*.json`` and ``*.jsonl``.
@@ -38,9 +38,9 @@ def read_llava(path: str | Path, *, media_dir: str | Path | None = None, ids: st
 
 
 def llava_draft(row: Row) -> Record:
-    """The draft (see ``_assembly``) of one LLaVA sample.
+    """Make the draft (see ``reading.assembly``) of one LLaVA sample.
 
-    Without an ``id`` it is called after its first image, without either after its file.
+    Without an ``id`` the sample is named after its first image, without images after its file.
     """
     images = images_of(row.cells.get("image"), "image")
     return Record(
@@ -54,19 +54,32 @@ def llava_draft(row: Row) -> Record:
 
 
 def images_of(value: Any, name: str) -> tuple[str, ...]:
-    """The images of a cell: a path, a list of paths, or none at all."""
+    """Return the images in a cell that holds a path, a list of paths, or nothing.
+
+    Raises:
+        BadRowError: anything else.
+    """
     if value.__class__ is str and value.isascii() and (image := value.strip()):
         return (image,)
     if value is None or value == "":
         return ()
     images = value if isinstance(value, list) else [value]
     if not all(isinstance(image, str) and image.strip() for image in images):
-        raise BadRowError("no image", f"{name} is {shown(value)}; expected a path, a list of paths, or none at all")
+        raise BadRowError("no image", f"{name} is {shown(value)}; expected a path, a list of paths, or nothing")
     return tuple([checked_text(image, name).strip() for image in images])
 
 
 def turns_of(value: Any, speaker: str = "from", text: str = "value") -> list[Turn]:
-    """The turns of a list of messages, under the names that these keys have in them."""
+    """Return the turns in a list of messages.
+
+    Args:
+        value: The list.
+        speaker: Key of the speaker in a message.
+        text: Key of the text in a message.
+
+    Raises:
+        BadRowError: not a list, or a message without a known speaker or a text.
+    """
     if not isinstance(value, list) or not value:
         raise BadRowError(
             "no conversation", f"conversations is {shown(value)}; expected a list of {speaker} and {text}"
@@ -75,7 +88,7 @@ def turns_of(value: Any, speaker: str = "from", text: str = "value") -> list[Tur
     for message in value:
         try:
             role, said = ROLES[message[speaker]], message[text]
-        except (KeyError, TypeError):  # TypeError: the message, or who speaks, is none of the kind
+        except (KeyError, TypeError):  # TypeError: the message is no dictionary, or the speaker is unhashable
             role, said = _speaker_and_text(message, speaker, text)
         if said.__class__ is not str:
             raise _malformed(message, speaker, text)
@@ -84,7 +97,7 @@ def turns_of(value: Any, speaker: str = "from", text: str = "value") -> list[Tur
 
 
 def _speaker_and_text(message: Any, speaker: str, text: str) -> tuple[Role, Any]:
-    """Of a message that names its speaker in another case, or does not name one."""
+    """Return speaker and text of a message whose speaker is not spelled as in ``ROLES``."""
     who = message.get(speaker) if isinstance(message, dict) else None
     if not isinstance(who, str) or who.casefold() not in ROLES:
         raise _malformed(message, speaker, text)

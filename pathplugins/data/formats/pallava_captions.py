@@ -17,7 +17,7 @@ def read_pallava_captions(
     ids: str | Path | None = None,
     min_words: int = 0,
 ) -> Stream:
-    """Read image captions, each as the answer to one of 21 requests: the published ``dataformat.py`` step, seeded.
+    """Read image captions, each as the answer to one of 21 requests, drawn by seed.
 
     Args:
         path: A JSON list, JSON lines, or a folder of them.
@@ -26,6 +26,6 @@ def read_pallava_captions(
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
         min_words: Shorter captions are left out; the authors dropped those below 20.
 
-    Source: features A5 to A7; the published code is unseeded, cuts ids at the first dot and skips images by itself.
+    Source: ``dataformat.py`` of PA-LLaVA, which is unseeded, cuts ids at the first dot and silently skips images.
     """
     return json_stream(path, caption_draft(seed=seed), media_dir=media_dir, ids=ids, min_words=min_words)

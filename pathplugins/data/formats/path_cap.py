@@ -1,4 +1,4 @@
-"""PathCap, and the JSON files of PathGen_init: images and captions under names that are nowhere documented.
+"""PathCap, and the JSON files of PathGen_init: images and captions under undocumented field names.
 
 Source: huggingface.co/datasets/jamessyx/PathCap and jamessyx/PathGen_init, whose pages show no fields.
 """
@@ -20,7 +20,7 @@ from pathplugins.data.records import BadSample
 
 IMAGES = ("image", "image_path", "img_path", "image_name", "img_name", "file_name", "filename", "image_file", "img")
 CAPTIONS = ("caption", "text", "caption_text", "description")
-"""The likely names; of those that the first sample has, the first one is taken, whatever its case."""
+"""Likely field names; the first one that the first sample has is used, whatever its case."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def read_path_cap(
     ids: str | Path | None = None,
     min_words: int = 0,
 ) -> Stream:
-    """Read captions, or conversations as LLaVA writes them; the log says which fields were taken.
+    """Read captions, or conversations as LLaVA writes them; the log names the fields that were used.
 
     Args:
         path: JSON, JSON lines, a folder of them, or a table (``.csv``, ``.tsv``).
@@ -79,7 +79,7 @@ def _drafts(path: Path, seed: int) -> Iterator[Draft]:
 def _rows(path: Path) -> Iterator[Row | BadSample]:
     if path.is_dir() or path.suffix in SUFFIXES:
         return read_samples(path)
-    wanted = "a JSON or a table with images and captions"
+    wanted = "a JSON file or a table with images and captions"
     return read_table(path, wanted=wanted, columns=(*IMAGES, *CAPTIONS), check_header=lambda names: None)
 
 

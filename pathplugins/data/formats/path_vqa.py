@@ -29,7 +29,7 @@ def read_path_vqa(
     ids: str | Path | None = None,
     extract_images: bool = False,
 ) -> Stream:
-    """Read questions and answers as they are.
+    """Read questions and answers unchanged.
 
     Args:
         path: A pickle such as ``train_qa.pkl``, a Parquet file, or a folder with such files anywhere in it. Or the
@@ -54,8 +54,8 @@ def read_path_vqa(
                 yield from drafts(read_parquet(file, COLUMNS), _extracting(folders[0], _split_of(file)))
             else:
                 raise PathPluginsError(
-                    f"{file} holds its images in its rows; write them out once with `pathdata convert path-vqa {path} "
-                    '--image-folder DIR --out FILE.jsonl`, and train from that file, "llava"'
+                    f"{file} holds its images in its rows; write them to files once with `pathdata convert path-vqa "
+                    f'{path} --image-folder DIR --out FILE.jsonl`, and train from that file, "llava"'
                 )
 
     bases = dict.fromkeys((*folders, *folders[-1].parents[:2]))

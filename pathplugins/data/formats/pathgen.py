@@ -22,7 +22,7 @@ from pathplugins.data.pathgen import Placed, Seen, read_placed
 from pathplugins.data.records import BadSample, Record
 
 MANIFEST = "manifest.jsonl"
-META = ("wsi_id", "x", "y", "mpp", "file_id", "type")  #: kept with a record, as far as a row has them
+META = ("wsi_id", "x", "y", "mpp", "file_id", "type")  #: columns kept with a record, where a row has them
 
 Naming = Literal["slide", "flat"]
 
@@ -39,12 +39,12 @@ def read_pathgen(
     ids: str | Path | None = None,
     min_words: int = 0,
 ) -> Stream:
-    """Read pairs; those of a manifest stand beside it.
+    """Read image-caption pairs, with the images of a manifest beside it.
 
     Args:
         path: ``manifest.jsonl`` of `pathdata pathgen extract` or its folder, ``captions.jsonl``, or the published JSON.
         media_dir: Where relative images are looked for first; then beside the file.
-        naming: What the pictures of the published JSON are called: ``slide`` is ``<wsi_id>/<x>_<y>.jpg``, as in
+        naming: File names of the pictures of the published JSON: ``slide`` is ``<wsi_id>/<x>_<y>.jpg``, as in
             PathGen-Instruct, ``flat`` is ``<wsi_id>_<x>_<y>.png``, as the published code writes them.
         seed: Draws the requests and the places of ``<image>``.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table. Captions have the id
@@ -56,29 +56,29 @@ def read_pathgen(
     path = Path(path)
     if (path / MANIFEST).is_file():
         path /= MANIFEST
-    selection = {"ids": ids, "min_words": min_words}
+    filters = {"ids": ids, "min_words": min_words}
     if _is_published(path):
         return Stream(
-            path=path, drafts=lambda: _published(path, naming, seed), folders=folders_for(path, media_dir), **selection
+            path=path, drafts=lambda: _published(path, naming, seed), folders=folders_for(path, media_dir), **filters
         )
-    return json_stream(path, _pair_draft(seed), media_dir=media_dir, beside=True, **selection)
+    return json_stream(path, _pair_draft(seed), media_dir=media_dir, beside=True, **filters)
 
 
 def _is_published(path: Path) -> bool:
-    """Whether the rows say where patches are to be cut, and not what they were written to."""
+    """Return whether rows give the position of patches on slides, and not the files they were written to."""
     first = next((row for row in read_samples(path) if isinstance(row, Row)), None)
     return first is not None and "position" in first.cells
 
 
 def _pair_draft(seed: int) -> Callable[[Row], Record]:
-    """What makes a draft of a row of a manifest."""
+    """Return the function that makes a draft of a row of a manifest."""
     with_request = caption_draft(meta=META, seed=seed)
 
     def make(row: Row) -> Record:
         cells = row.cells
         image = text_of(cells, "image")
         if not image and "shard" in cells:
-            detail = f"the patch is in the shard {cells['shard']}; extract without --format webdataset to have files"
+            detail = f"the patch is in the shard {cells['shard']}; extract again without --format webdataset"
             raise BadRowError("no image", detail)
         if not image:
             raise BadRowError("no image", f"image is {shown(cells.get('image'))}; expected the path of a patch")
@@ -97,7 +97,7 @@ def _pair_draft(seed: int) -> Callable[[Row], Record]:
 
 
 def _published(path: Path, naming: Naming, seed: int) -> Iterator[Draft]:
-    """Drafts of the rows of the published JSON, exact repeats left out and counted in the log."""
+    """Yield drafts of the rows of the published JSON, without exact repeats, which are counted in the log."""
     seen, with_request = Seen(), caption_draft(meta=META, seed=seed)
 
     def rows() -> Iterator[Row | BadSample]:
@@ -115,11 +115,11 @@ def _published(path: Path, naming: Naming, seed: int) -> Iterator[Draft]:
 
     yield from drafts(rows(), make)
     if seen.repeats:
-        logger.warning("%s: %d rows repeat another one exactly, left out", path, seen.repeats)
+        logger.warning("%s: %d rows are exact repeats and left out", path, seen.repeats)
 
 
 def _as_pair(placed: Placed, naming: Naming) -> Row:
-    """The row that a manifest would have for it."""
+    """Return the row that a manifest would have for a patch."""
     name = f"{placed.wsi_id}_{placed.x}_{placed.y}"
     image = f"{name}.png" if naming == "flat" else f"{placed.wsi_id}/{placed.x}_{placed.y}.jpg"
     cells = {"wsi_id": placed.wsi_id, "x": placed.x, "y": placed.y, "file_id": placed.file_id}

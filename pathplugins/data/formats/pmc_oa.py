@@ -17,7 +17,7 @@ def read_pmc_oa(
     ids: str | Path | None = None,
     min_words: int = 0,
 ) -> Stream:
-    """Read figure captions; the columns and options are those of ``pallava_captions``.
+    """Read figure captions, with the columns and options of ``pallava_captions``.
 
     ``media_dir`` is the folder the images were unpacked into. Source: ``pmc_oa.jsonl`` and ``pmc_oa_beta.jsonl``.
     """

@@ -20,7 +20,7 @@ ANSWERS = ("Answer_label", "Answer")
 
 @reader
 def read_pmc_vqa(path: str | Path, *, media_dir: str | Path | None = None, ids: str | Path | None = None) -> Stream:
-    """Read questions; the user text lists the choices as ``A) ...``, the answer is the right one of these lines.
+    """Read questions; the user text lists the choices as ``A) ...``, the answer is the line of the right choice.
 
     Args:
         path: ``train.csv``, ``train_2.csv``, ... Choices may carry their own ``A:``. The right one is named by
@@ -64,7 +64,7 @@ def _draft(row: Row) -> Record:
 
 
 def _answer(row: Row, choices: list[str]) -> int:
-    """Index of the right choice, by its label if there is one."""
+    """Return the index of the right choice, by its label if there is one."""
     label, text = text_of(row.cells, "Answer_label").upper(), text_of(row.cells, "Answer")
     if not label:
         index = match_choice(_without_letter(text, text[:1]) or text, choices)
@@ -78,5 +78,5 @@ def _answer(row: Row, choices: list[str]) -> int:
 
 
 def _without_letter(choice: str, letter: str) -> str:
-    """``" A: benign "`` to ``"benign"``, for the choice's own letter alone: ``"E. coli"`` stays."""
+    """Turn ``" A: benign "`` into ``"benign"``, for the choice's own letter only: ``"E. coli"`` stays."""
     return re.sub(rf"^\s*{re.escape(letter)}\s*[:)]\s*", "", choice, count=1).strip() if letter else choice

@@ -22,7 +22,7 @@ def read_pubmedvision(
     modality: str | None = None,
     ids: str | Path | None = None,
 ) -> Stream:
-    """Read ``PubMedVision_Alignment_VQA.json`` or the instruction file; one ``<image>`` per image is put in front.
+    """Read ``PubMedVision_Alignment_VQA.json`` or the instruction file; one ``<image>`` per image is put first.
 
     Args:
         path: The JSON file.
@@ -53,7 +53,7 @@ def read_pubmedvision(
 
 
 def _with_placeholders(record: Record) -> tuple[Turn, ...]:
-    """The conversation with one placeholder per image before the first question, unless the text has some already."""
+    """Return the conversation with one placeholder per image before the first question, unless it has any."""
     turns = list(record.conversations)
     first = next((index for index, turn in enumerate(turns) if turn.role == "user"), None)
     if first is not None and not any(IMAGE_PLACEHOLDER in turn.text for turn in turns):

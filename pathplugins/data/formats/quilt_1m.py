@@ -30,10 +30,10 @@ def read_quilt_1m(
 
     Args:
         path: The table; columns other than ``caption``, ``image_path``, ``subset``, ``split`` and ``magnification`` are
-            left out, lists in cells stay text.
+            ignored, lists in cells stay text.
         media_dir: Where the images were unpacked; then beside the table.
         subset: Rows kept (``quilt``, ``openpath``, ...), compared without case; None keeps all.
-        split: Rows kept (``train``, ``val``), likewise.
+        split: Rows kept (``train``, ``val``), compared without case; None keeps all.
         seed: Draws the request and the place of ``<image>``.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
         min_words: Shorter captions are left out.

@@ -1,4 +1,4 @@
-"""Records as they are: JSON lines that hold all of a record, for steps in between and for looking at."""
+"""Records with all their fields as JSON lines, for intermediate steps and for inspection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_record(path: str | Path, *, media_dir: str | Path | None = None, ids: s
 
     Args:
         path: Lines of ``{"id", "conversations": [{"role", "text"}], "images", "meta", "source", "row"}``. The
-            last two say where the record once came from; in reports stand this file and its lines.
+            last two name the original source; reports name this file and its lines.
         media_dir: Where relative images are looked for first; then beside the file.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
     """

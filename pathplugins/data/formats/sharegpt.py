@@ -1,6 +1,6 @@
 """LLaMA-Factory's conversations: ``{"conversations" or "messages": [...], "images": [...]}``.
 
-No format of the trainers: LLaMA-Factory reads these files itself, under the same name.
+Not offered to the trainers: LLaMA-Factory reads these files itself, under the same name.
 """
 
 from __future__ import annotations

@@ -18,10 +18,10 @@ META = {"Slide": "slide_id", "Tumor": "tumor", "Broad Category": "broad_category
 
 @reader
 def read_slidebench(path: str | Path, *, media_dir: str | Path | None = None, ids: str | Path | None = None) -> Stream:
-    """Read questions; the user text lists the choices as ``A) ...``, the answer is the right one of these lines.
+    """Read questions; the user text lists the choices as ``A) ...``, the answer is the line of the right choice.
 
     Args:
-        path: The table. Its ``Output`` column, which evaluating adds, is left out.
+        path: The table. Its ``Output`` column, which an evaluation adds, is ignored.
         media_dir: Where ``{Tumor}/{Slide}.csv`` are looked for first; then beside the table.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
     """

@@ -12,12 +12,12 @@ from pathplugins.data.records import Record
 
 @reader
 def read_slidechat(path: str | Path, *, media_dir: str | Path | None = None, ids: str | Path | None = None) -> Stream:
-    """Read conversations about one slide each; ``<image>`` stays where it stands.
+    """Read conversations about one slide each; ``<image>`` keeps its place in the text.
 
     Args:
         path: ``{"id", "image": ["....csv"], "conversations"}``, as a JSON list or JSON lines.
         media_dir: Where relative features are looked for first; then beside the file. SlideChat itself takes the paths
-            as they are written.
+            as written.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
     """
     return json_stream(path, _draft, media_dir=media_dir, ids=ids)

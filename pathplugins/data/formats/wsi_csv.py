@@ -46,7 +46,7 @@ def read_wsi_csv(
     data_source: str | None = None,
     media_dir: str | Path | None = None,
 ) -> Stream:
-    """Read a slide table: the records of its good rows, and what is wrong with the others.
+    """Read a slide table: the records of its good rows, and the faults of the others.
 
     Args:
         path: The table, comma or tab separated, UTF-8.
@@ -102,14 +102,14 @@ def _read_rows(path: Path, mode: Mode) -> Iterator[Row | BadSample]:
 
 
 class _Filter:
-    """Rows with one value in a column."""
+    """Keeps the rows with one value in a column."""
 
     def __init__(self, column: str, wanted: str, advice: str) -> None:
         self._column, self._wanted, self._advice = column, wanted, advice
         self._kept, self._others = False, Counter[str]()
 
     def keeps(self, row: Row) -> bool:
-        """Whether the row has it."""
+        """Return whether the row has the value."""
         kept = same(row.cells[self._column], self._wanted)
         if kept:
             self._kept = True
@@ -118,7 +118,7 @@ class _Filter:
         return kept
 
     def finish(self, path: Path) -> None:
-        """An error if no row had it."""
+        """Raise ``PathPluginsError`` if rows were read and none had the value."""
         if not self._kept and self._others:
             raise none_kept(path, self._column, self._wanted, self._others, self._advice)
 
@@ -159,7 +159,7 @@ def _is_pathtext(names: list[str] | dict[str, str]) -> bool:
 
 
 def _standard_cells(cells: dict[str, str]) -> dict[str, str]:
-    """A row under the standard names, whichever variant it came in."""
+    """Return the cells of a row under the standard names, whichever variant the table has."""
     if not _is_pathtext(cells):
         return cells
     slide_id = Path(cells["filepath"]).name.removesuffix(".h5")

@@ -1,8 +1,7 @@
-"""Assembly: drafts become records.
+"""Turn drafts into records: filter them, make ids unique, resolve image paths and check each record.
 
-A draft is a record whose id and images are still as the file writes them. Assembling selects, makes ids unique,
-resolves the images to absolute paths and checks each record by itself. It goes record by record, so that a source may
-be larger than the memory; the lists that trainers take come from the same stream.
+A draft is a record whose id and images are still as the file writes them. Records are made one by one, so that a
+source may be larger than memory; the lists that trainers take come from the same stream.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """Records of a source with unique ids, and what is wrong with its other rows, in the order of the rows.
+    """Records of a source with unique ids, and the bad samples of its other rows, in the order of the rows.
 
-    Iterating may raise ``IdsRepeat``: what was made of the pass is wrong then, and iterating again is right. A
-    repeated id gets ``#`` and its row (``#file:row`` where a folder was read); it does not depend on the selection.
+    Iterating may raise ``IdsRepeat``: the records of that pass have to be discarded, and a second pass is right. A
+    repeated id gets ``#`` and its row (``#file:row`` where a folder was read), whichever rows are kept.
     """
 
     path: Path
@@ -38,26 +37,26 @@ class Stream:
     drafts: Callable[[], Iterator[Draft]]
     """Reads the source, each time from its start."""
     folders: Sequence[Path] = ()
-    """Absolute; where relative images are looked for, see ``Places``. With none, images stay as they are written."""
+    """Absolute folders in which relative images are looked up, see ``Places``; with none, paths stay as written."""
     look: bool = False
-    """An image that is in none of the folders makes its row bad here; else the check of the images finds out."""
+    """Report an image that is in none of the folders here; otherwise the later check of the images does."""
     beside: bool = False
-    """The images belong to the file: they are where it says from where it is, and are looked for there unasked."""
+    """The images belong to the file: its relative paths start at its folder, even if no folder of images is given."""
     suffix: str | None = None
-    """Replaces the last suffix of every image before it is looked for."""
+    """Replaces the last suffix of every image before it is looked up."""
     ids: str | Path | None = None
-    """Index file of the samples to keep (``_ids``); rows that are not in it are not judged."""
+    """Index file of the samples to keep (``reading.ids``); other rows are not checked."""
     min_words: int = 0
-    """Samples whose answer has fewer words are left out, and counted in the log."""
+    """Samples with fewer words in the answer are left out and counted in the log."""
     ids_are_final: bool = False
-    """Ids stay as they are; rows with a repeated one are bad."""
+    """Keep ids as written; rows with a repeated id are bad."""
     make: Callable[[Row], Record | None] | None = None
-    """If the source is JSON samples and nothing else matters: makes a draft of one, as ``drafts`` does."""
+    """Makes a draft of one JSON sample independently of the others, as ``drafts`` does; None for other sources."""
     book: IdBook = field(default_factory=IdBook, init=False, repr=False, compare=False)
-    """The ids seen so far."""
+    """The ids read so far."""
 
     def __iter__(self) -> Iterator[Record | BadSample]:
-        """One pass; see above."""
+        """Read the source once; see the class."""
         book, counted = self.book, self.book.complete
         listed = None if self.ids is None else Listed(Path(self.ids), source=self.path)
         words, finish = _Words(self.min_words, self.path) if self.min_words else None, self._finisher()
@@ -78,12 +77,12 @@ class Stream:
                 yield finish(item)
         if not counted and not book.close():
             raise IdsRepeat
-        for selection in (listed, words):
-            if selection is not None:
-                selection.finish()
+        for filter_ in (listed, words):
+            if filter_ is not None:
+                filter_.finish()
 
     def lists(self) -> tuple[list[Record], list[BadSample]]:
-        """The records, and the bad rows in order of file and row; the source is read once."""
+        """Return the records, and the bad rows in order of file and row; the source is read once."""
         found = [*self.drafts()]
         stream = replace(self, drafts=lambda: iter(found))
         while True:
@@ -97,7 +96,7 @@ class Stream:
             return good, sorted(bad, key=lambda sample: (sample.source, sample.row or 0))
 
     def _finisher(self) -> Callable[[Record], Record | BadSample]:
-        """What makes a record of a draft."""
+        """Return the function that makes a record of a draft."""
         locate = self._locator()
         unique, repeats, final_ids = self.book.unique, self.book.repeats, self.ids_are_final
 
@@ -134,7 +133,11 @@ class Stream:
         return with_suffix
 
     def _look_for(self, image: str) -> str:
-        """The absolute path of a file that is there."""
+        """Return the absolute path of an existing file.
+
+        Raises:
+            BadRowError: the file is in none of the folders.
+        """
         places = list(dict.fromkeys(folder / image for folder in self.folders))
         found = next((place for place in places if place.is_file()), None)
         if found is None:
@@ -146,9 +149,13 @@ class Stream:
 def json_stream(
     path: str | Path, make: Callable[[Row], Record | None], *, media_dir: str | Path | None, **options: Any
 ) -> Stream:
-    """The stream of a source of JSON samples (``_json``); ``make`` makes a draft of one, whatever the others are.
+    """Return the stream of a source of JSON samples (``reading.json``).
 
-    ``media_dir`` as for `folders_for`, ``options`` are fields of `Stream`.
+    Args:
+        path: The source.
+        make: Makes a draft of one sample, independently of the others.
+        media_dir: See `folders_for`.
+        options: Further fields of `Stream`.
     """
     source = Path(path)
     folders = folders_for(source, media_dir)
@@ -156,7 +163,7 @@ def json_stream(
 
 
 def reader(open_stream: Callable[..., Stream]) -> Any:
-    """Make a reader of a function that opens a stream: called, it gives lists; ``.stream`` is the function itself."""
+    """Make a reader of a function that returns a stream: a call gives lists, ``.stream`` is the function itself."""
 
     @functools.wraps(open_stream)
     def read(*args: Any, **options: Any) -> tuple[list[Record], list[BadSample]]:
@@ -171,16 +178,16 @@ def _source_of(draft: Record | Unwanted) -> str | None:
 
 
 def folders_for(path: Path, media_dir: str | Path | None) -> tuple[Path, ...]:
-    """Where the images of a source are looked for: ``media_dir``, then beside the file (or in the folder)."""
+    """Return the folders in which images are looked up: ``media_dir``, then beside the file (or in the folder)."""
     beside = path.absolute() if path.is_dir() else path.absolute().parent
     return tuple(dict.fromkeys((beside,) if media_dir is None else (Path(media_dir).absolute(), beside)))
 
 
 class Places:
-    """Finds images in the first of several folders, with one listing per folder instead of a look per image.
+    """Finds images in several folders, the first one first, with one listing per folder instead of a look per image.
 
-    What is in none of them is taken to belong into the first, where the check of the images will miss it. With one
-    folder nothing is read at all.
+    An image found nowhere is assigned to the first folder; the image check reports it as missing. With one folder
+    nothing is read at all.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -188,13 +195,13 @@ class Places:
         self._listings: dict[str, frozenset[str]] = {}
 
     def locate(self, image: str) -> str:
-        """The absolute path of an image; one that is absolute stays as it is."""
+        """Return the absolute path of an image; an absolute path is kept."""
         places = [os.path.join(folder, image) for folder in self._folders]  # noqa: PTH118 - a million Paths take 5 s
         if len(places) > 1:
-            return next((place for place in places if self._is_there(place)), places[0])
+            return next((place for place in places if self._exists(place)), places[0])
         return places[0]
 
-    def _is_there(self, place: str) -> bool:
+    def _exists(self, place: str) -> bool:
         folder, name = os.path.split(place)
         if folder not in self._listings:
             try:
@@ -205,7 +212,7 @@ class Places:
 
 
 class _Words:
-    """The samples whose answer is long enough."""
+    """Keeps the samples whose answer is long enough."""
 
     def __init__(self, at_least: int, path: Path) -> None:
         self._at_least, self._path = at_least, path
@@ -218,7 +225,11 @@ class _Words:
         return kept
 
     def finish(self) -> None:
-        """Log how many were left out; an error if all of them were."""
+        """Log how many were left out.
+
+        Raises:
+            PathPluginsError: all of them were.
+        """
         if self._total and not self._kept:
             raise PathPluginsError(
                 f"{self._path}: none of {self._total} captions has {self._at_least} words; lower min_words"

@@ -1,4 +1,4 @@
-"""Captions: an image and its caption become a request and its answer."""
+"""Turn an image and its caption into a request and its answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathplugins.data.records import IMAGE_PLACEHOLDER, Record, Turn
 def caption_draft(
     *, image: str = "image", caption: str = "caption", meta: tuple[str, ...] = (), seed: int = 0
 ) -> Callable[[Row], Record]:
-    """A function from a row to the draft of its record (see ``_assembly``).
+    """Return the function that makes a draft (see ``reading.assembly``) of a row with an image and a caption.
 
     The request is one of ``PATCH_CAPTION_REQUESTS``, with ``<image>`` on the line before or after it, both drawn from
     ``seed`` and the id: a row gets the same on every machine and in every order of the file. The id is the row's
@@ -23,7 +23,7 @@ def caption_draft(
         image: Name of the cell with the image's path.
         caption: Name of the cell with the text to learn.
         meta: Cells kept with the record.
-        seed: Another seed draws other requests.
+        seed: Seed of the requests.
     """
 
     def make(row: Row) -> Record:

@@ -1,4 +1,4 @@
-"""Image-id indexes: which samples of a source to keep, e.g. the published list of cleaned images."""
+"""Index files: lists of the samples of a source to keep, e.g. the published list of cleaned images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathplugins.data.formats.reading.tables import read_table
 from pathplugins.data.records import Record
 
 COLUMNS = ("id", "image_id", "image", "image_path")
-"""Of a table, the first that is there; also keys of JSON objects."""
+"""Columns of a table, of which the first present is read; also keys of JSON objects."""
 
 _WANTED = "an index: one id a line, a JSON list, or a table with a column id or image"
 
@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 
 def read_ids(path: Path) -> list[str]:
-    """The ids of an index file, as text, each once, in order.
+    """Read the ids of an index file, as text, each once, in order.
 
     Raises:
-        PathPluginsError: not such a file, or without ids.
+        PathPluginsError: not an index file, or one without ids.
     """
     if path.suffix in (".csv", ".tsv"):
         ids = _from_table(path)
@@ -37,10 +37,10 @@ def read_ids(path: Path) -> list[str]:
 
 
 class Listed:
-    """The samples an index names, by their id or by an image's path, file name or stem as written in the source."""
+    """The samples that an index names, by id or by an image's path, file name or stem as written in the source."""
 
     def __init__(self, path: Path, *, source: Path) -> None:
-        """Read the index ``path``; ``source`` is what the samples come from, for messages."""
+        """Read the index ``path``; ``source`` is the file of the samples, for messages."""
         self._path, self._source = path, source
         self._ids = read_ids(path)
         self._unused = {*self._ids}
@@ -49,7 +49,7 @@ class Listed:
         self._kept = 0
 
     def __contains__(self, record: Record) -> bool:
-        """Whether it is named."""
+        """Return whether the index names a record."""
         hits = _names(record) & self._wanted
         if len(self._seen) < 3:
             self._seen.append(record.id)
@@ -58,7 +58,7 @@ class Listed:
         return bool(hits)
 
     def finish(self) -> None:
-        """Log how many ids of the index were in no sample.
+        """Log how many ids of the index match no sample.
 
         Raises:
             PathPluginsError: the index named none of the samples.
@@ -66,7 +66,7 @@ class Listed:
         if not self._kept:
             raise PathPluginsError(
                 f"{self._path}: none of its {len(self._ids)} ids ({', '.join(self._ids[:3])}, ...) is in "
-                f"{self._source} ({', '.join(self._seen)}, ...); expected ids of samples, or file names of images"
+                f"{self._source} ({', '.join(self._seen)}, ...); list ids of samples, or file names of images"
             )
         if unknown := [entry for entry in self._ids if entry in self._unused]:
             logger.warning(

@@ -1,4 +1,4 @@
-"""JSON sources: the samples of a JSON list, a JSON object id -> sample, JSON lines, or a folder of such files."""
+"""Read the samples of a JSON list, a JSON object id -> sample, JSON lines, or a folder of such files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _EXPECTED = "a JSON list of samples, an object id -> sample, or one sample a lin
 
 
 def read_samples(path: Path) -> Iterator[Row | BadSample]:
-    """Rows of a file, or of all ``*.json`` and ``*.jsonl`` of a folder, in the order of their names.
+    """Yield the rows of a file, or of all ``*.json`` and ``*.jsonl`` in a folder, by name.
 
-    JSON lines are numbered by line, the samples of a list or an object by position, from 1. They are read as they are
-    asked for: no more than a few samples are in memory.
+    JSON lines are numbered by line, the samples of a list or an object by position, from 1. Only a few samples are in
+    memory at a time.
 
     Raises:
         PathPluginsError: no such file, none in the folder, empty, a Git-LFS pointer, or not JSON of these shapes.
@@ -74,7 +74,12 @@ def _read_file(path: Path) -> Iterator[Row | BadSample]:
 
 
 def _of_object(value: dict[str, Any] | None, text: JsonText) -> Iterator[Any]:
-    """The samples of an object: those it names, or the object itself; None where it goes on beyond a chunk of text."""
+    """Yield the samples in an object, or the object itself if it is one sample.
+
+    Args:
+        value: The object; None if it is longer than a chunk and still to be read.
+        text: The text, at the start of that object.
+    """
     if value is None and text.holds_objects():
         for key, sample in text.members():
             yield {"id": key, **sample} if isinstance(sample, dict) else sample
@@ -90,7 +95,7 @@ def _of_object(value: dict[str, Any] | None, text: JsonText) -> Iterator[Any]:
 def _read_json_lines(path: Path, lines: Iterable[str]) -> Iterator[Row | BadSample]:
     """One sample a line; blank lines are left out. A file without a single line of JSON is an error."""
     readable, first_fault, source = False, "", str(path)
-    pending: list[BadSample] = []  # held back until one line is readable
+    pending: list[BadSample] = []  # kept until one line is readable
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue

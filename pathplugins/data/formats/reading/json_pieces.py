@@ -1,8 +1,8 @@
-"""JSON files cut into pieces that several processes can read.
+"""Cut JSON files into pieces that several processes can read.
 
-A cut is a guess: it is made at what stands between the first two samples, which may stand inside of one too. Reading
-tells: a piece that begins where a sample begins, and parses to its end, ends where one ends. So if all pieces parse,
-all cuts were right. If one does not, the file is to be read as a whole, which also names the fault if there is one.
+A cut is a guess: it is made at the text that separates the first two samples, which may also occur inside a sample.
+Reading verifies it: a piece that begins with a sample and parses to its end also ends with a sample, so if all pieces
+parse, all cuts were right. If one does not, the file has to be read as a whole, which also names the fault, if any.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from pathplugins.data.formats.reading.rows import Row
 
-_HEAD = 2**18  # bytes in which the first sample must end
+_HEAD = 2**18  # the first sample must end within so many bytes
 _WINDOW = 2**16
 _MARK = b"\xef\xbb\xbf"
 _OPENING = re.compile(r"[ \n\r\t]*\[[ \n\r\t]*")
@@ -25,11 +25,11 @@ _scan = json.JSONDecoder().scan_once
 
 
 class WrongCutError(Exception):
-    """A piece that does not parse."""
+    """A piece does not parse."""
 
 
 class Piece(NamedTuple):
-    """Bytes of a file that hold samples: those of a list, parted by commas, or whole lines."""
+    """A byte range of a file: samples separated by commas, or whole lines."""
 
     start: int
     stop: int
@@ -37,7 +37,7 @@ class Piece(NamedTuple):
 
 
 def cut(path: Path, size: int) -> list[Piece]:
-    """Pieces of about ``size`` bytes, in order; none if the file is no list or lines of many samples."""
+    """Cut a file into pieces of about ``size`` bytes; return none if it is no list, or no lines, of many samples."""
     if not path.is_file() or path.stat().st_size < 2 * size:
         return []
     with path.open("rb") as stream:
@@ -45,7 +45,7 @@ def cut(path: Path, size: int) -> list[Piece]:
         start = len(_MARK) if head.startswith(_MARK) else 0
         if path.suffix == ".jsonl":
             return _cut_at(stream, b"\n", (start, path.stat().st_size), size, skip=(1, 1))
-        text = head[start:].decode("latin-1")  # a character for a byte; what is no ASCII does not matter here
+        text = head[start:].decode("latin-1")  # one character per byte; only ASCII matters here
         opening = _OPENING.match(text)
         try:
             end = _scan(text, opening.end())[1] if opening else -1
@@ -61,10 +61,10 @@ def cut(path: Path, size: int) -> list[Piece]:
 
 
 def read_piece(path: Path, piece: Piece) -> Iterator[Row]:
-    """The samples of a piece, without their numbers.
+    """Yield the samples of a piece, numbered 0.
 
     Raises:
-        WrongCutError: it is not made of samples.
+        WrongCutError: the piece does not consist of samples.
     """
     source = str(path)
     with path.open("rb") as stream:
@@ -75,7 +75,7 @@ def read_piece(path: Path, piece: Piece) -> Iterator[Row]:
             if not isinstance(value, dict):
                 raise WrongCutError
             yield Row(source, 0, value)
-    except (ValueError, RecursionError) as error:  # no JSON, or no UTF-8
+    except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8
         raise WrongCutError from error
 
 
@@ -84,7 +84,7 @@ def _items(text: str) -> Iterator[Any]:
     while True:
         try:
             value, at = _scan(text, at)
-        except StopIteration as stop:  # no value, as of an empty file
+        except StopIteration as stop:  # no value, as in an empty file
             raise WrongCutError from stop
         yield value
         if at < length and text[at] != ",":
@@ -99,7 +99,7 @@ def _items(text: str) -> Iterator[Any]:
 
 
 def _lines(text: str) -> Iterator[Any]:
-    if text.count("\r") != text.count("\r\n"):  # ends a line too, where lines are read one by one
+    if text.count("\r") != text.count("\r\n"):  # also ends a line where lines are read one by one
         raise WrongCutError
     for line in text.split("\n"):
         if line.strip():
@@ -107,7 +107,7 @@ def _lines(text: str) -> Iterator[Any]:
 
 
 def _closing(stream: BinaryIO) -> int | None:
-    """Where the bracket stands that ends the file."""
+    """Return the position of the bracket that ends the file; None without one."""
     size = stream.seek(0, 2)
     stream.seek(max(0, size - _WINDOW))
     tail = stream.read().rstrip(b" \n\r\t")
@@ -117,7 +117,7 @@ def _closing(stream: BinaryIO) -> int | None:
 def _cut_at(
     stream: BinaryIO, pattern: bytes, span: tuple[int, int], size: int, *, skip: tuple[int, int]
 ) -> list[Piece]:
-    """Cut where ``pattern`` is found: a piece ends ``skip[0]`` bytes behind its start, the next begins ``skip[1]``."""
+    """Cut where ``pattern`` occurs: a piece ends ``skip[0]`` bytes after its start, the next begins at ``skip[1]``."""
     start, stop = span
     lines = pattern == b"\n"
     pieces = []

@@ -1,4 +1,4 @@
-"""JSON text read in pieces: one value after another, with little more of the text in memory than a value needs."""
+"""Read the values of a JSON text one by one, with little more text in memory than one value."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.formats.reading.rows import read_chunks
 
-CHUNK = 2**18  #: bytes read at once; more of them with what they hold fall out of the processor's cache
-LONGEST = 2**28  #: characters one value may have; what needs more is an open quotation mark, not a sample
+CHUNK = 2**18  #: bytes read at once; larger chunks and their values fall out of the processor's cache
+LONGEST = 2**28  #: characters of a value; a longer one is an open quotation mark, not a sample
 
-_TAIL = 16  # the longest thing that is no text, "-Infinity" or two \uXXXX, fits; a fault before it is no cut
-_GOES_ON = 3  # characters after a number that tell that it does not, as in 0e+5
+_TAIL = 16  # longer than any token that may be cut off ("-Infinity", two \uXXXX); an earlier fault is a real one
+_AFTER_NUMBER = 3  # characters needed after a number to be sure that it has ended, as in 0e+5
 _BLANK = " \n\r\t"
 _STARTS = ("{", "[", '"')
 _BLANKS = re.compile(r"[ \n\r\t]*")
@@ -28,15 +28,15 @@ class JsonText:
     """A cursor in the JSON text of a file."""
 
     def __init__(self, path: Path, *, wanted: str, chunk: int = CHUNK) -> None:
-        """``wanted`` says what should be there, for messages; ``chunk`` is the number of bytes read at once."""
+        """Open the file; ``wanted`` is its expected content, for messages, ``chunk`` the bytes read at once."""
         self._path, self._wanted, self._chunk = path, wanted, chunk
         self._chunks = read_chunks(path, wanted=wanted, size=chunk)
         self._text, self._at, self._ended = "", 0, False
-        self._lines, self._column = 0, 0  # line ends before the text in memory, characters since the last of them
+        self._lines, self._column = 0, 0  # line ends before the text in memory, and characters after the last one
         self._more()
 
     def peek(self) -> str:
-        """The next character that is not blank, which becomes the place of the cursor; ``""`` at the end."""
+        """Move to the next character that is not blank and return it; ``""`` at the end."""
         while True:
             text, at = self._text, self._at
             if at < len(text) and text[at] in _BLANK:
@@ -48,14 +48,14 @@ class JsonText:
             self._more()
 
     def skip(self) -> None:
-        """Pass the character that ``peek`` gave."""
+        """Move past the character that ``peek`` returned."""
         self._at += 1
 
     def value(self) -> Any:
-        """The value that stands here.
+        """Read the value at the cursor.
 
         Raises:
-            PathPluginsError: there is none, with the place in the file.
+            PathPluginsError: there is no value; names the place in the file.
         """
         if self._text[self._at : self._at + 1] not in _STARTS:
             self.peek()
@@ -71,7 +71,7 @@ class JsonText:
                     f"{self._path} is nested too deeply to be samples; expected {self._wanted}"
                 ) from error
             else:
-                if self._ended or end + _GOES_ON <= len(self._text) or not isinstance(value, int | float):
+                if self._ended or end + _AFTER_NUMBER <= len(self._text) or not isinstance(value, int | float):
                     self._at = end
                     return value
                 fault, where = "", end
@@ -81,18 +81,18 @@ class JsonText:
             self._more()
 
     def short_value(self) -> tuple[bool, Any]:
-        """Whether the value that stands here ends within the first chunk, and the value if it does."""
+        """Return whether the value at the cursor ends within the text in memory, and the value if it does."""
         try:
             value, end = _scan(self._text, self._at)
         except (StopIteration, json.JSONDecodeError, RecursionError):
             if self._ended:
-                return True, self.value()  # raises, with the place
+                return True, self.value()  # raises and names the place
             return False, None
         self._at = end
         return True, value
 
     def items(self) -> Iterator[Any]:
-        """The values of the list that begins here, up to its end."""
+        """Yield the values of the list at the cursor."""
         self.skip()
         if self.peek() == "]":
             self.skip()
@@ -109,7 +109,7 @@ class JsonText:
                 return
 
     def _items_in_memory(self) -> Iterator[Any]:
-        """The same in half the time, as long as a comma and more of the text follow; what else there is stays."""
+        """Yield values as long as a comma and more text follow them, in half the time; leave the rest."""
         text, at = self._text, self._at
         with suppress(StopIteration, json.JSONDecodeError, RecursionError, IndexError):
             while True:
@@ -122,11 +122,11 @@ class JsonText:
                 yield value
 
     def holds_objects(self) -> bool:
-        """Whether an object begins here whose first value is an object."""
+        """Return whether an object begins at the cursor whose first value is an object."""
         return _OBJECT_OF_OBJECTS.match(self._text, self._at) is not None
 
     def members(self) -> Iterator[tuple[str, Any]]:
-        """Key and value of each member of the object that begins here, up to its end."""
+        """Yield key and value of each member of the object at the cursor."""
         self.skip()
         while True:
             if self.peek() != '"':
@@ -144,19 +144,19 @@ class JsonText:
                 raise self.malformed("Expecting ',' delimiter", self._at - 1)
 
     def end(self) -> None:
-        """Make sure that nothing follows."""
+        """Raise ``PathPluginsError`` if anything but blanks follows."""
         if self.peek():
             raise self.malformed("Extra data", self._at)
 
     def malformed(self, fault: str, at: int) -> PathPluginsError:
-        """The error for a fault at a place in the text in memory."""
+        """Return the error for a fault at index ``at`` of the text in memory."""
         line = self._lines + self._text.count("\n", 0, at) + 1
         before = self._text.rfind("\n", 0, at)
         column = at - before if before >= 0 else self._column + at + 1
         return PathPluginsError(f"{self._path}:{line} is not JSON ({fault}, column {column}); expected {self._wanted}")
 
     def _more(self) -> None:
-        """Read as much again as is left, one chunk at least, so that a long value is scanned a few times only."""
+        """Double the unread text, by at least one chunk, so that a long value is scanned only a few times."""
         text, at = self._text, self._at
         if ends := text.count("\n", 0, at):
             self._lines, self._column = self._lines + ends, at - text.rfind("\n", 0, at) - 1

@@ -1,4 +1,4 @@
-"""Parquet sources: tables of the Hugging Face hub whose images lie in the rows."""
+"""Read Parquet files of the Hugging Face hub, whose rows contain their images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BATCH = 64  # rows in memory at once; an image is some 50 KB
 
 
 def read_parquet(path: Path, columns: Collection[str]) -> Iterator[Row]:
-    """Rows, numbered by position from 1; an image is ``{"bytes": ..., "path": ...}`` as the hub stores it.
+    """Yield rows, numbered by position from 1; an image is ``{"bytes": ..., "path": ...}`` as the hub stores it.
 
     Raises:
         PathPluginsError: not a Parquet file, or one of the columns is missing.
@@ -42,17 +42,17 @@ def read_parquet(path: Path, columns: Collection[str]) -> Iterator[Row]:
                     number += 1
                     yield Row(str(path), number, cells)
     except (pyarrow.ArrowException, OSError) as error:
-        raise PathPluginsError(f"{path} is not a readable Parquet file ({error}); fetch the file again") from error
+        raise PathPluginsError(f"{path} is not a readable Parquet file ({error}); download the file again") from error
 
 
 def image_to_file(value: Any, *, folder: Path, prefix: str) -> str:
-    """Write an image's bytes into ``folder``, unless they are there already; returns the file's name.
+    """Write an image's bytes into ``folder``, unless the file exists; return the file's name.
 
-    The name is ``prefix`` and a hash of the bytes: an image that many rows share is one file, and what a row says
-    about paths is not trusted.
+    The name is ``prefix`` and a hash of the bytes: an image that many rows share is one file, and paths in the rows are
+    not trusted.
 
     Raises:
-        BadRowError: there are no bytes, or they are no image.
+        BadRowError: there are no bytes, or they are not an image.
     """
     data = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(data, bytes) or not data:

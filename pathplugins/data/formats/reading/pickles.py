@@ -1,4 +1,4 @@
-"""Pickles of plain data: read without being able to run anything."""
+"""Read pickles of plain data without running any code in them."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from pathplugins.core.errors import PathPluginsError
 
 
 def read_plain_pickle(path: Path) -> Any:
-    """What a pickle of lists, dicts, tuples, sets, text and numbers holds.
+    """Read a pickle of lists, dicts, tuples, sets, text and numbers.
 
-    Those need no name to be looked up; any name a pickle asks for is code that could run, and is refused unseen.
+    Such data need no import; any name that a pickle would import could run code and is refused.
 
     Raises:
-        PathPluginsError: no such file, not a pickle, damaged, or asking for anything else (names it).
+        PathPluginsError: no such file, not a pickle, damaged, or importing a name (which the message gives).
     """
     if not path.is_file():
         raise PathPluginsError(f"{path}: no such file; expected a pickle of plain lists and dicts there")
     with path.open("rb") as stream:
         try:
             return _PlainUnpickler(stream, path).load()
-        # A damaged pickle can fail in any step of the small machine that reads it.
+        # A damaged pickle can fail in any step of the unpickler.
         except (
             *(pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError),
             *(AttributeError, OverflowError, MemoryError, RecursionError),
         ) as error:
             if isinstance(error, PathPluginsError):
                 raise
-            raise PathPluginsError(f"{path} is not a readable pickle ({error}); fetch the file again") from error
+            raise PathPluginsError(f"{path} is not a readable pickle ({error}); download the file again") from error
 
 
 class _PlainUnpickler(pickle.Unpickler):
     def __init__(self, stream: BinaryIO, path: Path) -> None:
-        super().__init__(stream, encoding="utf-8")  # byte strings of Python 2
+        super().__init__(stream, encoding="utf-8")  # decodes byte strings of Python 2
         self._path = path
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         raise PathPluginsError(
             f"{self._path} asks for {module_name}.{global_name}, which plain data does not need and which could run "
-            "code; if you trust where it came from, save it as JSON there"
+            "code; if you trust its source, load it there and save it as JSON"
         )

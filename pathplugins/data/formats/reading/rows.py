@@ -1,4 +1,4 @@
-"""Rows: what a source file says about one sample, before it is known to be a record."""
+"""Rows of source files, and how they become drafts of records or bad samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record
 
 
 class Row(NamedTuple):
-    """One sample as it stands in a file."""
+    """One sample as written in a file."""
 
     source: str
     """The file."""
@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
 
 class BadRowError(Exception):
-    """A row that makes no record; becomes a ``BadSample``."""
+    """A row that cannot become a record; it is reported as a ``BadSample``."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -32,17 +32,17 @@ class BadRowError(Exception):
 
 
 class Unwanted(NamedTuple):
-    """A row that is left out; its id counts where ids are made unique."""
+    """A row that a filter leaves out; its id still counts when ids are made unique."""
 
     id: str
 
 
 Draft = Record | BadSample | Unwanted
-"""What a row becomes: a record whose id and images are still as the file writes them, or what is wrong with it."""
+"""A record whose id and images are still as written in the file, a bad sample, or a row left out."""
 
 
 def drafts(rows: Iterable[Row | BadSample], make: Callable[[Row], Record | None]) -> Iterator[Draft]:
-    """Make a draft of every row; a row for which ``make`` gives None is not wanted, a ``BadRowError`` says why not."""
+    """Make a draft of every row; ``make`` returns None to drop a row and raises ``BadRowError`` for a bad one."""
     for row in rows:
         if row.__class__ is BadSample:
             yield row
@@ -57,23 +57,25 @@ def drafts(rows: Iterable[Row | BadSample], make: Callable[[Row], Record | None]
 
 
 def read_lines(path: Path, *, wanted: str) -> Iterator[str]:
-    """The lines of a UTF-8 file, with their ends; a byte order mark is dropped.
+    """Yield the lines of a UTF-8 file with their line ends, without a byte order mark.
 
     Args:
         path: The file.
-        wanted: What should be there, for messages, e.g. ``a slide table``.
+        wanted: Its expected content, for messages, e.g. ``a slide table``.
 
     Raises:
-        PathPluginsError: there is no such file, it is a Git-LFS pointer, or not UTF-8 (names the line).
+        PathPluginsError: no such file, a Git-LFS pointer, or not UTF-8 (names the line).
     """
     return _read_text(path, wanted, iter)
 
 
 def read_chunks(path: Path, *, wanted: str, size: int) -> Iterator[str]:
-    """The same text, ``size`` bytes at a time."""
+    """Yield the text of a file as `read_lines` does, but ``size`` bytes at a time."""
 
     def decoded(stream: TextIO) -> Iterator[str]:
-        decoder = codecs.getincrementaldecoder("utf-8-sig")()  # without the search for line ends, which costs as much
+        decoder = codecs.getincrementaldecoder(
+            "utf-8-sig"
+        )()  # does not search for line ends, which takes as long as decoding
         while data := stream.buffer.read(size):
             yield decoder.decode(data)
         yield decoder.decode(b"", final=True)
@@ -81,24 +83,28 @@ def read_chunks(path: Path, *, wanted: str, size: int) -> Iterator[str]:
     return _read_text(path, wanted, decoded)
 
 
-def _read_text(path: Path, wanted: str, parts: Callable[[TextIO], Iterator[str]]) -> Iterator[str]:
+def _read_text(path: Path, wanted: str, blocks: Callable[[TextIO], Iterator[str]]) -> Iterator[str]:
     if not path.is_file():
         raise PathPluginsError(f"{path}: no such file; expected {wanted} there")
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            for number, part in enumerate(parts(stream)):
-                if not number and part.startswith("version https://git-lfs"):
+            for number, block in enumerate(blocks(stream)):
+                if not number and block.startswith("version https://git-lfs"):
                     raise PathPluginsError(
                         f"{path} is a Git-LFS pointer, not {wanted} itself; fetch it with `git lfs pull`"
                     )
-                yield part
+                yield block
     except UnicodeDecodeError as error:
         line_number = _first_undecodable_line(path)
         raise PathPluginsError(f"{path}:{line_number} is not UTF-8 ({error.reason}); save the file as UTF-8") from error
 
 
 def text_of(cells: dict[str, Any], name: str) -> str:
-    """A cell as stripped text, ``""`` if absent or null; numbers become text, anything else is a ``BadRowError``."""
+    """Return a cell as stripped text, ``""`` if absent or null; numbers become text.
+
+    Raises:
+        BadRowError: any other value.
+    """
     value = cells.get(name)
     if value.__class__ is str and value.isascii():
         return value.strip()
@@ -110,7 +116,11 @@ def text_of(cells: dict[str, Any], name: str) -> str:
 
 
 def checked_text(text: str, name: str) -> str:
-    r"""The text itself; half of a surrogate pair (JSON ``"\ud83d"``) can be neither tokenized nor written."""
+    r"""Return a text unchanged.
+
+    Raises:
+        BadRowError: it holds half of a surrogate pair (JSON ``"\ud83d"``), which can be neither tokenized nor written.
+    """
     if text.isascii():
         return text
     try:
@@ -121,31 +131,33 @@ def checked_text(text: str, name: str) -> str:
 
 
 def refuse_placeholder(text: str, name: str = "the text") -> None:
-    """Formats that put ``<image>`` into the text themselves want none there."""
+    """Raise ``BadRowError`` if a text contains ``<image>``, for formats that insert it themselves."""
     if IMAGE_PLACEHOLDER in text:
-        raise BadRowError("misplaced placeholder", f"{name} contains {IMAGE_PLACEHOLDER}, which is added by itself")
+        raise BadRowError(
+            "misplaced placeholder", f"{name} contains {IMAGE_PLACEHOLDER}, which this format adds itself; remove it"
+        )
 
 
 def choice_texts(question: str, choices: list[str], answer: int) -> tuple[str, str]:
-    """User and assistant text of a multiple-choice question; ``answer`` is the index of the right choice."""
+    """Return user and assistant text of a multiple-choice question; ``answer`` is the index of the right choice."""
     lines = lettered(choices)
     return "\n".join((f"{question}\n", "Choose one of these:", *lines)), lines[answer]
 
 
 def same(text: str, wanted: str) -> bool:
-    """Whether a cell holds the value that was asked for, ignoring case."""
+    """Return whether a cell holds the wanted value, ignoring case."""
     return text.strip().casefold() == wanted.strip().casefold()
 
 
 def none_kept(path: Path, column: str, wanted: str, found: Counter[str], advice: str) -> PathPluginsError:
-    """The error for a filter that keeps nothing: what was asked for and what is there."""
+    """Return the error for a filter that keeps no row: the wanted value and the values found."""
     values = Counter({value or "(empty)": count for value, count in found.items()})
     counts = ", ".join(f"{value} ({count})" for value, count in values.most_common(10)) or "no rows"
     return PathPluginsError(f"{path}: no row has {column} {wanted!r}; found {counts}; {advice}")
 
 
 def shown(value: object) -> str:
-    """A value in a message, cut to what fits on a line."""
+    """Return a value for a message, shortened to a line."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

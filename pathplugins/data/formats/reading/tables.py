@@ -1,4 +1,4 @@
-"""Tables: the rows of a comma- or tab-separated file. Every cell is text: "NA", "None" and "1" stay what they are."""
+"""Read the rows of comma- or tab-separated files. Every cell is text: "NA", "None" and "1" are not converted."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pathplugins.data.records import BadSample
 def read_table(
     path: Path, *, wanted: str, columns: Collection[str], check_header: Callable[[list[str]], object]
 ) -> Iterator[Row | BadSample]:
-    """Rows with stripped cells, read as they are asked for; blank lines are left out, malformed rows are bad.
+    """Yield rows with stripped cells; blank lines are left out, malformed rows are bad samples.
 
     Args:
         path: The table, UTF-8.
-        wanted: What it should be, for messages, e.g. ``a slide table (.csv or .tsv)``.
-        columns: Names known to this format; the separator is the one that finds most of them in the header.
-        check_header: Called with the names of the header; raises if they will not do.
+        wanted: Its expected content, for messages, e.g. ``a slide table (.csv or .tsv)``.
+        columns: Column names of the format; the separator is the one that finds most of them in the header.
+        check_header: Called with the names in the header; raises if they cannot be used.
 
     Raises:
         PathPluginsError: no such file, not a table, no rows, or a column twice.
@@ -63,7 +63,7 @@ def read_table(
 
 
 def require_columns(path: Path, wanted: Collection[str]) -> Callable[[list[str]], None]:
-    """A ``check_header`` that wants these columns; more may be there."""
+    """Return a ``check_header`` that requires these columns and allows others."""
 
     def check(names: list[str]) -> None:
         missing = [name for name in wanted if name not in names]
