@@ -41,7 +41,6 @@ DATA_TOOLS = {
 CLOSE_A_CIRCLE = {
     "pathplugins.models.custom_llava.configuration_custom_llava": "pathplugins.models.custom_llava.auto",
     "pathplugins.models.towers": "pathplugins.models.foreign",
-    "pathplugins.data.pathgen": "pathplugins.data.formats",
 }
 """Imports that close a circle and are to be broken; one that is gone has to leave this table."""
 

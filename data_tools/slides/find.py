@@ -8,8 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from pathplugins.core.nearest import near_path
-from pathplugins.core.suffixes import SLIDE_SUFFIXES
-from pathplugins.data.pathgen import slide_key
+from pathplugins.core.suffixes import SLIDE_SUFFIXES, slide_key
 from pathplugins.data.records import first_shown
 
 from .slide import SlideError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathplugins.core.files import replacing
-from pathplugins.data.pathgen import slide_key
+from pathplugins.core.suffixes import slide_key
 from pathplugins.data.records import first_shown
 
 

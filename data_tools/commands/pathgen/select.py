@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pathplugins.data.pathgen import slide_key
+from pathplugins.core.suffixes import slide_key
 
 from ...engine.launch import launch
 from ...engine.progress import say

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pathplugins.data.pathgen import slide_key
+from pathplugins.core.suffixes import slide_key
 
 from ...engine.progress import say
 from ...slides.find import index_slides

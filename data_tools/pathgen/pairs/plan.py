@@ -19,8 +19,9 @@ from urllib.parse import quote
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
+from pathplugins.core.suffixes import slide_key
 from pathplugins.data.formats.reading.json import SUFFIXES
-from pathplugins.data.pathgen import Placed, read_placed, slide_key
+from pathplugins.data.formats.reading.placed import Placed, read_placed
 from pathplugins.data.records import BadSample
 
 from ...records.report import BadRows

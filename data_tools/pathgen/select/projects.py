@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.pathgen import slide_key
+from pathplugins.core.suffixes import slide_key
 
 from ...slides.mpp_table import SLIDE_COLUMNS
 

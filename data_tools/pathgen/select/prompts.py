@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.pathgen import slide_key
+from pathplugins.core.suffixes import slide_key
 
 from ...optional import need
 from .projects import PROJECTS, listed, packaged

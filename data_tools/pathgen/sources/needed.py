@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pathplugins.core.suffixes import SLIDE_SUFFIXES
-from pathplugins.data.pathgen import Seen, read_placed, slide_key
+from pathplugins.core.suffixes import SLIDE_SUFFIXES, slide_key
+from pathplugins.data.formats.reading.placed import Seen, read_placed
 from pathplugins.data.records import BadSample
 
 from ...records.report import BadRows

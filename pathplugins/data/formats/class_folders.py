@@ -102,7 +102,9 @@ def _labels(classes: Mapping[str, object], labels: Mapping[str, str] | str | Pat
             )
     if len({*named.values()}) < 2:
         found = ", ".join(f"{name} ({label})" for name, label in named.items()) or "none"
-        raise PathPluginsError(f"{path}: the only class is {found}; expected two or more: name {_WANTED}")
+        raise PathPluginsError(
+            f"{path}: its classes have fewer than two labels: {found}; name {_WANTED}, with two classes or more"
+        )
     return named
 
 

@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
 
 from pathplugins.data.formats.reading.assembly import Stream, json_stream, reader
-from pathplugins.data.formats.reading.rows import BadRowError, Row, checked_text, shown, text_of
-from pathplugins.data.records import Record, Turn
-
-Role = Literal["system", "user", "assistant"]
-
-_new_turn = tuple.__new__  # twice as fast as the constructor of the named tuple
-
-ROLES: dict[str, Role] = {
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "assistant": "assistant",
-    "system": "system",
-}
+from pathplugins.data.formats.reading.conversations import llava_draft
 
 
 @reader
@@ -35,84 +21,3 @@ def read_llava(path: str | Path, *, media_dir: str | Path | None = None, ids: st
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
     """
     return json_stream(path, llava_draft, media_dir=media_dir, ids=ids)
-
-
-def llava_draft(row: Row) -> Record:
-    """Make the draft (see ``reading.assembly``) of one LLaVA sample.
-
-    Without an ``id`` the sample is named after its first image, without images after its file.
-    """
-    images = images_of(row.cells.get("image"), "image")
-    return Record(
-        id=text_of(row.cells, "id") or Path(images[0] if images else row.source).stem,
-        conversations=_from_first_question(turns_of(row.cells.get("conversations"))),
-        images=images,
-        meta={},
-        source=row.source,
-        row=row.number,
-    )
-
-
-def images_of(value: Any, name: str) -> tuple[str, ...]:
-    """Return the images in a cell that holds a path, a list of paths, or nothing.
-
-    Raises:
-        BadRowError: anything else.
-    """
-    if value.__class__ is str and value.isascii() and (image := value.strip()):
-        return (image,)
-    if value is None or value == "":
-        return ()
-    images = value if isinstance(value, list) else [value]
-    if not all(isinstance(image, str) and image.strip() for image in images):
-        raise BadRowError("no image", f"{name} is {shown(value)}; expected a path, a list of paths, or nothing")
-    return tuple([checked_text(image, name).strip() for image in images])
-
-
-def turns_of(value: Any, speaker: str = "from", text: str = "value") -> list[Turn]:
-    """Return the turns in a list of messages.
-
-    Args:
-        value: The list.
-        speaker: Key of the speaker in a message.
-        text: Key of the text in a message.
-
-    Raises:
-        BadRowError: not a list, or a message without a known speaker or a text.
-    """
-    if not isinstance(value, list) or not value:
-        raise BadRowError(
-            "no conversation", f"conversations is {shown(value)}; expected a list of {speaker} and {text}"
-        )
-    turns = []
-    for message in value:
-        try:
-            role, said = ROLES[message[speaker]], message[text]
-        except (KeyError, TypeError):  # TypeError: the message is no dictionary, or the speaker is unhashable
-            role, said = _speaker_and_text(message, speaker, text)
-        if said.__class__ is not str:
-            raise _malformed(message, speaker, text)
-        turns.append(_new_turn(Turn, (role, said if said.isascii() else checked_text(said, text))))
-    return turns
-
-
-def _speaker_and_text(message: Any, speaker: str, text: str) -> tuple[Role, Any]:
-    """Return speaker and text of a message whose speaker is not spelled as in ``ROLES``."""
-    who = message.get(speaker) if isinstance(message, dict) else None
-    if not isinstance(who, str) or who.casefold() not in ROLES:
-        raise _malformed(message, speaker, text)
-    return ROLES[who.casefold()], message.get(text)
-
-
-def _malformed(message: Any, speaker: str, text: str) -> BadRowError:
-    expected = f'expected {{"{speaker}": {" | ".join(ROLES)}, "{text}": text}}'
-    return BadRowError("malformed turn", f"a turn is {shown(message)}; {expected}")
-
-
-def _from_first_question(turns: list[Turn]) -> tuple[Turn, ...]:
-    if turns[0].role == "user":
-        return tuple(turns)
-    start = 1 if turns[0].role == "system" else 0
-    while turns[start:] and turns[start].role == "assistant":
-        del turns[start]
-    return tuple(turns)

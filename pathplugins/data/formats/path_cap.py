@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.formats.llava import llava_draft
 from pathplugins.data.formats.reading.assembly import Stream, folders_for, reader
 from pathplugins.data.formats.reading.captions import caption_draft
+from pathplugins.data.formats.reading.conversations import llava_draft
 from pathplugins.data.formats.reading.json import SUFFIXES, read_samples
 from pathplugins.data.formats.reading.rows import Draft, Row, drafts
 from pathplugins.data.formats.reading.tables import read_table

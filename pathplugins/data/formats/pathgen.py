@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.formats.llava import llava_draft
 from pathplugins.data.formats.reading.assembly import Stream, folders_for, json_stream, reader
 from pathplugins.data.formats.reading.captions import caption_draft
+from pathplugins.data.formats.reading.conversations import llava_draft
 from pathplugins.data.formats.reading.json import read_samples
+from pathplugins.data.formats.reading.placed import Placed, Seen, read_placed
 from pathplugins.data.formats.reading.rows import BadRowError, Draft, Row, drafts, shown, text_of
-from pathplugins.data.pathgen import Placed, Seen, read_placed
 from pathplugins.data.records import BadSample, Record
 
 MANIFEST = "manifest.jsonl"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pathplugins.data.formats.llava import llava_draft
 from pathplugins.data.formats.reading.assembly import Stream, folders_for, reader
+from pathplugins.data.formats.reading.conversations import llava_draft
 from pathplugins.data.formats.reading.json import read_samples
 from pathplugins.data.formats.reading.rows import Draft, Row, drafts, none_kept, same, text_of
 from pathplugins.data.records import IMAGE_PLACEHOLDER, Record, Turn

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathplugins.data.formats.llava import images_of, turns_of
 from pathplugins.data.formats.reading.assembly import Stream, json_stream, reader
+from pathplugins.data.formats.reading.conversations import images_of, turns_of
 from pathplugins.data.formats.reading.rows import BadRowError, Row, checked_text, shown, text_of
 from pathplugins.data.records import Record, Turn
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathplugins.data.formats.llava import llava_draft
 from pathplugins.data.formats.reading.assembly import Stream, json_stream, reader
+from pathplugins.data.formats.reading.conversations import llava_draft
 from pathplugins.data.formats.reading.rows import BadRowError, Row, shown
 from pathplugins.data.records import Record
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pathplugins.data.formats.llava import images_of, llava_draft
 from pathplugins.data.formats.reading.assembly import Stream, json_stream, reader
+from pathplugins.data.formats.reading.conversations import images_of, llava_draft
 from pathplugins.data.formats.reading.rows import BadRowError, Row, checked_text, refuse_placeholder, shown, text_of
 from pathplugins.data.records import IMAGE_PLACEHOLDER, Record, Turn
 

@@ -89,7 +89,7 @@ def test_mistakes(tmp_path: Path) -> None:
     draw(tmp_path / "set/a/1.png", tmp_path / "set/b/1.png")
     with pytest.raises(PathPluginsError, match=r"labels name the classes a, c; .*set has a, b; name all of them"):
         read_class_folders(tmp_path / "set", labels={"a": "x", "c": "y"})
-    with pytest.raises(PathPluginsError, match=r"a \(x\), b \(x\) is all there is of classes; expected two or more"):
+    with pytest.raises(PathPluginsError, match=r"fewer than two labels: a \(x\), b \(x\); name"):
         read_class_folders(tmp_path / "set", labels={"a": "x", "b": "x"})
     with pytest.raises(PathPluginsError, match="none is all there is of classes"):
         read_class_folders(tmp_path / "set" / "a")

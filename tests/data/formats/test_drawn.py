@@ -46,5 +46,5 @@ def test_kinds_differ_more_than_drawings_of_a_kind(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(PathPluginsError, match="wants a folder"):
+    with pytest.raises(PathPluginsError, match="to draw images into"):
         read_drawn(tmp_path / "file")

@@ -63,7 +63,7 @@ def test_p19_open_path_says_what_cannot_be_had_and_what_can(tmp_path: Path, read
         read(tmp_path / "openpath.csv")
     said = str(error.value)
     assert "openpath.csv: 2 rows of tw_id, img_position" in said
-    assert "neither its images nor its texts are in it" in said
+    assert "holds neither images nor texts" in said
     assert "pathdata convert quilt-1m quilt_1M_lookup.csv --subset openpath" in said
     with pytest.raises(PathPluginsError, match="no such file"):
         read(tmp_path / "nowhere.csv")

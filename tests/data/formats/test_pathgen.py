@@ -104,7 +104,7 @@ def test_bad_rows(tmp_path: Path, row: dict[str, Any], reason: str) -> None:
     records, (bad,) = read_pathgen(lines(tmp_path / "manifest.jsonl", PAIR, row))
     assert len(records) == 1
     assert (bad.row, bad.reason) == (2, reason)
-    assert ("extract without --format webdataset" in bad.detail) == ("shard" in row)
+    assert ("extract again without --format webdataset" in bad.detail) == ("shard" in row)
 
 
 def test_several_captions_of_a_place_are_several_samples(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_exact_repeats_are_left_out_and_counted(tmp_path: Path, caplog: pytest.L
     with caplog.at_level(logging.WARNING):
         records, _ = read_pathgen(tmp_path / "raw.json")
     assert len(records) == 2
-    assert "1 rows repeat another one exactly, left out" in caplog.text
+    assert "1 rows are exact repeats and left out" in caplog.text
 
 
 def test_selection(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_everything_wrong_is_said(tmp_path: Path, look: Inspect) -> None:
     wrong = {Path(report["path"]).stem: report["wrong"] for report in reports}
     assert len(wrong["a"]) == 4
     for part, finding in zip(
-        ("there twice", "expected less than 256000", "2 of 31", "1 of 31"), wrong["a"], strict=True
+        ("are repeated", "expected less than 256000", "2 of 31", "1 of 31"), wrong["a"], strict=True
     ):
         assert part in finding
     assert "set coords_mpp" in wrong["b"][0]  # the stride of 512 fits two units

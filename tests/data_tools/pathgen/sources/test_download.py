@@ -49,7 +49,7 @@ def test_files_come_whole_into_the_layout_of_gdc_client(gdc: Any, download: Run,
     code, said = download("--workers", 3)
     assert code == 0, said
     assert files_in(tmp_path / "slides") == all_of(gdc)
-    assert f"{tmp_path / 'slides'}: all 5 files are there" in said
+    assert f"{tmp_path / 'slides'}: all 5 files are complete" in said
     code, said = download("--verify")
     assert code == 0
     assert "nothing is left to download" in said
@@ -261,7 +261,7 @@ def test_two_runs_do_not_write_one_file(gdc: Any, download: Run, tmp_path: Path)
     with holding(tmp_path / "slides" / file_id / ".s.svs.lock"):
         code, said = download()
     assert code == 1
-    assert f"another download has it in the hands of process {os.getpid()}" in said
+    assert f"another download has it locked by process {os.getpid()}" in said
 
 
 def test_terms_are_shown_and_wanted(gdc: Any, tmp_path: Path, pathdata: Run) -> None:
@@ -341,7 +341,7 @@ def test_failures_of_gdc_client_are_reported_and_its_beginnings_go_on_over_http(
     code, said = download("--client", "gdc-client")
     assert code == 1
     assert f"ERROR: unable to download {bad}" in said
-    assert f"bad.svs ({bad}): gdc-client ended with code 1 and left no whole file" in said
+    assert f"bad.svs ({bad}): gdc-client ended with code 1 and left no complete file" in said
     assert "1 of 2 files failed" in said
     assert download("--client", "http")[0] == 0
     assert gdc.asked == [(bad, None)]

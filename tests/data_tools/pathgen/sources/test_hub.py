@@ -115,7 +115,7 @@ def test_the_json_files_come_and_their_sums_are_compared_and_printed(
     code, said = fetch()
     assert code == 0, said
     assert files_in(tmp_path / "raw") == {name: hub.files[name] for name in (LARGE, "other.json")}
-    assert f"{LARGE}: 850 bytes, sha256 {hub.sum_of(LARGE)} as the hub says" in said
+    assert f"{LARGE}: 850 bytes, sha256 {hub.sum_of(LARGE)} as the hub records" in said
     assert f"other.json: 2 bytes, git blob sha1 {hub.sum_of('other.json')}" in said
     assert "non-commercial research use" in said
     assert COMMIT in said
@@ -156,20 +156,20 @@ def test_weights_have_terms_of_their_own(hub: FakeHub, fetch: Callable[..., tupl
 def test_a_pattern_that_fits_nothing_names_what_is_there(hub: FakeHub, fetch: Callable[..., tuple[int, str]]) -> None:
     code, said = fetch("--files", "*.zip")
     assert code == 2
-    assert f"no file fits *.zip; it has {LARGE}, other.json, README.md; choose with --files" in said
+    assert f"no file matches *.zip; it has {LARGE}, other.json, README.md; choose with --files" in said
 
 
 def test_what_the_hub_does_not_have(hub: FakeHub, fetch: Callable[..., tuple[int, str]]) -> None:
     code, said = fetch("--what", "instruct")
     assert code == 2
-    assert "jamessyx/PathInstruct cannot be had from the hub" in said
+    assert "jamessyx/PathInstruct cannot be fetched from the hub" in said
     assert "all steps take paths to them" in said
 
 
 def test_no_hub_at_all(hub: FakeHub, fetch: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch) -> None:
     code, said = fetch("--endpoint", "http://127.0.0.1:9")
     assert code == 2
-    assert "jamessyx/PathGen cannot be had from the hub" in said
+    assert "jamessyx/PathGen cannot be fetched from the hub" in said
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     code, said = fetch()
     assert code == 2

@@ -136,7 +136,7 @@ def test_the_entry_of_llama_factory(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["dataset_info.json"]
     with pytest.raises(PathPluginsError, match="choose another name"):
         beside(info, True)
-    for content, message in (("[]", "no JSON object"), ("{", "is not JSON")):
+    for content, message in (("[]", "not a JSON object"), ("{", "is not JSON")):
         info.write_text(content)
         with pytest.raises(PathPluginsError, match=message):
             beside(out, True)

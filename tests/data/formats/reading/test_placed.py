@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.pathgen import Placed, Seen, read_placed, slide_key
+from pathplugins.core.suffixes import slide_key
+from pathplugins.data.formats.reading.placed import Placed, Seen, read_placed
 from pathplugins.data.records import BadSample
 
 LOWER = "TCGA-AA-3844-01Z-00-DX1.bf88ce1f-0601-40c8-813e-4e3df51bd2f0"

@@ -1,7 +1,8 @@
-"""Texts with a place on a slide: the rows of PathGen-1.6M and of PathGen-Instruct.
+"""Read texts that belong to a patch of a slide: the rows of PathGen-1.6M and of PathGen-Instruct.
 
-A place is (x, y), the upper-left corner of a patch in level-0 pixels. Source: github.com/PathFoundation/PathGen-1.6M,
-whose files say ``wsi_id`` and whose code says ``WSI_id``, with positions as text.
+The position is (x, y), the upper-left corner of the patch in level-0 pixels. Source:
+github.com/PathFoundation/PathGen-1.6M, whose files say ``wsi_id`` and whose code says ``WSI_id``, with positions as
+text.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pathplugins.core.suffixes import SLIDE_SUFFIXES
-from pathplugins.data.formats.llava import llava_draft
+from pathplugins.core.suffixes import slide_key
+from pathplugins.data.formats.reading.conversations import llava_draft
 from pathplugins.data.formats.reading.json import read_samples
 from pathplugins.data.formats.reading.rows import BadRowError, Row, shown, text_of
 from pathplugins.data.records import BadSample, check_record
@@ -23,10 +24,10 @@ _DIGITS = len(str(FARTHEST_PX0))
 
 
 class Placed(NamedTuple):
-    """A text that belongs to a place on a slide."""
+    """A text that belongs to a patch of a slide."""
 
     wsi_id: str
-    """As written, e.g. ``TCGA-55-8621-01Z-00-DX1.<UUID>``: never cut at a dot."""
+    """Id as written, e.g. ``TCGA-55-8621-01Z-00-DX1.<UUID>``: never cut at a dot."""
     x: int
     """Level-0 pixels of the upper-left corner."""
     y: int
@@ -35,18 +36,18 @@ class Placed(NamedTuple):
     caption: str
     """``""`` for rows of PathGen-Instruct."""
     sample: dict[str, Any] | None
-    """Of a row of PathGen-Instruct: ``id``, ``image``, ``conversations`` and ``type``, those that it has."""
+    """``id``, ``image``, ``conversations`` and ``type`` of a row of PathGen-Instruct, those it has; otherwise None."""
     source: str
     """The file."""
     row: int
-    """The line of JSON lines, else the position in the list, from 1."""
+    """The line in JSON lines, otherwise the position in the list, from 1."""
 
 
 def read_placed(path: Path) -> Iterator[Placed | BadSample]:
-    """The rows of a JSON list, JSON lines, or a folder of such files, in order and as they are asked for.
+    """Yield the rows of a JSON list, JSON lines, or a folder of such files, in order.
 
-    Rows with conversations are those of PathGen-Instruct, the others have captions. A row that lacks something, has
-    an empty caption or a position that is no pixel is a ``BadSample``.
+    Rows with conversations are those of PathGen-Instruct, the others have captions. A row without a slide, a position
+    in whole pixels or a text is a ``BadSample``.
 
     Raises:
         PathPluginsError: no such file, or not JSON of these shapes.
@@ -62,26 +63,20 @@ def read_placed(path: Path) -> Iterator[Placed | BadSample]:
             yield BadSample(source=row.source, row=row.number, reason=error.reason, detail=str(error))  # type: ignore[union-attr]
 
 
-def slide_key(wsi_id: str) -> str:
-    """What two spellings of one slide share: case folded, the suffix of a slide file dropped if there is one."""
-    key = wsi_id.casefold()
-    return key.rpartition(".")[0] if key.endswith(SLIDE_SUFFIXES) else key
-
-
 class Seen:
-    """Tells exact repeats: the same slide, position and text, whatever the spelling of the id.
+    """Detects exact repeats: the same slide, position and text, in any spelling of the id.
 
-    Remembers 64 bits of hash a row, some 100 bytes: among 1.6 million rows, the chance that one is taken for another
-    is below one in ten million.
+    Keeps a hash of 64 bits per row, about 100 bytes of memory: among 1.6 million rows, the chance that two different
+    ones are taken for the same is below one in ten million.
     """
 
     def __init__(self) -> None:
         self._hashes: set[int] = set()
         self.repeats = 0
-        """Rows that had gone by before."""
+        """Number of repeats."""
 
     def add(self, placed: Placed) -> bool:
-        """Note a row; False if it has gone by before."""
+        """Add a row; return False if it is a repeat."""
         sample = placed.sample
         text = placed.caption if sample is None else json.dumps(sample["conversations"])
         number, hashes = hash((slide_key(placed.wsi_id), placed.x, placed.y, text)), self._hashes
@@ -111,7 +106,7 @@ def _placed(row: Row, known: dict[str, str]) -> Placed:
 
 
 def _slide(cells: dict[str, Any]) -> str:
-    """The id, which becomes part of file names."""
+    """Return the slide id, which becomes part of file names."""
     name = next((text for key in SLIDE_NAMES if (text := text_of(cells, key))), "")
     if not name:
         keys = ", ".join(cells) or "none"
@@ -122,7 +117,7 @@ def _slide(cells: dict[str, Any]) -> str:
 
 
 def _position(value: Any) -> tuple[int, int]:
-    """(x, y)."""
+    """Return (x, y), level-0 pixels."""
     if not isinstance(value, list) or len(value) != 2:
         raise BadRowError("no position", f"position is {shown(value)}; expected [x, y]")
     x, y = value
@@ -133,7 +128,7 @@ def _position(value: Any) -> tuple[int, int]:
 
 
 def _pixel(number: Any, position: list[Any]) -> int:
-    """A whole number at or above 0, also as ``"35136.0"``."""
+    """Return a coordinate as a whole number from 0; ``"35136.0"`` is accepted."""
     at = -1.0
     if isinstance(number, str | int | float) and not isinstance(number, bool) and "_" not in str(number):
         try:
@@ -148,7 +143,7 @@ def _pixel(number: Any, position: list[Any]) -> int:
 
 
 def _sample(row: Row, image: str) -> dict[str, Any]:
-    """The row of PathGen-Instruct, without what a place says; its picture gets the published name if it has none."""
+    """Return a row of PathGen-Instruct without slide and position; without an image it gets the published name."""
     cells = {key: row.cells[key] for key in ("id", "image", "conversations", "type") if key in row.cells}
     if not cells.get("image"):
         cells["image"] = image
