@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from pathplugins.data.formats.pallava_captions import read_pallava_captions
-from pathplugins.data.formats.pmc_oa import read_pmc_oa
 from pathplugins.data.prompts import PATCH_CAPTION_REQUESTS
 
 
@@ -88,13 +87,3 @@ def test_all_bad_rows_at_once(tmp_path: Path) -> None:
     assert [(sample.row, sample.reason) for sample in bad] == [
         *((1, "empty answer"), (2, "empty answer"), (3, "no image"), (4, "not text"), (5, "misplaced placeholder"))
     ]
-
-
-def test_a2_pmc_oa(tmp_path: Path) -> None:
-    (tmp_path / "ids.txt").write_text("PMC1_fig2\nPMC3_fig1.jpg\n")
-    samples = [{"image": f"{name}.jpg", "caption": "a b c"} for name in ("PMC1_fig2", "PMC2", "PMC3_fig1")]
-    path = write(tmp_path, samples, "pmc_oa.jsonl")
-    records, bad = read_pmc_oa(path, media_dir=tmp_path / "m", ids=tmp_path / "ids.txt", min_words=3, seed=2)
-    assert not bad
-    assert [(record.row, record.id) for record in records] == [(1, "PMC1_fig2"), (3, "PMC3_fig1")]
-    assert records[0].images == (str(tmp_path / "m/PMC1_fig2.jpg"),)

@@ -1,16 +1,14 @@
-"""PathCap, whose fields are not documented, and OpenPath, whose images cannot be had (P19)."""
+"""PathCap, whose fields are not documented (P19)."""
 
 from __future__ import annotations
 
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.formats.open_path import read_open_path
 from pathplugins.data.formats.path_cap import read_path_cap
 
 
@@ -54,16 +52,3 @@ def test_no_likely_name_says_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps([{"image": "a.jpg", "words": "Glands."}]))
     with pytest.raises(PathPluginsError, match=r"no field for captions; the first sample has image, words, expected"):
         read_path_cap(tmp_path / "a.json")
-
-
-@pytest.mark.parametrize("read", [read_open_path, read_open_path.stream])
-def test_p19_open_path_says_what_cannot_be_had_and_what_can(tmp_path: Path, read: Any) -> None:
-    (tmp_path / "openpath.csv").write_text("tw_id,img_position\n1,0\n2,1\n")
-    with pytest.raises(PathPluginsError) as error:
-        read(tmp_path / "openpath.csv")
-    said = str(error.value)
-    assert "openpath.csv: 2 rows of tw_id, img_position" in said
-    assert "holds neither images nor texts" in said
-    assert "pathdata convert quilt-1m quilt_1M_lookup.csv --subset openpath" in said
-    with pytest.raises(PathPluginsError, match="no such file"):
-        read(tmp_path / "nowhere.csv")

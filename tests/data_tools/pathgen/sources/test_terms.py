@@ -1,8 +1,8 @@
-"""Terms are shown, and agreed to before anything is downloaded."""
+"""Terms: shown always, agreed to by an option or by an answer."""
 
-import os
-import subprocess
-import sys
+from __future__ import annotations
+
+import io
 
 import pytest
 
@@ -10,27 +10,33 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.data_tools.pathgen.sources.terms import agree
 
 
-@pytest.mark.parametrize(("answer", "code"), [(b"\n", 2), (b"Yes\n", 0)], ids=repr)
-def test_on_a_terminal_the_terms_are_asked_for(answer: bytes, code: int) -> None:
-    script = "import sys; from pathplugins.data_tools.pathgen.sources.terms import agree\n"
-    script += "from pathplugins.core.errors import PathPluginsError\n"
-    script += "try: agree('first terms', 'second terms', yes=False)\n"
-    script += "except PathPluginsError as error: print(error); sys.exit(2)"
-    ours, theirs = os.openpty()
-    os.write(ours, answer)
-    done = subprocess.run([sys.executable, "-c", script], stdin=theirs, capture_output=True, check=False)
-    os.close(ours)
-    os.close(theirs)
-    assert done.returncode == code, done.stderr
-    assert b"- first terms\n- second terms\n" in done.stderr
-    assert b"[y/N]" in done.stderr
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
-def test_without_a_terminal_yes_has_to_be_passed(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.stdin", None)
-    agree("the terms", yes=True)
-    with pytest.raises(PathPluginsError, match="nothing was downloaded: pass --yes"):
-        agree("the terms", yes=False)
-    assert capsys.readouterr().err.count("- the terms") == 2
+def test_an_option_agrees(capfd: pytest.CaptureFixture[str]) -> None:
+    agree("A: research only", "B: cite", yes=True)
+    said = capfd.readouterr().err
+    assert "- A: research only" in said
+    assert "- B: cite" in said
+
+
+@pytest.mark.parametrize("answer", ["y\n", " YES \n"])
+def test_an_answer_agrees(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    agree("A", yes=False)
+
+
+@pytest.mark.parametrize("answer", ["", "n\n", "\n", "yes please\n"])
+def test_anything_else_does_not(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    with pytest.raises(PathPluginsError, match="nothing was downloaded"):
+        agree("A", yes=False)
+
+
+@pytest.mark.parametrize("stdin", [None, io.StringIO("y\n")])
+def test_without_a_terminal_the_option_is_needed(monkeypatch: pytest.MonkeyPatch, stdin: object) -> None:
+    monkeypatch.setattr("sys.stdin", stdin)
+    with pytest.raises(PathPluginsError, match="pass --yes"):
+        agree("A", yes=False)
