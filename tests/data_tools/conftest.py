@@ -1,10 +1,16 @@
-"""Demo slides shared by the tests of the data tools."""
+"""Demo slides, the command line and a server of chat completions, shared by the tests of the data tools."""
+
+from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from chat_server import ChatServer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -122,3 +128,34 @@ def open_clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     told = {"model_cfg": config, "preprocess_cfg": preprocess}
     (folder / "open_clip_config.json").write_text(json.dumps(told))
     return folder
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
+    """A server of chat completions on loopback."""
+    from chat_server import serving
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits between tries a hundredth as long."""
+    monkeypatch.setattr("pathplugins.data_tools.captioning.client.FIRST_WAIT_S", 0.01)
+
+
+@pytest.fixture
+def patches(tmp_path: Path) -> Callable[..., Path]:
+    """Make a folder with patches and a manifest: ``patches(name, count, **cells of every row)``."""
+    from chat_server import write_patches
+
+    return lambda name, count, **cells: write_patches(tmp_path / name, count, **cells)
+
+
+@pytest.fixture
+def selected(patches: Callable[..., Path]) -> Path:
+    """Six patches of two slides, as ``pathgen select`` leaves them: no captions."""
+    return patches("selected", 6)

@@ -91,7 +91,7 @@ def test_mistakes(tmp_path: Path) -> None:
         read_class_folders(tmp_path / "set", labels={"a": "x", "c": "y"})
     with pytest.raises(PathPluginsError, match=r"fewer than two labels: a \(x\), b \(x\); name"):
         read_class_folders(tmp_path / "set", labels={"a": "x", "b": "x"})
-    with pytest.raises(PathPluginsError, match="none is all there is of classes"):
+    with pytest.raises(PathPluginsError, match="its classes have fewer than two labels: none"):
         read_class_folders(tmp_path / "set" / "a")
     with pytest.raises(PathPluginsError, match="no such file; expected a folder with a sub-folder per class"):
         read_class_folders(tmp_path / "absent")

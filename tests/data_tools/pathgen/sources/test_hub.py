@@ -163,7 +163,7 @@ def test_what_the_hub_does_not_have(hub: FakeHub, fetch: Callable[..., tuple[int
     code, said = fetch("--what", "instruct")
     assert code == 2
     assert "jamessyx/PathInstruct cannot be fetched from the hub" in said
-    assert "all steps take paths to them" in said
+    assert "every step takes paths to them" in said
 
 
 def test_no_hub_at_all(hub: FakeHub, fetch: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,11 @@ import pytest
 
 Run = Callable[..., tuple[int, str]]
 KEY = "sk-secret-of-the-tests"
+INTERRUPTIBLE = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "runpy.run_module('pathplugins.data_tools', run_name='__main__')"
+)
+"""The command line as a program that SIGINT interrupts, also where the shell's background jobs ignore it."""
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -310,7 +315,7 @@ def test_killed_and_resumed(pathdata: Run, server: Any, patches: Callable[..., P
     for moment, how, code in ((9, signal.SIGKILL, -9), (35, signal.SIGINT, 130)):
         gate = threading.Event()
         server.reply = lambda number, body, gate=gate, last=moment: gate.wait(20) and None if number >= last else None
-        words = [sys.executable, "-m", "pathplugins.data_tools", *map(str, (*command, stopped))]
+        words = [sys.executable, "-c", INTERRUPTIBLE, *map(str, (*command, stopped))]
         process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
         while len(server.bodies) < moment:
             assert process.poll() is None
