@@ -23,9 +23,9 @@ _WAIT_S = 60.0  # how long to wait while another run writes
 _TABLES = ("answers", "results")  # answers of servers; answers in the batch results given to this run
 
 
-def answer_key(*parts: Any) -> str:
-    """Return the key of an answer: a hash over all parts, with bytes replaced by their digest."""
-    plain = [hashlib.sha256(part).hexdigest() if isinstance(part, bytes) else part for part in parts]
+def answer_key(*values: Any) -> str:
+    """Return the key of an answer: a hash over all values, with bytes replaced by their digest."""
+    plain = [hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else value for value in values]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,1 +1,1 @@
-"""PathGen: from its JSON to slides and pairs, and its pipeline on slides of one's own."""
+"""PathGen: from its JSON to slides and pairs, and its pipeline on slides of your own."""

@@ -39,11 +39,11 @@ def _beside(out: Path, overwrite: bool) -> Callable[[], None]:
     info, name, entry = out.with_name(INFO), out.stem, entry_of(out)
     if out.name == INFO:
         raise PathPluginsError(f"--out {out} is the name of the list of data sets; choose another name")
-    there = _read(info)
-    if not overwrite and there.get(name, entry) != entry:
+    entries = _read(info)
+    if not overwrite and entries.get(name, entry) != entry:
         raise PathPluginsError(
-            f"{info} has another entry {name!r}: {json.dumps(there[name])}; pass --overwrite to replace it, or choose "
-            "another name for --out"
+            f"{info} has another entry {name!r}: {json.dumps(entries[name])}; pass --overwrite to replace it, or "
+            "choose another name for --out"
         )
 
     def write() -> None:

@@ -162,12 +162,12 @@ class JsonText:
             self._lines, self._column = self._lines + ends, at - text.rfind("\n", 0, at) - 1
         else:
             self._column += at
-        parts, size, wanted = [text[at:]], 0, max(self._chunk, len(text) - at)
+        chunks, size, wanted = [text[at:]], 0, max(self._chunk, len(text) - at)
         while size < wanted and not self._ended:
             chunk = next(self._chunks, None)
             if chunk is None:
                 self._ended = True
                 break
-            parts.append(chunk)
+            chunks.append(chunk)
             size += len(chunk)
-        self._text, self._at = "".join(parts), 0
+        self._text, self._at = "".join(chunks), 0
