@@ -75,7 +75,8 @@ def script(source: Path, out: Path) -> None:
 
 def ours(source: Path, out: Path) -> None:
     """What ``pathdata convert`` calls."""
-    from pathplugins.data_tools.records.convert import Request, convert
+    from pathplugins.data_tools.records.convert import convert
+    from pathplugins.data_tools.records.request import Request
 
     done = convert(Request(source=source, out=out, format_name="llava", to="sharegpt", overwrite=True))
     if done.report:

@@ -163,7 +163,8 @@ def _add_format_options(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert the data set; returns the exit code."""
-    from ..records.convert import Request, convert
+    from ..records.convert import convert
+    from ..records.request import Request
 
     options = read_options(args, ConvertOptions)
     out = options.file()

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import inspect
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
-from pathplugins.data.formats import READERS
 from pathplugins.data.formats.reading.assembly import Stream
 from pathplugins.data.formats.reading.json_pieces import Piece
 from pathplugins.data.formats.reading.unique import IdsRepeat
-from pathplugins.data.images import MAX_PIXELS
 from pathplugins.data.records import BadSample, Record
 
 from ..engine.progress import bars
 from .pieces import NotApartError, convert_pieces, pieces_of
 from .report import BadRows
+from .request import Request, checks_images, image_paths, open_stream
 from .writers import WRITERS
 from .writers.target import NotHeldError, Sink, Target
 
@@ -45,36 +39,6 @@ class Conversion:
     """Counts of the rows left out by reason, the first few with their place; empty without any."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """The data set to convert, and the options of the conversion."""
-
-    source: Path
-    """The file or folder for the reader of the format."""
-    out: Path
-    """The file to write."""
-    format_name: str
-    """A name of ``READERS``."""
-    to: str | None = None
-    """A name of ``WRITERS``; None writes the JSON lines of ``xtuner``."""
-    image_folder: Path | None = None
-    """Where relative images are looked for first; then beside ``source``. Images in it are written relative to it. With
-    None, image paths are copied unchecked, except images that belong to ``source`` (``Stream.beside``), which are
-    checked and written relative to the folder of ``out``."""
-    image_suffix: str | None = None
-    """Replaces the last suffix of every image before it is looked up."""
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Options of the reader; those that are None are not passed."""
-    max_pixels: int = MAX_PIXELS
-    """Largest width times height of an image."""
-    on_bad: Literal["error", "skip"] = "error"
-    """``error`` writes nothing if a row is bad; ``skip`` leaves bad rows out."""
-    overwrite: bool = False
-    """Replace an entry of ``dataset_info.json`` that says something else."""
-    dry_run: bool = False
-    """Read and check everything, write nothing."""
-
-
 def convert(request: Request) -> Conversion:
     """Convert a data set; the output is written whole or not at all.
 
@@ -87,8 +51,8 @@ def convert(request: Request) -> Conversion:
     """
     target: Target = WRITERS.get(request.to or "xtuner")
     register = target.beside(request.out, request.overwrite) if target.beside else None
-    stream = _open(request)
-    pieces = pieces_of(stream) if not _checks_images(request, stream) and not target.numbered else []
+    stream = open_stream(request)
+    pieces = pieces_of(stream) if not checks_images(request, stream) and not target.numbered else []
     while True:
         try:
             done = _pass(request, stream, target, pieces)
@@ -101,39 +65,6 @@ def convert(request: Request) -> Conversion:
         if done.written and register and not request.dry_run:
             register()
         return done
-
-
-def _open(request: Request) -> Stream:
-    reader = READERS.get(request.format_name)
-    options = _reader_options(reader, request)
-    folder = request.image_folder
-    if folder is not None and not folder.is_dir() and "extract_images" not in options:
-        raise PathPluginsError(f"--image-folder {folder}: no such folder; name the folder with the images")
-    stream: Stream = reader.stream(request.source, media_dir=folder, **options)
-    if folder is None and not stream.beside:
-        stream = dataclasses.replace(stream, folders=(), look=False)
-    return dataclasses.replace(stream, suffix=request.image_suffix)
-
-
-def _reader_options(reader: Callable[..., Any], request: Request) -> dict[str, Any]:
-    """Return the options that were given.
-
-    Raises:
-        PathPluginsError: the format lacks one of them.
-    """
-    known = inspect.signature(reader).parameters
-    given = {name: value for name, value in request.options.items() if value is not None}
-    if unknown := [name for name in given if name not in known]:
-        has = (
-            ", ".join(f"--{name.replace('_', '-')}" for name in request.options if name in known)
-            or "none of these options"
-        )
-        wrong = ", ".join(f"--{name.replace('_', '-')}" for name in unknown)
-        raise PathPluginsError(
-            f"{wrong}: not an option of {request.format_name.replace('_', '-')}, which has {has}; leave it out"
-        )
-    extracts = "extract_images" in known and request.image_folder is not None and not request.dry_run
-    return {**given, "extract_images": True} if extracts else given
 
 
 def _pass(request: Request, stream: Stream, target: Target, pieces: list[Piece]) -> Conversion:
@@ -161,7 +92,7 @@ def _pass(request: Request, stream: Stream, target: Target, pieces: list[Piece])
 def _rows(request: Request, stream: Stream, target: Target, bad_rows: BadRows) -> Iterator[Any]:
     """Yield the rows of the good records; add the others to ``bad_rows``."""
     make = target.rows(request.out)
-    relative = _relative(request) if _checks_images(request, stream) else None
+    relative = image_paths(request) if checks_images(request, stream) else None
     for record, faults in _checked(request, stream):
         if faults:
             bad_rows.add(faults)
@@ -175,32 +106,9 @@ def _rows(request: Request, stream: Stream, target: Target, bad_rows: BadRows) -
             bad_rows.add([BadSample(source=record.source, row=record.row, reason="does not fit", detail=detail)])
 
 
-def _checks_images(request: Request, stream: Stream) -> bool:
-    """Return whether images are checked."""
-    return request.image_folder is not None or stream.beside
-
-
-def _relative(request: Request) -> Callable[[str], str]:
-    """Return the function that makes an image path relative to the image folder, or to the folder of the output."""
-    if request.image_folder is not None:
-        inside = f"{request.image_folder.absolute()}{os.sep}"
-        return lambda image: image.removeprefix(inside)
-    out = os.path.realpath(request.out.parent)  # resolved, because ".." of a link to a folder leads elsewhere
-
-    @functools.lru_cache(2**16)
-    def of_folder(folder: str) -> str:
-        return os.path.relpath(os.path.realpath(folder), out)
-
-    def of_image(image: str) -> str:
-        folder, name = os.path.split(image)
-        return os.path.normpath(f"{of_folder(folder)}/{name}")
-
-    return of_image
-
-
 def _checked(request: Request, stream: Stream) -> Iterator[tuple[Any, list[BadSample]]]:
     """Yield each record with the faults of its images."""
-    if _checks_images(request, stream):
+    if checks_images(request, stream):
         from .images import checked_images
 
         yield from checked_images(stream, max_pixels=request.max_pixels, feature_files=request.to is not None)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pathplugins.data.formats import READERS
 from pathplugins.data.records import BadSample, Record, Turn, check_record
-from pathplugins.data_tools.records.convert import Request, convert
+from pathplugins.data_tools.records.convert import convert
+from pathplugins.data_tools.records.request import Request
 from pathplugins.data_tools.records.writers import WRITERS
 
 FILES = {
