@@ -33,7 +33,7 @@ def test_faults_come_with_their_record_in_order(tmp_path: Path) -> None:
     found = [*checked_images(items, max_pixels=4000, feature_files=False)]
     assert [item and item.id for item, _ in found] == ["1", "2", "3", None, "5"]
     assert [[fault.reason for fault in faults] for _, faults in found] == [
-        *([], ["too many pixels", "unreadable file"], [], ["no image"], ["missing file"])
+        *([], ["too many pixels", "not an image"], [], ["no image"], ["missing file"])
     ]
     assert [fault.row for _, faults in found for fault in faults] == [2, 2, 4, 5]
 
@@ -58,4 +58,4 @@ def test_feature_files_of_other_tools_must_hold_something(tmp_path: Path) -> Non
     (tmp_path / "b.pt").write_bytes(b"")
     items = [record(1, tmp_path / "a.csv"), record(2, tmp_path / "b.pt"), record(3, tmp_path / "c.pt")]
     assert reasons(items, feature_files=True) == [[], ["unusable file"], ["missing file"]]
-    assert reasons(items[:1]) == [["unreadable file"]]
+    assert reasons(items[:1]) == [["not an image"]]

@@ -51,8 +51,8 @@ def test_options_of_another_format_are_refused(tmp_path: Path) -> None:
     options = {"ids": tmp_path / "ids.txt", "split": None, "seed": None}
     assert images(request(tmp_path, to="llava", options=options)) == ["x/a.b.png"]
     with pytest.raises(
-        PathPluginsError, match="--split, --seed: not an option of llava, which has --ids; leave it out"
+        PathPluginsError, match=r"--split, --seed: not an option of llava, which has --ids; leave it out"
     ):
         open_stream(request(tmp_path, to="llava", options={**options, "split": "train", "seed": 0}))
-    with pytest.raises(PathPluginsError, match="--image-folder .*nowhere: no such folder; name the folder"):
+    with pytest.raises(PathPluginsError, match=r"--image-folder .*nowhere: no such folder; name the folder"):
         open_stream(request(tmp_path, image_folder=tmp_path / "nowhere"))
