@@ -13,6 +13,7 @@ from typing import Any
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.published.pathgen_clip import checkpoint_of_file
 from pathplugins.published.preprocessing import CLIP_MEAN, CLIP_STD, Preprocess
+from pathplugins.weights.names.open_clip import weight_names
 
 from ..encoders.hub_folder import WEIGHT_FILES, read_processor
 from ..encoders.load_weights import read_weights, sha256
@@ -28,7 +29,6 @@ OPEN_CLIP_WEIGHTS = (
     "open_clip_pytorch_model.bin",
 )
 NO_CLIP = "it is damaged, or no CLIP of open_clip"
-NO_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  #: numbers that OpenAI's files hold beside weights
 
 
 class Towers(torch.nn.Module):
@@ -215,9 +215,9 @@ def _which_architecture(path: Path) -> str:
 
 
 def _weights(path: Path) -> dict[str, Any]:
-    """By name; what training side by side puts before a name is taken off."""
+    """Return the weights by open_clip's names, without what training wrappers put before these."""
     found, _ = read_weights(path)
-    return {key.removeprefix("module."): value for key, value in found.items() if key not in NO_WEIGHTS}
+    return {bare: found[name] for bare, name in weight_names(found).items()}
 
 
 def _load_all(model: Any, path: Path) -> None:

@@ -99,7 +99,7 @@ def read_weights(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def _prefix(found: dict[str, Any], wanted: dict[str, Any], path: Path) -> str:
-    """What stands before the encoder's names in the checkpoint (``module.backbone.`` and the like).
+    """Find what stands before the encoder's names in the checkpoint (``module.backbone.`` and the like).
 
     Where the encoder is there twice, it is the one that was trained and not its slow copy.
     """

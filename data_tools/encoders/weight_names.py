@@ -1,4 +1,4 @@
-"""Names: a vision transformer's weights as Transformers or open_clip call them, under timm's names.
+"""Rename the weights of a vision transformer from Transformers' or open_clip's names to timm's.
 
 Renaming keeps the numbers; only query, key and value are laid side by side and a few vectors get timm's axes.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
+
+from pathplugins.weights.names.open_clip import LAYER, TOWER
 
 from ..optional import need
 
@@ -31,37 +33,15 @@ TRANSFORMERS = {
     "layer_scale1.lambda1": "ls1.gamma",
     "layer_scale2.lambda1": "ls2.gamma",
 }
-TRANSFORMERS_CLIP = {
-    "embeddings.class_embedding": "cls_token",
-    "embeddings.position_embedding.weight": "pos_embed",
-    "embeddings.patch_embedding": "patch_embed.proj",
-    "pre_layrnorm": "norm_pre",
-    "post_layernorm": "norm",
-    "layer_norm1": "norm1",
-    "layer_norm2": "norm2",
-    "self_attn.q_proj": "attn.q",
-    "self_attn.k_proj": "attn.k",
-    "self_attn.v_proj": "attn.v",
-    "self_attn.out_proj": "attn.proj",
-}
-OPEN_CLIP = {
-    "class_embedding": "cls_token",
-    "positional_embedding": "pos_embed",
-    "conv1": "patch_embed.proj",
-    "ln_pre": "norm_pre",
-    "ln_post": "norm",
-    "ln_1": "norm1",
-    "ln_2": "norm2",
-    "attn.in_proj_weight": "attn.qkv.weight",
-    "attn.in_proj_bias": "attn.qkv.bias",
-    "attn.out_proj": "attn.proj",
-    "mlp.c_fc": "mlp.fc1",
-    "mlp.c_proj": "mlp.fc2",
-}
+#: Transformers' CLIP and open_clip; whole names, or modules without ``.weight`` and ``.bias``
+TRANSFORMERS_CLIP = {row.transformers: row.timm for row in (*TOWER, *LAYER)}
+TRANSFORMERS_CLIP |= {f"self_attn.{letter}_proj": f"attn.{letter}" for letter in "qkv"}
+OPEN_CLIP = {row.open_clip: row.timm for row in (*TOWER, *LAYER)}
+OPEN_CLIP |= {f"attn.in_proj_{kind}": f"attn.qkv.{kind}" for kind in ("weight", "bias")}
 
 
 def to_timm(found: Weights) -> tuple[Weights, str, str]:
-    """(weights, whose names they had, what stood before these); as they are when the names are nobody's known here."""
+    """Return (weights, whose names they had, what stood before these); unchanged where the names are unknown here."""
     for probe, convert in CONVENTIONS.items():
         for key in found:
             prefix = key.removesuffix(probe)
@@ -101,7 +81,7 @@ def _below(found: Weights, prefix: str) -> Weights:
 
 
 def _renamed(weights: Weights, names: dict[str, str]) -> Weights:
-    """Every weight under timm's name, whether a part is called by its full name or by one with ``.weight``."""
+    """Return every weight under timm's name, whether a part is called by its full name or by one with ``.weight``."""
     renamed = {}
     for key, value in weights.items():
         block = BLOCKS.match(key)
@@ -114,7 +94,7 @@ def _renamed(weights: Weights, names: dict[str, str]) -> Weights:
 
 
 def _joined(weights: Weights) -> Weights:
-    """Query, key and value as the one matrix timm has."""
+    """Join query, key and value to the one matrix timm has."""
     joined = {}
     for key, value in weights.items():
         if ".attn.q." in key:
@@ -128,7 +108,7 @@ def _joined(weights: Weights) -> Weights:
 
 
 def _clip_axes(weights: Weights, projection: Any) -> Weights:
-    """CLIP's vectors with timm's axes, and its projection ``[D, C]`` as timm's head, which has a bias."""
+    """Give CLIP's vectors timm's axes, and make its projection ``[D, C]`` timm's head, which has a bias."""
     if "cls_token" in weights:
         weights["cls_token"] = weights["cls_token"].reshape(1, 1, -1)  # [1, 1, C]
     if "pos_embed" in weights:

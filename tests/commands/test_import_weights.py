@@ -72,7 +72,7 @@ def test_open_clip_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     torch.save(open_clip_state(), tmp_path / "pathgen.pt")
     words = ["import-weights", str(tmp_path / "pathgen.pt"), "--out", str(tmp_path / "clip")]
     assert cli.main(words) == 2
-    assert "Say --activation quick_gelu or gelu" in capsys.readouterr().err
+    assert "Pass --activation quick_gelu or gelu" in capsys.readouterr().err
     assert cli.main([*words, "--activation", "gelu", "--arch", "ViT-B-16"]) == 2
     assert "pathgen.pt is no ViT-B-16: its weights are no listed architecture (1 layers of" in capsys.readouterr().err
     assert not (tmp_path / "clip").exists()

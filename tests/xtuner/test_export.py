@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 from mmengine.config import Config
 from safetensors.torch import load_file
 from xtuner.registry import BUILDER
@@ -128,8 +129,11 @@ def test_a_deepspeed_directory(
     checkpoint = request.getfixturevalue(zero).checkpoint(12)
     assert checkpoint.is_dir()
     export_checkpoint(checkpoint, Path(CONFIG), tmp_path / "hf")
-    losses = []
-    for state in (read_checkpoint(checkpoint), read_checkpoint(tune.checkpoint(24))):
+    losses, read = [], read_checkpoint(checkpoint)
+    theirs = get_fp32_state_dict_from_zero_checkpoint(str(checkpoint.parent), checkpoint.name)
+    assert {f"module.{name}" for name in read} == theirs.keys() or read.keys() == theirs.keys()
+    assert all(torch.equal(value, theirs.get(name, theirs.get(f"module.{name}"))) for name, value in read.items())
+    for state in (read, read_checkpoint(tune.checkpoint(24))):
         model.load_trained(state, "the checkpoint")
         with torch.no_grad():
             losses.append(model.eval()(samples)["loss"].item())

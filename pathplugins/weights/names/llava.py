@@ -1,4 +1,4 @@
-"""Names of LLaVA's weights: the original's, Transformers' two layouts, and to which part of the model each belongs.
+"""Names of LLaVA's weights: the original's, those of Transformers' two layouts, and the part each belongs to.
 
 The original is haotian-liu/LLaVA. Transformers' ``LlavaForConditionalGeneration`` names its parts
 ``language_model.model.*`` in files up to 4.51, and ``model.language_model.*`` in some of later versions; the former is
@@ -21,7 +21,7 @@ _CONNECTOR = {"0": "linear_1", "2": "linear_2"}
 
 
 def part_of(name: str, layout: Layout) -> tuple[Part, str] | None:
-    """The part a tensor belongs to and its name in a `custom_llava` model; None for a name of no part.
+    """Return the part a tensor belongs to and its name in a `custom_llava` model; None for a name of no part.
 
     The language model's is ``model.*`` or ``lm_head.weight``, the others' are bare.
     """
@@ -65,7 +65,7 @@ def _is_language(name: str) -> bool:
 
 
 def to_layout(name: str, layout: Layout, *, linear: bool = False) -> str:
-    """The name in a file of ``layout`` of a tensor of a `custom_llava` model.
+    """Return the name that a file of ``layout`` has for a tensor of a `custom_llava` model.
 
     Args:
         name: as in our checkpoints: ``model.*``, ``lm_head.*``, ``multi_modal_projector.*``, ``vision_tower.*``.

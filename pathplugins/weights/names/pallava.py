@@ -27,16 +27,16 @@ _IN_LAYER = {
 """Published name of a module of a layer -> ours."""
 _PUBLISHED = {ours: published for published, ours in _IN_LAYER.items()}
 _NOT_WEIGHTS = "bert.embeddings."
-"""Beginning of the names of what is left of BERT's embeddings: position numbers nobody reads."""
+"""Beginning of the names of BERT's remaining embeddings: position numbers that nobody reads."""
 
 
 def is_pallava(state: Mapping[str, Any]) -> bool:
-    """Whether these are the weights of a `scale_invariant` connector, by our names."""
+    """Return whether these are the weights of a `scale_invariant` connector, by our names."""
     return any(re.fullmatch(r"layers\.\d+\.attention\.query\.weight", name) for name in state)
 
 
 def to_ours(name: str) -> str | None:
-    """Our name of a published one without `PREFIX`; as it is when it is none of them, None for what is no weight."""
+    """Return our name of a published one without `PREFIX`: an unknown one unchanged, None for what is no weight."""
     if name.startswith(_NOT_WEIGHTS):
         return None
     found = re.fullmatch(r"bert\.encoder\.layer\.(\d+)\.(.+)\.(weight|bias)", name)
@@ -46,14 +46,14 @@ def to_ours(name: str) -> str | None:
 
 
 def to_published(name: str) -> str:
-    """The published name, with `PREFIX`, of a weight of the connector."""
+    """Return the published name, with `PREFIX`, of a weight of the connector."""
     if found := re.fullmatch(r"layers\.(\d+)\.(.+)\.(weight|bias)", name):
         return f"{PREFIX}bert.encoder.layer.{found[1]}.{_PUBLISHED[found[2]]}.{found[3]}"
     return PREFIX + re.sub(r"^mlp\.", "mlp.model.", name)
 
 
 def published_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Options of `scale_invariant` that names and shapes tell, our names given; empty for another connector.
+    """Return the options of `scale_invariant` that names (ours) and shapes tell; empty for another connector.
 
     Whether there is cross-attention is told by its weights alone: the published configuration says there is, and on
     Transformers 4 the published code leaves it out.

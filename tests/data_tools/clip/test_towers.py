@@ -34,7 +34,8 @@ def test_a_file_of_weights_needs_an_arch_that_fits(tmp_path: Path) -> None:
     config = model_config("ViT-S-32-alt")
     state = open_clip.CLIP(**config).state_dict()
     path = tmp_path / "model.pt"
-    torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}, "epoch": 3}, path)
+    wrapped = {f"module.{key}": value for key, value in state.items()} | {"attn_mask": torch.zeros(2, 2)}
+    torch.save({"state_dict": {**wrapped, "context_length": torch.tensor(77)}, "epoch": 3}, path)
     with pytest.raises(
         PathPluginsError, match=r"not record its architecture; its shapes match ViT-S-32-alt: pass --clip-arch ViT-S"
     ):
