@@ -9,18 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.models.compose.compose import compose
+from pathplugins.models.compose.connector_keys import connector_options
 from pathplugins.models.compose.local_copy import FILES, TOWER_FILES, local_copy
 from pathplugins.models.compose.spec import ComposeSpec
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.towers import TOWERS
-
-CONNECTOR_OPTIONS = {
-    "projector_dropout": "dropout",
-    "gamma_min": "scale_min",
-    "gamma_max": "scale_max",
-    "gamma_init": "scale_init",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +55,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compose, and say what was made of what."""
-    given = {CONNECTOR_OPTIONS[name]: getattr(args, name) for name in CONNECTOR_OPTIONS}
     spec = ComposeSpec(
         llm=local_copy(args.llm, "--llm", FILES),
         vision_tower=args.vision_tower and local_copy(args.vision_tower, "--vision-tower", TOWER_FILES),
@@ -69,10 +62,7 @@ def run(args: argparse.Namespace) -> int:
         vision_config=args.vision_config,
         random_vision_seed=args.random_vision_seed,
         mm_projector_type=args.projector,
-        projector_config={
-            **args.projector_config,
-            **{name: value for name, value in given.items() if value is not None},
-        },
+        projector_config={**args.projector_config, **connector_options(vars(args))},
         projector_path=args.projector_path,
         keep_gamma=args.keep_gamma,
         vision_feature_select_mode=args.select,

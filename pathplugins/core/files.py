@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pathplugins.core.errors import PathPluginsError
+
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+-[0-9a-f]{8}\.tmp")
 
 
@@ -23,6 +25,16 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_nonempty(out: Path) -> None:
+    """Let an output directory be new or empty, so that nothing is overwritten.
+
+    Raises:
+        PathPluginsError: ``out`` is a file, or a directory that holds something.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise PathPluginsError(f"{out} exists and is not an empty directory; choose another --out or remove it")
 
 
 def temporary_beside(path: Path) -> Path:

@@ -14,6 +14,7 @@ from llamafactory.hparams.model_args import ModelArguments
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
+from pathplugins.models.compose.connector_keys import CONNECTOR_KEYS, connector_options
 from pathplugins.models.towers import TOWERS, reads_images
 
 logger = logging.getLogger(__name__)
@@ -152,12 +153,6 @@ _SELECTOR = ("vision_feature_select_mode", "image_seq_length")
 _CONFIG = (*_SELECTOR, "selector_config", "use_prefix_lm_mask")
 _BAGS = ("patches_per_wsi", "patches_block", "coords_mpp", "compat_coords_yx", "allow_other_encoder")
 _IMAGES = ("image_aspect_ratio", "fast_resize")
-_PROJECTOR = {
-    "projector_dropout": "dropout",
-    "gamma_min": "scale_min",
-    "gamma_max": "scale_max",
-    "gamma_init": "scale_init",
-}
 _COMPOSE_ONLY = (
     "llm_name_or_path",
     "vision_tower",
@@ -168,7 +163,7 @@ _COMPOSE_ONLY = (
     "mm_projector_type",
 )
 _JSON = ("vision_config", "projector_config", "selector_config", "lr_mult")
-_PARTS = tuple(dict.fromkeys((*_CONFIG, *_BAGS, *_IMAGES, *_PROJECTOR, *_COMPOSE_ONLY, "projector_config")))
+_PARTS = tuple(dict.fromkeys((*_CONFIG, *_BAGS, *_IMAGES, *CONNECTOR_KEYS, *_COMPOSE_ONLY, "projector_config")))
 
 
 @dataclass
@@ -219,7 +214,7 @@ def _compose(args: PathModelArguments) -> Path:
         )
     if args.mm_use_im_start_end or args.mm_use_im_patch_token:
         raise PathPluginsError("mm_use_im_start_end and mm_use_im_patch_token are not supported; set both to false")
-    connector = {_PROJECTOR[name]: value for name, value in _set(args, _PROJECTOR).items()}
+    connector = connector_options(vars(args))
     images = args.vision_model_name in TOWERS and reads_images(args.vision_model_name)  # ComposeSpec judges the name
     kind = args.mm_projector_type or ("scale_invariant" if images else "gamma_mlp")
     if kind == "mlp2x_gelu" and connector:
@@ -284,7 +279,7 @@ def _derive(args: PathModelArguments) -> Path:
             f"model_name_or_path: {VIRTUAL_MODEL} to compose anew"
         )
     config = _set(args, _CONFIG)
-    projector = {_PROJECTOR[name]: value for name, value in _set(args, _PROJECTOR).items()}
+    projector = connector_options(vars(args))
     if projector := {**(args.projector_config or {}), **projector}:
         config["projector_config"] = projector
     images = reads_images(model_settings(args.model_name_or_path)["vision_config"]["model_type"])
@@ -293,25 +288,15 @@ def _derive(args: PathModelArguments) -> Path:
 
 
 def _local(args: PathModelArguments) -> str:
-    """The language model as a directory, downloaded by LLaMA-Factory's rules when it is a hub id."""
+    """Return the directory of the language model, downloaded by LLaMA-Factory's rules when it is a hub id."""
+    from pathplugins.models.compose.local_copy import FILES, local_copy
+
     name = args.llm_name_or_path
-    if not Path(name).is_dir() and Path(name).is_absolute():
-        raise PathPluginsError(f"llm_name_or_path: there is no directory {name}; correct the path or give a hub id")
     if not Path(name).is_dir():
         asked = SimpleNamespace(model_name_or_path=name, cache_dir=args.cache_dir, model_revision=args.model_revision)
         name = try_download_model_from_other_hub(asked)
-    if not Path(name).is_dir():
-        from huggingface_hub import snapshot_download
-
-        patterns = ["*.safetensors", "*.json", "*.model", "*.jinja", "merges.txt"]
-        name = snapshot_download(
-            name,
-            revision=args.model_revision,
-            cache_dir=args.cache_dir,
-            token=args.hf_hub_token,
-            allow_patterns=patterns,
-        )
-    return str(Path(name).absolute())
+    hub = {"revision": args.model_revision, "cache_dir": args.cache_dir, "token": args.hf_hub_token}
+    return local_copy(name, "llm_name_or_path", FILES, **hub)
 
 
 KEYS = tuple(item.name for item in fields(PathPluginsArguments))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import refuse_nonempty
 from pathplugins.models.compose.cache import new_directory
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaProcessor
 from pathplugins.xtuner.configs import read_config
@@ -26,8 +26,7 @@ def export_checkpoint(pth: Path, config: Path, out: Path, *, fp32: bool = False,
     from pathplugins.xtuner.checkpoints import read_checkpoint
 
     settings = read_config(config)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise PathPluginsError(f"{out} exists and is not an empty directory; choose another --out or remove it")
+    refuse_nonempty(out)
     state = read_checkpoint(pth)
     with new_directory(out) as beside:
         write_directory(settings, state, beside, fp32=fp32, **options)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import refuse_nonempty
 from pathplugins.models.compose.cache import DONE, new_directory
 from pathplugins.xtuner.configs import read_config
 
@@ -25,8 +26,7 @@ def run(args: argparse.Namespace) -> int:
 
     What was tokenized and checked is in the cache: a run that was interrupted goes on from there.
     """
-    if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
-        raise PathPluginsError(f"{args.out} exists and is not an empty folder; choose another --out or remove it")
+    refuse_nonempty(args.out)
     dataset = _dataset(args.config, args.workers)
     with new_directory(args.out) as beside:
         shutil.copytree(dataset.folder, beside, dirs_exist_ok=True, ignore=shutil.ignore_patterns(DONE))

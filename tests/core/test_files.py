@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pathplugins.core.files import meant_by, read_json, temporary_beside, write_json
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import meant_by, read_json, refuse_nonempty, temporary_beside, write_json
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -33,3 +34,13 @@ def test_a_temporary_file_says_what_it_was_to_become(tmp_path: Path) -> None:
     assert meant_by(temporary) == "slide.1.h5"
     assert meant_by(tmp_path / "slide.1.h5") is None
     assert temporary_beside(tmp_path / "slide.1.h5") != temporary
+
+
+def test_an_output_directory_is_new_or_empty(tmp_path: Path) -> None:
+    refuse_nonempty(tmp_path / "new")
+    refuse_nonempty(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").touch()
+    for out in (tmp_path, tmp_path / "mine"):
+        with pytest.raises(PathPluginsError, match=f"^{out} exists and is not an empty directory; choose another"):
+            refuse_nonempty(out)

@@ -108,7 +108,7 @@ def test_an_existing_folder_is_left_alone(
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep")
     assert main(["preprocess", str(write("data_path='none.json'")), "--out", str(tmp_path / "out")]) != 0
-    assert "exists and is not an empty folder" in capsys.readouterr().err
+    assert "exists and is not an empty directory" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
 

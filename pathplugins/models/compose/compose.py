@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import pathplugins
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.core.files import write_json
+from pathplugins.core.files import refuse_nonempty, write_json
 from pathplugins.models.compose.cache import cached, new_directory
 from pathplugins.models.compose.initialise import initialise
 from pathplugins.models.compose.language_model import dtype_of, place_language_model, place_tokenizer, read_text_config
@@ -44,8 +44,7 @@ def compose(spec: ComposeSpec, out: Path, *, copy: bool = False) -> Path:
         out: where; created beside and renamed.
         copy: copy the LLM's shards instead of linking them, for a directory that must outlive or leave them.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise PathPluginsError(f"{out} exists and is not an empty directory; choose another --out or remove it")
+    refuse_nonempty(out)
     with new_directory(out) as beside:
         _write(spec, beside, copy=copy)
     return out

@@ -45,6 +45,16 @@ def test_a_path_is_not_taken_for_a_hub_id(hub: Path, name: str) -> None:
         local_copy(name, "vision_tower", TOWER_FILES)
 
 
+def test_a_near_path_is_suggested(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistyped relative path looks like a hub id."""
+    (tmp_path / "models" / "Llama-3.2-1B").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PathPluginsError, match=r"; did you mean .*models/Llama-3\.2-1B\?$"):
+        local_copy(str(tmp_path / "models" / "Llama-3.2-1"), "llm_name_or_path", FILES)
+    with pytest.raises(PathPluginsError, match=r"or give a directory; did you mean models/Llama-3\.2-1B\?$"):
+        local_copy("models/Llama-3.2-1", "--llm", FILES)
+
+
 def test_a_hub_id_is_found_in_the_cache(hub: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         assert local_copy("OpenFace-CQUPT/Pathology-LLaVA", "--vision-tower", TOWER_FILES) == str(hub)

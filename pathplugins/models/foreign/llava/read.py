@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pathplugins.core.errors import CheckpointError, MissingDependencyError, PathPluginsError
-from pathplugins.core.files import read_json, write_json
+from pathplugins.core.files import read_json, refuse_nonempty, write_json
 from pathplugins.models.compose.compose import compose
 from pathplugins.models.compose.language_model import read_text_config, weights_of
 from pathplugins.models.compose.shard_writer import SHARD_BYTES, ShardWriter
@@ -83,8 +83,7 @@ def import_llava(
     Raises:
         CheckpointError: Weights are missing, have no place, or are of a model that `custom_llava` cannot be.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise PathPluginsError(f"{out} exists and is not an empty directory; choose another --out or remove it")
+    refuse_nonempty(out)
     settings = read_settings(source, image_aspect_ratio=image_aspect_ratio)
     if not (source / "tokenizer_config.json").is_file():
         raise CheckpointError(f"{source} holds no tokenizer_config.json; finish the download")

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import AutoConfig, PretrainedConfig
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
-from pathplugins.core.files import read_json, write_json
+from pathplugins.core.files import read_json, refuse_nonempty, write_json
 from pathplugins.models.compose.cache import new_directory
 from pathplugins.models.compose.language_model import dtype_of
 from pathplugins.models.compose.shard_writer import SHARD_BYTES, ShardWriter
@@ -64,8 +64,7 @@ def export_llava(
     Raises:
         CheckpointError: The model is no LLaVA v1.5, or not whole.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise PathPluginsError(f"{out} exists and is not an empty directory; choose another --out or remove it")
+    refuse_nonempty(out)
     config, processor, token = _settings(model)
     if problems := problems_of(config, processor, layout):
         raise CheckpointError(f"{model} is no LLaVA v1.5, as --to {layout} needs it: {'; '.join(problems)}")

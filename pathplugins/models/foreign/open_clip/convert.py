@@ -14,7 +14,7 @@ from transformers import CLIPModel, CLIPVisionModelWithProjection
 
 import pathplugins
 from pathplugins.core.errors import CheckpointError
-from pathplugins.core.files import read_json, write_json
+from pathplugins.core.files import read_json, refuse_nonempty, write_json
 from pathplugins.models.compose.cache import new_directory
 from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file
 from pathplugins.models.foreign.open_clip.clip_directory import image_processor
@@ -63,8 +63,7 @@ def import_open_clip(source: Path, out: Path, *, activation: str | None = None, 
     Raises:
         CheckpointError: The weights are no whole CLIP, of another architecture, or give other numbers once converted.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise CheckpointError(f"{out} exists and is not an empty directory; choose another --out or remove it")
+    refuse_nonempty(out)
     checkpoint = read_open_clip(open_clip_file(source) or source, activation=activation)
     if arch is not None:
         check_architecture(checkpoint, arch)

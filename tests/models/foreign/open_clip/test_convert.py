@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPVisionModel, CLIPVisionModelWithProjection
 
-from pathplugins.core.errors import CheckpointError
+from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.models.foreign.open_clip.convert import import_open_clip
 from pathplugins.models.foreign.open_clip.read import check_architecture, read_open_clip
@@ -287,7 +287,7 @@ def test_files_that_are_none_of_open_clip(tmp_path: Path) -> None:
         import_open_clip(path, tmp_path / "out")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
-    with pytest.raises(CheckpointError, match="out exists and is not an empty directory"):
+    with pytest.raises(PathPluginsError, match="out exists and is not an empty directory"):
         import_open_clip(saved(path), tmp_path / "out")
 
 
