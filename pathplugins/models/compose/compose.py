@@ -27,6 +27,7 @@ from pathplugins.models.compose.projector import PREFIX, load_projector, project
 from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX, fresh_selector, load_selector, marks_for
 from pathplugins.models.compose.spec import SELECTOR_FILE, ComposeSpec, resolve_connector, tower_without_weights
 from pathplugins.models.connectors import CONNECTORS
+from pathplugins.models.custom_llava.config_keys import refuse_unknown, tower_options
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
 from pathplugins.models.custom_llava.image_processing import TiledImageProcessor
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
@@ -154,6 +155,7 @@ def _tower(spec: ComposeSpec) -> tuple[dict[str, Any], dict[str, Tensor]]:
             tower = TOWERS.get(name).build(spec.vision_config)
             initialise(tower)
     except TypeError as error:
+        refuse_unknown(spec.vision_config, tower_options(name), f"vision_config of {name}")
         raise PathPluginsError(f"vision_config {spec.vision_config} of {name}: {error}; check the names") from error
     return {"model_type": name, **vars(tower.config)}, tower.state_dict()
 

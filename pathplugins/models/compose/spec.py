@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from torch import nn
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.registry import Registry, unknown
 from pathplugins.models.connectors import CONNECTORS
+from pathplugins.models.custom_llava.config_keys import check_part
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.towers import TOWERS
 
@@ -140,11 +140,7 @@ def resolve_selector(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _resolve(key: str, registry: Registry, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     part = registry.get(kind)
-    takes = {p.name: p.default for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    wrong = sorted(options.keys() - takes.keys())
-    if wrong:
-        raise PathPluginsError(f"{key} {kind} has no option {wrong}; it has: {', '.join(takes) or 'none'}")
-    resolved = {**takes, **options}
+    resolved = {**check_part(registry, kind, options, f"{key} {kind}"), **options}
     width = resolved.get("num_attention_heads", 1)  # any the heads divide: the tower's is not known here
     try:
         with torch.device("meta"):

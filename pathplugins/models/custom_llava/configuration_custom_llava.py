@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, PretrainedConfig
 
 from pathplugins.models.custom_llava.auto import register
+from pathplugins.models.custom_llava.config_keys import check_keys
 from pathplugins.models.custom_llava.rope import correct_rope, legacy_rope
 
 
@@ -66,5 +69,15 @@ class CustomLlavaConfig(PretrainedConfig):
         kwargs["tie_word_embeddings"] = text_config.tie_word_embeddings
         super().__init__(**kwargs)
 
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> CustomLlavaConfig:
+        """Build the configuration of a ``config.json``; a key that nobody reads is a `PathPluginsError`."""
+        folder = kwargs.get("name_or_path")
+        check_keys(config_dict, OWN_KEYS, f"{Path(folder) / 'config.json'}" if folder else "config.json")
+        return super().from_dict(config_dict, **kwargs)
+
+
+OWN_KEYS = tuple(inspect.signature(CustomLlavaConfig).parameters)[:-1]
+"""Our keys at the top of ``config.json``."""
 
 AutoConfig.register(CustomLlavaConfig.model_type, CustomLlavaConfig, exist_ok=True)  # see `auto.apply`

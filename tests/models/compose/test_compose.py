@@ -149,7 +149,7 @@ def test_w29_a_trained_selector_comes_with_the_connector(
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"embed_dims": 24}, "unexpected keyword argument 'embed_dims'; check the names"),
+        ({"embed_dims": 24}, r"has no option \['embed_dims'\] \(did you mean 'embed_dim'\?\)"),
         ({"embed_dim": 26, "num_heads": 4}, "embed_dim must be a multiple of num_heads=4 and 4, got 26"),
     ],
 )
