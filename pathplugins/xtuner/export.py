@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 def export_checkpoint(pth: Path, config: Path, out: Path, *, fp32: bool = False, **options: Any) -> Path:
     """Write ``out`` from a checkpoint and the config it was trained with; nothing half-written is ever seen there."""
-    from pathplugins.xtuner.checkpoints import read_checkpoint
+    from pathplugins.models.foreign.xtuner.checkpoint import read_checkpoint
 
     settings = read_config(config)
     refuse_nonempty(out)
@@ -45,7 +45,7 @@ def write_directory(cfg: Any, state: Mapping[str, Tensor], out: Path, *, fp32: b
     """
     from xtuner.registry import BUILDER
 
-    from pathplugins.xtuner.checkpoints import CONNECTOR, read_checkpoint
+    from pathplugins.models.foreign.xtuner.checkpoint import CONNECTOR, read_checkpoint
 
     settings = dict(cfg.model)
     earlier = settings.get("pretrained_pth") if settings.get("freeze_projector") else None

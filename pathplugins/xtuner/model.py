@@ -16,9 +16,10 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from xtuner.registry import BUILDER
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.models.foreign.pallava.checkpoint import by_our_names
+from pathplugins.models.foreign.xtuner.checkpoint import CONNECTOR, SELECTOR, TOWER, read_checkpoint
 from pathplugins.models.learning_rates import mark_learning_rates
 from pathplugins.weights.compare import few
-from pathplugins.xtuner.checkpoints import CONNECTOR, SELECTOR, TOWER, by_our_names, read_checkpoint
 from pathplugins.xtuner.export import write_directory
 
 

@@ -15,8 +15,8 @@ from peft import LoraConfig
 from torch import Tensor
 
 from pathplugins.core.errors import CheckpointError
+from pathplugins.models.foreign.xtuner.checkpoint import read_checkpoint
 from pathplugins.weights.names.pallava import to_published
-from pathplugins.xtuner.checkpoints import by_our_names, read_checkpoint
 from pathplugins.xtuner.model import PathologyLLaVAModel
 from pathplugins.xtuner.parts import load_model
 
@@ -84,16 +84,6 @@ def test_a_checkpoint_is_read_without_running_it(make: Callable[..., PathologyLL
     assert list(got) == list(state)
     assert all(torch.equal(value, state[name]) for name, value in got.items())
     assert not (tmp_path / "marker").exists()
-    torch.save({"module": {f"module.{name}": value for name, value in state.items()}}, tmp_path / "zero.pt")
-    assert read_checkpoint(tmp_path / "zero.pt").keys() == state.keys(), "DeepSpeed's wrapper in the names"
-
-
-@pytest.mark.parametrize(("text", "said"), [(None, "does not exist"), (b"PK\3\4 cut", "not a whole PyTorch file")])
-def test_no_checkpoint(tmp_path: Path, text: bytes | None, said: str) -> None:
-    if text is not None:
-        (tmp_path / "iter_1.pth").write_bytes(text)
-    with pytest.raises(CheckpointError, match=f"iter_1.pth.*{said}"):
-        read_checkpoint(tmp_path / "iter_1.pth")
 
 
 def cut(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -176,8 +166,3 @@ def test_a41_a_published_checkpoint_is_taken_over(make: Callable[..., PathologyL
             assert torch.equal(value, given), name
     with pytest.raises(CheckpointError, match="of the connector it lacks"):
         model.load_trained(cut({name: value for name, value in state.items() if "projector" in name}), "a part")
-
-
-def test_names_of_others_are_left_alone() -> None:
-    state = {"llm.multi_modal_projector.norm.weight": torch.ones(1), "llm.other": torch.ones(1)}
-    assert by_our_names(state, state) == state

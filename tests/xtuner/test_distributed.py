@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pathplugins.cli import main
-from pathplugins.xtuner.checkpoints import read_checkpoint
+from pathplugins.models.foreign.xtuner.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.host
 

@@ -19,7 +19,7 @@ from xtuner.registry import BUILDER
 from pathplugins.cli import main
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.data.formats.drawn import QUESTION
-from pathplugins.xtuner.checkpoints import read_checkpoint
+from pathplugins.models.foreign.xtuner.checkpoint import read_checkpoint
 from pathplugins.xtuner.export import export_checkpoint, write_directory
 from pathplugins.xtuner.parts import model_directory
 

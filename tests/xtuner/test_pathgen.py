@@ -19,7 +19,7 @@ from pathplugins.commands.configs import folder as shipped
 from pathplugins.core.errors import BadSamplesError
 from pathplugins.data.formats.drawn import QUESTION, caption, read_drawn
 from pathplugins.data.records import Record, Turn
-from pathplugins.xtuner.checkpoints import read_checkpoint
+from pathplugins.models.foreign.xtuner.checkpoint import read_checkpoint
 from pathplugins.xtuner.conversations import encode, resolve_template
 
 pytestmark = pytest.mark.host

@@ -17,7 +17,7 @@ from xtuner.registry import BUILDER
 
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
 from pathplugins.models.custom_llava.modeling_custom_llava import CustomLlavaForConditionalGeneration
-from pathplugins.xtuner.checkpoints import read_checkpoint
+from pathplugins.models.foreign.xtuner.checkpoint import read_checkpoint
 from pathplugins.xtuner.export import export_checkpoint
 from pathplugins.xtuner.parts import load_model, model_directory
 

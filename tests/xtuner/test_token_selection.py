@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from pathplugins.cli import main
 from pathplugins.data.formats.drawn import QUESTION
-from pathplugins.xtuner.checkpoints import read_checkpoint
+from pathplugins.models.foreign.xtuner.checkpoint import read_checkpoint
 from pathplugins.xtuner.export import export_checkpoint
 
 pytestmark = pytest.mark.host

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pathplugins.xtuner.checkpoints import read_checkpoint
+from pathplugins.models.foreign.xtuner.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.host
 

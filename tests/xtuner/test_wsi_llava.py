@@ -14,7 +14,7 @@ from mmengine.config import Config
 from pathplugins.commands import configs
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
-from pathplugins.xtuner.checkpoints import read_checkpoint
+from pathplugins.models.foreign.xtuner.checkpoint import read_checkpoint
 from pathplugins.xtuner.export import export_checkpoint
 
 pytestmark = pytest.mark.host

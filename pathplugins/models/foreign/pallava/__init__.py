@@ -1,0 +1,1 @@
+"""PA-LLaVA's own checkpoints."""

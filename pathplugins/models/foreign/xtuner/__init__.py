@@ -1,0 +1,1 @@
+"""XTuner's checkpoints, read without XTuner."""
