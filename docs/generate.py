@@ -1,6 +1,8 @@
-"""Write the generated parts of README.md and docs/*.md anew: what stands between two markers is a command's output.
+"""Write the generated parts of README.md and docs/*.md: a command's output, or a table of rows in the code.
 
 <!-- begin: pathplugins configs list -->
+<!-- end -->
+<!-- begin: table systems -->
 <!-- end -->
 
 Run: python docs/generate.py [--check]
@@ -13,7 +15,9 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = {"pathplugins": "pathplugins.cli", "pathdata": "pathplugins.data_tools"}
@@ -21,10 +25,13 @@ BLOCK = re.compile(r"(<!-- begin: (?P<command>.+?) -->\n)(?P<body>.*?)(<!-- end 
 
 
 def output_of(command: str) -> str:
-    """What a command of ours prints, as a code block, or as it is when asked for ``--markdown``."""
+    """Return what a command of ours prints, as a code block, or as it is when asked for ``--markdown``; or a table."""
     program, *words = shlex.split(command)
+    if program == "table" and words in [[name] for name in TABLES]:
+        return TABLES[words[0]]()
     if program not in MODULES:
-        raise ValueError(f"marker `begin: {command}` names {program!r}; it must start with one of {', '.join(MODULES)}")
+        known = ", ".join((*MODULES, *(f"table {name}" for name in TABLES)))
+        raise ValueError(f"marker `begin: {command}` names {program!r}; it must start with one of {known}")
     argv = [sys.executable, "-m", MODULES[program], *words]
     text = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, text=True).stdout.rstrip("\n")
     if not text:
@@ -32,8 +39,58 @@ def output_of(command: str) -> str:
     return f"{text}\n" if "--markdown" in words else f"```text\n{text}\n```\n"
 
 
+def systems() -> str:
+    """Return the table of the systems, one column each, of `pathplugins.published.systems`."""
+    from pathplugins.published.systems import SYSTEMS
+
+    rows: dict[str, Callable[[Any], str]] = {
+        "paper": lambda row: link(row.paper),
+        "code": lambda row: link(row.code),
+        "reads": lambda row: row.reads,
+        "vision tower": lambda row: row.tower,
+        "connector": lambda row: row.connector,
+        "language model, as published": lambda row: row.language_model,
+        "published weights": lambda row: "<br>".join(map(link, row.weights)),
+        "licence of the weights": lambda row: row.licence.shown,
+        "files for LLaMA-Factory": lambda row: files("llamafactory_configs", row.llamafactory),
+        "files for XTuner": lambda row: files("xtuner_configs", row.xtuner),
+        "compared with the published code by tests": lambda row: row.compared,
+        "not checked": lambda row: row.not_compared,
+    }
+    head = ["", *(row.name for row in SYSTEMS)]
+    return table(head, ([f"**{name}**", *map(cell, SYSTEMS)] for name, cell in rows.items()))
+
+
+def presets() -> str:
+    """Return the table of how published systems cut their patches."""
+    from pathplugins.data_tools.tiling.presets import PRESETS
+
+    rows = ([f"`{name}`", f"{row.patch_size} px", f"{row.mpp:g} um/px", row.note] for name, row in PRESETS.items())
+    return table(["`--preset`", "patch", "resolution", ""], rows)
+
+
+TABLES = {"systems": systems, "presets": presets}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def link(target: Any) -> str:
+    """Return a link to what has a name and a url."""
+    return f"[{target.name}]({target.url})"
+
+
+def files(folder: str, names: Iterable[str]) -> str:
+    """Return links to configurations, as they are read on the page at the top of the repository."""
+    return ", ".join(f"[{name}]({folder}/{name})" for name in names)
+
+
 def renewed(text: str) -> str:
-    """A page with every block run again."""
+    """Return a page with every block run again."""
     return BLOCK.sub(lambda match: f"{match[1]}{output_of(match['command'])}{match[4]}", text)
 
 

@@ -8,6 +8,7 @@ import itertools
 import re
 from pathlib import Path, PurePosixPath
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -42,8 +43,10 @@ def test_a_block_becomes_the_output_of_its_command_and_nothing_else_changes() ->
 
 
 def test_only_our_own_commands_are_run() -> None:
-    with pytest.raises(ValueError, match="names 'rm'; it must start with one of pathplugins, pathdata"):
+    with pytest.raises(ValueError, match="names 'rm'; it must start with one of pathplugins, pathdata, table systems"):
         generate.renewed("<!-- begin: rm -r x -->\n<!-- end -->\n")
+    with pytest.raises(ValueError, match="names 'table'; it must start with"):
+        generate.renewed("<!-- begin: table nobody -->\n<!-- end -->\n")
 
 
 def test_a_command_that_prints_nothing_is_no_block(tmp_path: Path) -> None:
@@ -243,3 +246,31 @@ def test_every_page_has_a_place_on_the_site() -> None:
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nhooks:")[0]
     nav = set(re.findall(r"^  - .+: (\S+\.md)$", text, re.MULTILINE))
     assert nav == {page.name for page in ROOT.glob("docs/*.md")} | set(hooks.OUTSIDE.values())
+
+
+def first_column(page: str, head: str) -> list[str]:
+    """Code in the first column of the table of a page that has ``head`` in its first line."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    rows = text.partition(head)[2].partition("\n\n")[0].splitlines()[2:]
+    return [re.findall(r"`([^`]+)`", row.split("|")[1])[0] for row in rows]
+
+
+def ours(registry: Any) -> list[str]:
+    """Names of our own parts, in order; packages beside us may add theirs."""
+    return [name for name in registry if registry.owner(name) == "pathplugins"]
+
+
+def test_tables_typed_by_hand_name_what_the_registries_hold() -> None:
+    from pathplugins.data.formats import FORMATS
+    from pathplugins.models.selectors import SELECTORS
+
+    assert sorted(first_column("data.md", "| `formatting` (LLaMA-Factory)")) == ours(FORMATS)
+    assert sorted(first_column("token_selection.md", "| mode | keeps |")) == ours(SELECTORS)
+
+
+def test_the_citation_is_of_this_version() -> None:
+    import yaml
+
+    told = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert told["version"] == __version__
+    assert {"cff-version", "message", "title", "authors", "license"} <= told.keys()
