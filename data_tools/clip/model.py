@@ -86,7 +86,7 @@ def load_clip(choice: ClipChoice) -> Clip:
         CheckpointError: weights that do not fit, all or nothing.
     """
     device = torch_device(choice.device)
-    from .towers import read_towers  # torch, which a help text does not need
+    from .read import read_towers  # torch, which a help text does not need
 
     return Clip(read_towers(choice.path, choice.arch, choice.activation), device)
 
