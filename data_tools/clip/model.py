@@ -1,4 +1,4 @@
-"""CLIP models: from a local checkpoint to features of patches and of texts that can be compared.
+"""A CLIP with its weights: features of patches and of texts that can be compared.
 
 Features are float32 and of length 1, so that a product of two is the cosine between them. Axes: B patches, T texts,
 D width of the features.
@@ -20,13 +20,13 @@ from ..optional import need
 if TYPE_CHECKING:
     from .towers import Towers
 
-LOGIT_SCALE = 100.0  #: cosines times this are the scores of CLIP, whose learnt scale ends at it
+LOGIT_SCALE = 100.0  #: cosines times this are CLIP's scores; its learnt scale is clipped there
 TEXTS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipChoice:
-    """What the user asked for; plain values, so that it can be sent to another process."""
+    """The CLIP a user asks for; plain values, which can be sent to another process."""
 
     path: Path
     """A directory in the format of Transformers or of open_clip, or a file of open_clip's weights."""
@@ -52,16 +52,16 @@ class Clip:
             device=device,
             provenance=provenance,
         )
-        """The encoder of patches: ``prepare`` and call it; gives ``[B, D]``."""
+        """Encoder of patches: ``prepare`` each and call it; gives ``[B, D]``."""
         self._towers = towers
         self._device = device
 
     def patches(self, patches: Sequence[np.ndarray]) -> np.ndarray:
-        """Float32 ``[B, D]`` of square uint8 patches ``[H, W, 3]``."""
+        """Return float32 features ``[B, D]`` of square uint8 patches ``[H, W, 3]``."""
         return self.images(np.stack([self.images.prepare(patch) for patch in patches]))
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Float32 ``[T, D]``; a text beyond the model's length is cut, see `cut`."""
+        """Return float32 features ``[T, D]``; a text beyond the model's length is cut, see `cut`."""
         torch, features = need("torch"), []
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             tokens = self._towers.tokens(list(texts[start : start + TEXTS_AT_ONCE])).to(self._device)
@@ -70,11 +70,11 @@ class Clip:
         return np.concatenate(features)
 
     def cut(self, texts: Sequence[str]) -> list[str]:
-        """Those of the texts that are longer than the model reads."""
+        """Return the texts that are longer than the model reads."""
         return [text for text in texts if self._towers.length(text) > self._towers.context_length]
 
     def describe(self) -> dict[str, Any]:
-        """All that decides the features, for the settings recorded with outputs."""
+        """Return all that decides the features, for the settings recorded with them."""
         return {**self.images.describe(), "encoder": self._towers.label}
 
 
@@ -82,7 +82,7 @@ def load_clip(choice: ClipChoice) -> Clip:
     """Load both towers, on the device asked for.
 
     Raises:
-        PathPluginsError: the path is no CLIP, or there is no such device.
+        PathPluginsError: the path is no CLIP, its activation is open, or there is no such device.
         CheckpointError: weights that do not fit, all or nothing.
     """
     device = torch_device(choice.device)
@@ -92,7 +92,7 @@ def load_clip(choice: ClipChoice) -> Clip:
 
 
 def central_square(image: Image.Image) -> np.ndarray:
-    """The central square of an RGB image, uint8 ``[S, S, 3]``: what CLIP sees of a picture that is not square."""
+    """Return the central square of an RGB image, uint8 ``[S, S, 3]``: the part of a picture that CLIP sees."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return np.asarray(image.crop((left, top, left + side, top + side)))

@@ -1,4 +1,4 @@
-"""Zero-shot classification: which of a few texts a picture is most like, by CLIP.
+"""Zero-shot classification: the class whose prompts are most similar to a picture, by CLIP.
 
 Axes: B pictures, C classes, D features.
 """
@@ -19,7 +19,7 @@ from pathplugins.data.images import BadImage, open_image
 
 from .model import LOGIT_SCALE, Clip, central_square
 
-TEMPLATE = "an H&E image of {}."  #: for classes that are given by name alone
+TEMPLATE = "an H&E image of {}."  #: prompt of a class that is given by name alone
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"))
 
 
@@ -29,12 +29,12 @@ class Picture:
 
     path: Path
     truth: str | None
-    """Its class, where the folders say it."""
+    """Its class, where a folder is named after it."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What became of one picture."""
+    """Probabilities of one picture, or the reason why there are none."""
 
     picture: Picture
     probabilities: np.ndarray | None
@@ -43,14 +43,14 @@ class Prediction:
 
 
 def read_labels(given: str, templates: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Prompts by class.
+    """Return prompts by class.
 
     Args:
         given: classes with commas between, or a JSON file: a list of classes, or class -> prompt or list of prompts.
         templates: sentences with ``{}`` for the class, for classes that have no prompts of their own.
 
     Raises:
-        PathPluginsError: fewer than two classes, a template without ``{}``, or a file that is something else.
+        PathPluginsError: fewer than two classes, a template without ``{}``, or a file of any other content.
     """
     if bad := [template for template in templates if "{}" not in template]:
         raise PathPluginsError(f"--template {bad[0]!r}: has no {{}} where the class goes, e.g. {TEMPLATE!r}")
@@ -77,10 +77,10 @@ def read_labels(given: str, templates: Sequence[str]) -> dict[str, tuple[str, ..
 
 
 def find_pictures(given: Sequence[Path], labels: Sequence[str]) -> list[Picture]:
-    """The pictures among files and folders; those in a folder's folders are of the class these are called by.
+    """Find pictures in files and folders; a subfolder's name is the class of its pictures.
 
     Raises:
-        PathPluginsError: a path that is not there, a folder without pictures, or folders that are no class.
+        PathPluginsError: a path that does not exist, a folder without pictures, or subfolders that are no class.
     """
     classes = {_folded(label): label for label in labels}
     found: list[Picture] = []
@@ -89,7 +89,7 @@ def find_pictures(given: Sequence[Path], labels: Sequence[str]) -> list[Picture]
             found.append(Picture(path, None))
             continue
         if not path.is_dir():
-            raise PathPluginsError(f"{path}: no such file or folder")
+            raise PathPluginsError(f"{path}: no such file or folder; pass pictures, or folders of them")
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
         if not files:
             raise PathPluginsError(f"{path}: no pictures in it; looked for {' '.join(sorted(IMAGE_SUFFIXES))}")
@@ -106,13 +106,13 @@ def find_pictures(given: Sequence[Path], labels: Sequence[str]) -> list[Picture]
 
 
 def class_features(clip: Clip, labels: dict[str, tuple[str, ...]]) -> np.ndarray:
-    """Float32 ``[C, D]`` of length 1: the mean of the features of a class's prompts."""
+    """Return float32 ``[C, D]`` of length 1: the mean of the features of each class's prompts."""
     means = np.stack([clip.texts(texts).mean(axis=0) for texts in labels.values()])
     return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
 def probabilities(features: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Softmax of 100 times the cosines, float64 ``[B, C]``, of features ``[B, D]`` and classes ``[C, D]``."""
+    """Return the softmax of 100 cosines, float64 ``[B, C]``, of features ``[B, D]`` and classes ``[C, D]``."""
     logits = LOGIT_SCALE * features.astype(np.float64) @ classes.T.astype(np.float64)  # [B, C]
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)
@@ -121,7 +121,7 @@ def probabilities(features: np.ndarray, classes: np.ndarray) -> np.ndarray:
 def classify(
     clip: Clip, pictures: Sequence[Picture], classes: np.ndarray, *, batch_size: int, readers: int
 ) -> Iterator[Prediction]:
-    """The pictures in order, the next read while a batch is encoded; of those not square, the central square."""
+    """Classify the central square of every picture, in order; the next are read while a batch is encoded."""
 
     def read(batch: Sequence[Picture]) -> list[np.ndarray | str]:
         return [_prepared(clip, picture.path) for picture in batch]
@@ -143,7 +143,7 @@ def classify(
 
 
 class Score:
-    """How many of each class were right."""
+    """Counts of pictures and of right predictions by class."""
 
     def __init__(self) -> None:
         self.of_class: Counter[str] = Counter()
@@ -156,17 +156,17 @@ class Score:
 
     @property
     def accuracy(self) -> float:
-        """Share of pictures that were right."""
+        """Return the share of pictures that were right."""
         return self.right.total() / self.of_class.total()
 
     @property
     def balanced_accuracy(self) -> float:
-        """Mean over the classes that there are of the share that was right."""
+        """Return the mean over the classes that occur of the share that was right."""
         return float(np.mean([self.right[name] / count for name, count in self.of_class.items()]))
 
 
 def _prepared(clip: Clip, path: Path) -> np.ndarray | str:
-    """What the encoder takes, or why there is none."""
+    """Return the encoder's input for a picture, or the reason why it cannot be read."""
     try:
         return clip.images.prepare(central_square(open_image(path)))
     except BadImage as error:

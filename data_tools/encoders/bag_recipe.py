@@ -1,4 +1,4 @@
-"""Slides to bags: the steps of ``pathdata patch``, ``features`` and ``run`` on one slide."""
+"""Slides to bags: the work of ``pathdata patch``, ``features`` and ``run`` on one slide."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BagJob(SlideJob):
     """One slide, or its coordinate file where ``tiling`` is None."""
 
     tiling: TilingSpec | None = None
-    """How it is cut, its own settings included; None if that was done before."""
+    """How the slide is cut, with its own settings; None if it was cut before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,33 +28,33 @@ class BagRecipe(Recipe):
     bags: Path
     """Folder of the bags."""
     encoder: EncoderChoice | None = None
-    """None makes no features."""
+    """None: no features are made."""
     features: FeatureOptions = field(default_factory=FeatureOptions)
-    """With an encoder."""
+    """How features are made, where there is an encoder."""
     save_patches: bool = False
     """Whether the patches are written as pictures too."""
 
     @property
     def device(self) -> str | None:
-        """The encoder's."""
+        """Return the device of the encoder."""
         return None if self.encoder is None else self.encoder.device
 
     @property
     def needs(self) -> dict[str, tuple[str, ...]]:
-        """OpenSlide; timm for an encoder, imagecodecs for pictures."""
+        """Return the packages needed: OpenSlide; torch and timm for an encoder, imagecodecs for pictures."""
         encoder = ("torch", "timm") if self.encoder is not None else ()
         return {"wsi": ("openslide", *encoder, *(("imagecodecs",) if self.save_patches else ()))}
 
     def result_path(self, slide_id: str) -> Path:
-        """The bag, or the coordinate file where no features are made."""
+        """Return the path of the bag, or of the coordinate file where no features are made."""
         return (self.work / "coords" if self.encoder is None else self.bags) / f"{slide_id}.h5"
 
     def with_readers(self, readers: int) -> BagRecipe:
-        """The same with at least so many reader threads."""
+        """Return a copy with at least ``readers`` reader threads."""
         return replace(self, features=replace(self.features, readers=max(readers, self.features.readers)))
 
     def open(self, device: str | None) -> Steps:
-        """Load the encoder."""
+        """Load the encoder and return the function that does one slide."""
         choice = self.encoder
         encoder = None if choice is None else load_encoder(replace(choice, device=device or choice.device))
 

@@ -1,4 +1,4 @@
-"""Building: from a card to a model, untrained or as a file has it."""
+"""Build the model of a card, untrained or from a TorchScript file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..optional import need
 
 
 def build_model(card: EncoderCard, seed: int = 0) -> Any:
-    """The model of ``card`` with weights drawn from ``seed``; the caller's random numbers go on undisturbed.
+    """Build the model of ``card`` with weights drawn from ``seed``; the caller's random state is not touched.
 
     Raises:
         PathPluginsError: a card whose model exists only with its weights.
@@ -21,7 +21,7 @@ def build_model(card: EncoderCard, seed: int = 0) -> Any:
     if card.family == "torchscript" or card.architecture.startswith("hf-hub:"):
         fetch = f", or 'hf download {card.hub_id} --local-dir DIR' and --encoder DIR" if card.hub_id else ""
         raise PathPluginsError(
-            f"--encoder {card.name}: what it is comes with its weights, so that it cannot be built without them; "
+            f"--encoder {card.name}: its architecture comes with its weights, so it cannot be built without them; "
             f"pass {'--download' if card.hub_id else 'a timm model'}{fetch}"
         )
     torch = need("torch")
@@ -31,7 +31,11 @@ def build_model(card: EncoderCard, seed: int = 0) -> Any:
 
 
 def load_torchscript(path: Path) -> Any:
-    """The model in a TorchScript file, on the CPU."""
+    """Load the model in a TorchScript file, on the CPU.
+
+    Raises:
+        CheckpointError: the file is no TorchScript model.
+    """
     torch = need("torch")
     try:
         return torch.jit.load(str(path), map_location="cpu")
@@ -42,7 +46,7 @@ def load_torchscript(path: Path) -> Any:
 
 
 def _new_model(card: EncoderCard) -> Any:
-    """The untrained model; ``num_classes`` in a card is a projection that belongs to the features."""
+    """Build the untrained model; ``num_classes`` in a card is a projection that belongs to the features."""
     timm = need("timm")
     kwargs = _resolved(card.timm_kwargs)
     if card.family == "conch":
@@ -53,7 +57,7 @@ def _new_model(card: EncoderCard) -> Any:
 
 
 def _resolved(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments for timm: a card says layers by name, and ``norm_eps`` for a layer norm of that epsilon."""
+    """Return arguments for timm: a card names layers, and ``norm_eps`` means a layer norm of that epsilon."""
     resolved = dict(kwargs)
     if "mlp_layer" in resolved:
         resolved["mlp_layer"] = getattr(need("timm").layers, resolved["mlp_layer"])

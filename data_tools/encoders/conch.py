@@ -1,7 +1,7 @@
 """CONCH's image side: a vision transformer whose tokens one learnt query attends to.
 
 Written from the published description of the model (https://github.com/mahmoodlab/CONCH). The features are those its
-authors give for patches: after the pooler, before the projection to text, not normalised.
+authors advise for patches: after the pooler, before the projection to text, not normalised.
 
 Axes: B patches, N tokens, C width of the transformer, D width of the features.
 """
@@ -28,7 +28,7 @@ class AttentionalPooler(nn.Module):
         self.ln_k = nn.LayerNorm(token_width)
 
     def forward(self, tokens: Any) -> Any:
-        """``[B, D]`` of tokens ``[B, N, C]``."""
+        """Return ``[B, D]`` of tokens ``[B, N, C]``."""
         keys = self.ln_k(tokens)  # [B, N, C]
         query = self.ln_q(self.query).expand(len(tokens), 1, -1)  # [B, 1, D]
         return self.attn(query, keys, keys, need_weights=False)[0][:, 0]  # [B, D]
@@ -45,12 +45,12 @@ class ConchVision(nn.Module):
         self.ln_contrast = nn.LayerNorm(width)
 
     def forward(self, pixels: Any) -> Any:
-        """``[B, D]`` of normalised patches ``[B, 3, H, W]``."""
+        """Return features ``[B, D]`` of normalised patches ``[B, 3, H, W]``."""
         tokens = self.trunk.forward_features(pixels)  # [B, N, C]
         return self.ln_contrast(self.attn_pool_contrast(tokens))  # [B, D]
 
 
 def conch_vision(architecture: str, *, pooler_width: int, pooler_heads: int, **trunk: Any) -> ConchVision:
-    """An untrained model around timm's ``architecture``."""
+    """Build an untrained model around timm's ``architecture``."""
     model = timm.create_model(architecture, pretrained=False, num_classes=0, **trunk)
     return ConchVision(model, width=pooler_width, heads=pooler_heads)

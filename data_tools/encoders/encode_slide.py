@@ -1,4 +1,4 @@
-"""Features: the patches of one slide through an encoder into one bag, reading and encoding at the same time."""
+"""Encode the patches of one slide into one bag, reading and encoding at the same time."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from .encoder import PatchEncoder
 SETTINGS = "features_settings"  #: root attribute of the bag
 
 OnBatch = Callable[[int, int], None]
-"""Called with how many patches of a slide are encoded, and how many there are."""
+"""Called with the number of patches of a slide that are encoded, and the number of all."""
 
 
 class Patches(Protocol):
-    """Where the patches of a slide lie; a ``PatchSet`` says that and more."""
+    """Positions and sizes of the patches of a slide; a ``PatchSet`` has them."""
 
     @property
     def coords_xy(self) -> np.ndarray:
-        """``[N, 2]`` top-left corners, level-0 pixels."""
+        """Top-left corners ``[N, 2]``, (x, y) in level-0 pixels."""
 
     @property
     def patch_size(self) -> int:
@@ -50,7 +50,7 @@ class FeatureOptions:
 
     batch_size: int = 64
     dtype: str = "float16"
-    """Of the features on disk."""
+    """Type of the features on disk."""
     readers: int = 4
     """Threads that read and resize patches while the encoder works."""
     slides_folder: Path | None = None
@@ -73,15 +73,15 @@ def encode_slide(
     overwrite: bool = False,
     on_batch: OnBatch | None = None,
 ) -> Outcome:
-    """Write ``out/<slide_id>.h5``, unless it is there already.
+    """Write ``out/<slide_id>.h5``, unless it exists with the same settings.
 
     Args:
         coords_path: the coordinate file of the slide.
         out: folder of the bags.
-        encoder: what turns patches into features.
+        encoder: turns patches into features.
         options: batch size and the like.
-        overwrite: redo a bag that is there.
-        on_batch: told after every batch how many patches are encoded, and of how many.
+        overwrite: redo a bag that exists.
+        on_batch: called after every batch.
     """
     patches = read_coords(coords_path)
     bag = out / f"{patches.name}.h5"
@@ -110,7 +110,7 @@ def encoded_batches(
     options: FeatureOptions,
     on_batch: OnBatch | None = None,
 ) -> Generator[np.ndarray, None, None]:
-    """Features ``[b, D]`` batch by batch, in the order of the coordinates; the next batches are read meanwhile."""
+    """Yield features ``[b, D]`` in the order of the coordinates; the next batches are read meanwhile."""
     side_px0, side_px = patches.patch_size_level0, patches.patch_size
 
     def read(coords_xy: np.ndarray) -> np.ndarray:
@@ -142,7 +142,7 @@ def encoded_batches(
 
 
 def _attributes(patches: PatchSet, encoder: PatchEncoder, settings: str) -> BagAttributes:
-    """What the bag says about itself."""
+    """Return the attributes of the bag."""
     return BagAttributes(
         slide_id=patches.name,
         encoder=encoder.label,
@@ -163,14 +163,14 @@ def _attributes(patches: PatchSet, encoder: PatchEncoder, settings: str) -> BagA
 
 
 def _settings(patches: PatchSet, encoder: PatchEncoder, options: FeatureOptions) -> str:
-    """All that decides the features, positions included, as JSON; batch size and threads do not decide them."""
+    """Return all that decides the features as JSON, positions included; batch size and threads do not."""
     positions = hashlib.sha256(patches.coords_xy.astype("<i8").tobytes()).hexdigest()[:12]
     settings = {**encoder.describe(), "dtype": options.dtype, "tiling": patches.fingerprint, "positions": positions}
     return json.dumps(settings, sort_keys=True)
 
 
 def _locate(patches: PatchSet, coords_path: Path, folder: Path | None) -> Path:
-    """The slide file: where it was, or of the same name anywhere below ``--slides``."""
+    """Find the slide file: where it was, or by its name anywhere below ``--slides``."""
     recorded = Path(patches.slide)
     if folder is not None:
         found = sorted(p for p in folder.rglob(recorded.name) if p.is_file())
@@ -180,5 +180,7 @@ def _locate(patches: PatchSet, coords_path: Path, folder: Path | None) -> Path:
             f"{coords_path}: {len(found)} files called {recorded.name} below --slides {folder}, wanted one"
         )
     if not recorded.is_file():
-        raise SlideError(f"{coords_path}: its slide {recorded} is not there; pass --slides FOLDER to say where it is")
+        raise SlideError(
+            f"{coords_path}: its slide {recorded} does not exist; pass --slides FOLDER, the folder it moved to"
+        )
     return recorded

@@ -1,4 +1,4 @@
-"""Encoding: a patch encoder with its weights, ready to turn patches into features."""
+"""A patch encoder with its weights, ready to turn patches into features."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PatchEncoder:
     ) -> None:
         torch = need("torch")
         self.label = label
-        """What bags call the encoder."""
+        """Name of the encoder in bags."""
         self.preprocess = preprocess
         self._half = getattr(torch, precision) if device.startswith("cuda") and precision != "float32" else None
         self.provenance = {**provenance, "precision": f"{precision} autocast" if self._half else "float32"}
@@ -51,7 +51,7 @@ class PatchEncoder:
         self._std = torch.tensor(preprocess.std, device=device).view(1, 3, 1, 1)
 
     def prepare(self, patch: np.ndarray) -> np.ndarray:
-        """uint8 ``[H, W, 3]`` to uint8 ``[crop, crop, 3]``; runs in the reader threads."""
+        """Resize and crop uint8 ``[H, W, 3]`` to uint8 ``[crop, crop, 3]``; runs in the reader threads."""
         side, crop = self.preprocess.resize_px, self.preprocess.crop_px
         image = Image.fromarray(patch)
         if image.size != (side, side):
@@ -60,7 +60,7 @@ class PatchEncoder:
         return np.asarray(image.crop((edge, edge, edge + crop, edge + crop)))
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """Features ``[B, D]`` float32 of prepared patches ``[B, crop, crop, 3]``."""
+        """Return features ``[B, D]`` float32 of prepared patches ``[B, crop, crop, 3]``."""
         torch = need("torch")
         pixels = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)  # [B, 3, crop, crop]
         with ExitStack() as stack:
@@ -81,7 +81,7 @@ class PatchEncoder:
         return features.float().cpu().numpy()
 
     def describe(self) -> dict[str, Any]:
-        """All that decides the features, for fingerprints; the precision is the machine's, not the user's, choice."""
+        """Return all that decides the features, for fingerprints; the machine chooses the precision, not the user."""
         weights = self.provenance.get("weights_sha256", self.provenance["weights"])
         said = {name: self.provenance[name] for name in ("activation",) if name in self.provenance}
         return {"encoder": self.label, "weights": weights, **said, **asdict(self.preprocess)}
@@ -91,7 +91,7 @@ def load_encoder(choice: EncoderChoice) -> PatchEncoder:
     """Build the encoder and give it weights.
 
     Raises:
-        PathPluginsError: an unknown encoder, no weights, or a device that is not there.
+        PathPluginsError: an unknown encoder, no weights, an activation nobody said, or a device that is absent.
         CheckpointError: weights that do not fit.
     """
     card = with_activation(find_card(choice.name), choice.activation)
@@ -115,7 +115,7 @@ def load_encoder(choice: EncoderChoice) -> PatchEncoder:
 
 
 def torch_device(wanted: str) -> str:
-    """The torch device to use; asking for one that is absent is an error, not a slower run."""
+    """Return the torch device to use; asking for an absent one is an error, not a slower run."""
     torch = need("torch")
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""Hub folders: the card of a folder as ``hf download --local-dir`` leaves it, in timm's or Transformers' format."""
+"""Read the card of a folder as ``hf download --local-dir`` leaves it, in timm's or Transformers' format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathplugins.published.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Pre
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  #: of a hub folder, the safe one first
 TORCHSCRIPT = "model.pt"
 RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  #: Pillow's numbers, as Transformers writes them
-#: what a ``config.json`` of Transformers may leave out, being the default there
+#: defaults of Transformers, which a ``config.json`` may leave out
 DEFAULTS: dict[str, dict[str, Any]] = {
     "vit": {"image_size": 224, "patch_size": 16, "hidden_act": "gelu", "layer_norm_eps": 1e-12},
     "dinov2": {"image_size": 224, "patch_size": 14, "hidden_act": "gelu", "layer_norm_eps": 1e-6, "mlp_ratio": 4},
@@ -24,10 +24,10 @@ SHAPE = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
 
 
 def folder_card(folder: Path) -> EncoderCard:
-    """The card of a folder with ``config.json`` and weights.
+    """Return the card of a folder with ``config.json`` and weights.
 
     Raises:
-        PathPluginsError: no ``config.json``, or one that says something this cannot build.
+        PathPluginsError: no ``config.json``, or one of a model that cannot be built here.
     """
     config_path = folder / "config.json"
     if not config_path.is_file():
@@ -65,7 +65,7 @@ def folder_card(folder: Path) -> EncoderCard:
 
 
 def from_timm(config: dict[str, Any]) -> Preprocess:
-    """Read timm's way of saying it: a crop that is ``crop_pct`` of the resized side."""
+    """Return the preprocessing of a timm configuration, where the crop is ``crop_pct`` of the resized side."""
     crop_px = int(config["input_size"][-1])
     return Preprocess(
         resize_px=int(crop_px / (config.get("crop_pct") or 1.0)),
@@ -77,12 +77,12 @@ def from_timm(config: dict[str, Any]) -> Preprocess:
 
 
 def _timm_preprocess(config: dict[str, Any]) -> Preprocess | None:
-    """The preprocessing a timm folder records, if it does."""
+    """Return the preprocessing that a timm folder records, or None."""
     return from_timm(config) if "input_size" in config else None
 
 
 def _transformers(config: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Architecture and arguments of timm for a Transformers model of the same mathematics."""
+    """Return timm's architecture and arguments for a Transformers model of the same mathematics."""
     clip, kind = config["model_type"].startswith("clip"), config["model_type"].removesuffix("_vision_model")
     whole = {**SHAPE, **DEFAULTS[kind], **config, **config.get("vision_config", {})}
     activations = ("gelu", "quick_gelu") if clip else ("gelu",)
@@ -113,7 +113,11 @@ def _transformers(config: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def read_processor(path: Path) -> Preprocess:
-    """What ``preprocessor_config.json`` says, or an error: there is no default that is right for every model."""
+    """Read ``preprocessor_config.json``; no default would be right for every model.
+
+    Raises:
+        PathPluginsError: there is no such file, or it records no size, mean and standard deviation.
+    """
     if not path.is_file():
         raise PathPluginsError(f"{path}: no such file; it says how patches are resized and normalised: download it too")
     config = json.loads(path.read_text(encoding="utf-8"))
@@ -132,5 +136,5 @@ def read_processor(path: Path) -> Preprocess:
 
 
 def _side(size: int | dict[str, int]) -> int:
-    """A side in pixels, however it is written; patches are square."""
+    """Return a side in pixels, from any of Transformers' spellings; patches are square."""
     return size if isinstance(size, int) else size.get("shortest_edge") or size["height"]

@@ -1,4 +1,4 @@
-"""Origins: the weights of an encoder come from one place, and never from the network unasked."""
+"""Take the weights of an encoder from exactly one place, and never from the network unasked."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .load_weights import load_weights, sha256
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderChoice:
-    """What the user asked for; plain values, so that it can be sent to another process."""
+    """The encoder a user asks for; plain values, which can be sent to another process."""
 
     name: str
     weights: Path | None = None
     """A local checkpoint."""
     random_seed: int | None = None
-    """Untrained weights of this seed: for trying things out."""
+    """Seed of untrained weights, for trial runs."""
     download: bool = False
     """Whether published weights may be fetched from the network."""
     device: str = "auto"
@@ -32,7 +32,7 @@ class EncoderChoice:
 
 
 def model_with_weights(card: EncoderCard, choice: EncoderChoice) -> tuple[Any, str, dict[str, str]]:
-    """(model, label, provenance).
+    """Return the model, its label for bags, and the provenance of its weights.
 
     Raises:
         PathPluginsError: no weights, or more than one place to take them from.
@@ -56,7 +56,7 @@ def model_with_weights(card: EncoderCard, choice: EncoderChoice) -> tuple[Any, s
 
 
 def _check_one_origin(card: EncoderCard, choice: EncoderChoice) -> None:
-    """Weights come from exactly one place, and never from the network unasked."""
+    """Refuse a choice of no place for weights, or of more than one."""
     given = [choice.weights is not None, choice.random_seed is not None, choice.download]
     if sum(given) > 1:
         raise PathPluginsError("--weights, --random-weights and --download exclude each other: pass one of them")
@@ -75,11 +75,12 @@ def _check_one_origin(card: EncoderCard, choice: EncoderChoice) -> None:
 
 
 def _terms(card: EncoderCard) -> str:
+    """Return how to get access to gated weights."""
     return f" (gated: accept the terms at {card.source} and run 'hf auth login' first)" if card.gated else ""
 
 
 def _fetching(card: EncoderCard) -> str:
-    """The command that fetches the weights by hand, for a machine without network, say."""
+    """Return the command that fetches the weights by hand, for a machine without network."""
     if card.hub_id is None:
         return ""
     if card.hub_file is None:
@@ -88,7 +89,7 @@ def _fetching(card: EncoderCard) -> str:
 
 
 def _downloaded(card: EncoderCard) -> Path:
-    """The published file of weights, in the cache of the Hugging Face hub."""
+    """Download the published file of weights into the cache of the Hugging Face hub."""
     try:
         return Path(need("huggingface_hub").hf_hub_download(card.hub_id, card.hub_file))
     except _hub_errors() as error:
@@ -96,7 +97,7 @@ def _downloaded(card: EncoderCard) -> Path:
 
 
 def _from_timm_hub(card: EncoderCard) -> Any:
-    """Architecture and weights by timm's own download."""
+    """Build the model with weights by timm's own download."""
     try:
         return need("timm").create_model(card.architecture, pretrained=True, num_classes=0)
     except (*_hub_errors(), RuntimeError) as error:
@@ -104,12 +105,13 @@ def _from_timm_hub(card: EncoderCard) -> Any:
 
 
 def _hub_errors() -> tuple[type[Exception], ...]:
-    """What no network, no access and no such file raise: OSErrors, but for a connection lost by newer hub clients."""
+    """Return the exceptions of no network, no access and no such file: OSErrors, and those of newer hub clients."""
     httpx = sys.modules.get("httpx")
     return (OSError, httpx.HTTPError) if httpx else (OSError,)
 
 
 def _not_fetched(card: EncoderCard, error: Exception) -> CheckpointError:
+    """Return the error for weights that could not be downloaded."""
     what = " ".join(part for part in (card.hub_id or card.architecture, card.hub_file) if part)
     return CheckpointError(
         f"--encoder {card.name}: {what} could not be fetched ({str(error).strip().splitlines()[0]}); check network and "

@@ -1,4 +1,4 @@
-"""Pooling: from what a model gives to one vector a patch.
+"""Pool a model's tokens or feature map to one vector a patch.
 
 Axes: B patches, N tokens, C width of the model, h and w of a feature map.
 """
@@ -13,7 +13,7 @@ from ..optional import need
 
 
 def pooled(pool: Pool, model: Any, output: Any) -> Any:
-    """``[B, D]`` of the model's output."""
+    """Return ``[B, D]`` of the model's output, whose shape ``pool`` implies."""
     if pool == "class+mean":  # [B, N, C]; registers are neither class token nor patch
         return need("torch").cat([output[:, 0], output[:, model.num_prefix_tokens :].mean(1)], dim=-1)  # [B, 2 C]
     if pool == "map mean":
@@ -23,7 +23,7 @@ def pooled(pool: Pool, model: Any, output: Any) -> Any:
 
 
 def feature_width(pool: Pool, model: Any) -> int | None:
-    """D; None where only running the model would tell."""
+    """Return D, or None where only running the model would tell."""
     if pool == "map mean":
         return model.feature_info.channels()[-1]
     width = getattr(model, "num_classes", 0) or getattr(model, "num_features", None)
