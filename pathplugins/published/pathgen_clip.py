@@ -114,9 +114,13 @@ def checkpoint_of_file(file: str) -> ClipCheckpoint | None:
 
 def activation_question(what: str, row: ClipCheckpoint | None = None) -> str:
     """Return the message that asks for the activation of ``what``, with every source's word where there is a row."""
-    known = f" What is known of {row.name}: {row.activation_told()}." if row else ""
+    told = (
+        f"What is known of {row.name}: {row.activation_told()}."
+        if row
+        else "OpenCLIP's ViT-B-16 runs gelu, its ViT-B-16-quickgelu and everything from OpenAI quick_gelu."
+    )
     return (
-        f"{what}: the weights do not tell the activation, and under the wrong one features are quietly worse.{known} "
+        f"{what}: the weights do not tell the activation, and under the wrong one features are quietly worse. {told} "
         f"Pass --activation {' or '.join(ACTIVATIONS)}, or vision_config: {{hidden_act: quick_gelu}} in a training "
-        "configuration; OpenCLIP's ViT-B-16 runs gelu, its ViT-B-16-quickgelu and everything from OpenAI quick_gelu"
+        "configuration"
     )
