@@ -4,41 +4,45 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from pathplugins.models.compose.compose import compose
-from pathplugins.models.compose.connector_keys import connector_options
-from pathplugins.models.compose.local_copy import FILES, TOWER_FILES, local_copy
-from pathplugins.models.compose.spec import ComposeSpec
+from pathplugins.commands.lines import say
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.towers import TOWERS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options, named as the keys of a training configuration."""
+    """Add the options, named as the keys of a training configuration."""
     parts = parser.add_argument_group("parts")
     parts.add_argument("--llm", required=True, metavar="DIR_OR_HUB_ID", help="causal language model in safetensors")
     parts.add_argument(
         "--vision-tower",
         metavar="PATH_OR_HUB_ID",
-        help="its weights: slide_encoder.pth, a CLIP or PLIP directory",
+        help="weights of the tower: a file such as slide_encoder.pth, or the directory of a CLIP",
     )
-    parts.add_argument("--vision-model", default="gigapath", metavar="NAME", help=_names(TOWERS))
+    parts.add_argument("--vision-model", default="gigapath", metavar="NAME", help=f"kind of tower: {_names(TOWERS)}")
     parts.add_argument("--vision-config", type=_json, default={}, metavar="JSON", help="options of the tower")
     parts.add_argument("--random-vision-seed", type=int, metavar="N", help="an UNTRAINED tower, for smoke tests")
-    parts.add_argument("--projector", default="gamma_mlp", metavar="NAME", help=_names(CONNECTORS))
+    parts.add_argument("--projector", default="gamma_mlp", metavar="NAME", help=f"connector: {_names(CONNECTORS)}")
     parts.add_argument("--projector-config", type=_json, default={}, metavar="JSON", help="options of the connector")
-    parts.add_argument("--projector-path", metavar="PATH", help="trained connector: file, or output of stage 2")
-    parts.add_argument("--projector-dropout", type=float, metavar="P", help="of gamma_mlp")
-    parts.add_argument("--gamma-min", type=float, metavar="X", help="lower bound of the scale of gamma_mlp")
-    parts.add_argument("--gamma-max", type=float, metavar="X", help="upper bound")
-    parts.add_argument("--gamma-init", type=float, metavar="X", help="first scale; the middle of the bounds")
+    parts.add_argument(
+        "--projector-path", metavar="PATH", help="trained connector: a file, or the output folder of stage 2"
+    )
+    parts.add_argument("--projector-dropout", type=float, metavar="P", help="dropout, of a connector that has one")
+    parts.add_argument(
+        "--gamma-min", type=float, metavar="X", help="lower bound of the scale, of a connector that has one"
+    )
+    parts.add_argument("--gamma-max", type=float, metavar="X", help="upper bound of the scale")
+    parts.add_argument(
+        "--gamma-init", type=float, metavar="X", help="first scale; the middle of the bounds unless given"
+    )
     parts.add_argument("--keep-gamma", action="store_true", help="keep the trained scale under other bounds")
     tokens = parser.add_argument_group("vision tokens")
-    tokens.add_argument("--select", metavar="NAME", help=f"{_names(SELECTORS)} (random_sample for bags)")
+    tokens.add_argument(
+        "--select", metavar="NAME", help=f"token selector: {_names(SELECTORS)}; by what the tower reads unless given"
+    )
     tokens.add_argument("--select-config", type=_json, default={}, metavar="JSON", help="options of the selector")
     tokens.add_argument("--image-seq-length", type=int, default=1536, metavar="N", help="per bag, CLS not counted")
     tokens.add_argument("--patches-per-wsi", type=int, default=2048, metavar="N", help="rows read from a bag, at most")
@@ -54,7 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compose, and say what was made of what."""
+    """Compose, and print which file of the model was made of which source."""
+    from pathplugins.models.compose.compose import compose
+    from pathplugins.models.compose.connector_keys import connector_options
+    from pathplugins.models.compose.local_copy import FILES, TOWER_FILES, local_copy
+    from pathplugins.models.compose.spec import ComposeSpec
+
     spec = ComposeSpec(
         llm=local_copy(args.llm, "--llm", FILES),
         vision_tower=args.vision_tower and local_copy(args.vision_tower, "--vision-tower", TOWER_FILES),
@@ -80,13 +89,15 @@ def run(args: argparse.Namespace) -> int:
     compose(spec, args.out, copy=args.copy)
     for path in sorted(args.out.iterdir()):
         origin = f"  -> {path.resolve()}" if path.is_symlink() else ""
-        _say(f"{_size(path.stat().st_size):>9}  {path.name}{origin}")
-    _say(f"composed {args.out}; train with model_name_or_path: {args.out}, or ask it:")
-    _say(f'  pathplugins ask {args.out} --image FILE --question "What does this show?"')
+        say(f"{_size(path.stat().st_size):>9}  {path.name}{origin}")
+    say(f"composed {args.out}; train with model_name_or_path: {args.out}, or ask it:")
+    file = "--bag FILE.h5" if TOWERS.get(args.vision_model).reads == "bags" else "--image FILE"
+    say(f'  pathplugins ask {args.out} {file} --question "What does this show?"')
     return 0
 
 
 def _json(text: str) -> dict[str, Any]:
+    """Parse an object of JSON, the value of an option."""
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -106,7 +117,3 @@ def _size(count: float) -> str:
             return f"{count:.0f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from pathplugins.commands.lines import say
 from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.core.nearest import near_path
 
-KINDS = ("open-clip", "llava", "projector")
-_ONLY = {
+Kind = Literal["open-clip", "llava", "projector"]
+
+_ONLY: dict[Kind, tuple[str, ...]] = {
     "open-clip": ("activation", "arch"),
     "llava": ("activation", "vision_tower", "image_aspect_ratio", "template"),
     "projector": (),
@@ -17,8 +21,28 @@ _ONLY = {
 """Kind of source -> the options that mean something for it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """What the command was asked to do; None where nothing was said."""
+
+    source: Path
+    out: Path
+    activation: Literal["quick_gelu", "gelu"] | None
+    arch: str | None
+    vision_tower: str | None
+    image_aspect_ratio: Literal["pad"] | None
+    template: Literal["v1", "none"] | None
+
+    def refuse_options_of_others(self, kind: Kind) -> None:
+        """Refuse an option that means nothing for this kind of source."""
+        given = {name for names in _ONLY.values() for name in names if getattr(self, name) is not None}
+        if foreign := sorted(given.difference(_ONLY[kind])):
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
+            raise PathPluginsError(f"{self.source} is of kind {kind}, for which {options} means nothing; leave it out")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Add the options of the command."""
     parser.add_argument(
         "source",
         type=Path,
@@ -45,18 +69,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Find out what the source is, convert it, say what was found."""
-    kind = kind_of(args.source)
-    asked = {name for names in _ONLY.values() for name in names if getattr(args, name) is not None}
-    if foreign := sorted(asked.difference(_ONLY[kind])):
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
-        raise PathPluginsError(f"{args.source} is of kind {kind}, for which {options} means nothing; leave it out")
-    {"open-clip": _open_clip, "llava": _llava, "projector": _projector}[kind](args)
+    """Find out what the source is, convert it, and print what was found."""
+    options = ImportOptions(**{name: getattr(args, name) for name in ImportOptions.__dataclass_fields__})
+    kind = kind_of(options.source)
+    options.refuse_options_of_others(kind)
+    {"open-clip": _open_clip, "llava": _llava, "projector": _projector}[kind](options)
     return 0
 
 
-def kind_of(source: Path) -> str:
-    """One of `KINDS`, by configuration and tensor names; what is none of them is a `CheckpointError`."""
+def kind_of(source: Path) -> Kind:
+    """Return the kind of a source, by its configuration and its tensor names; a `CheckpointError` where it has none."""
     from pathplugins.models.foreign.llava.settings import is_llava
     from pathplugins.models.foreign.open_clip.read import open_clip_file
     from pathplugins.weights.compare import few
@@ -64,7 +86,9 @@ def kind_of(source: Path) -> str:
     from pathplugins.weights.names.llava import part_of
 
     if not source.exists():
-        raise CheckpointError(f"{source} does not exist; check the path or download the weights first")
+        raise CheckpointError(
+            f"{source} does not exist; check the path or download the weights first{near_path(source)}"
+        )
     if source.is_dir() and is_llava(source):
         return "llava"
     if open_clip_file(source) is not None:
@@ -87,46 +111,42 @@ def kind_of(source: Path) -> str:
     )
 
 
-def _open_clip(args: argparse.Namespace) -> None:
+def _open_clip(options: ImportOptions) -> None:
     from pathplugins.models.foreign.open_clip.convert import import_open_clip
 
-    done = import_open_clip(args.source, args.out, activation=args.activation, arch=args.arch)
-    _say(f"{args.source}: OpenCLIP, {done.architecture}; {'image and text' if done.both else 'image alone'}")
-    _say(f"activation {done.activation}, by {done.told_by}")
+    done = import_open_clip(options.source, options.out, activation=options.activation, arch=options.arch)
+    say(f"{options.source}: OpenCLIP, {done.architecture}; {'image and text' if done.both else 'image alone'}")
+    say(f"activation {done.activation}, by {done.told_by}")
     numbers = ", ".join(f"{name} {value:.1e}" for name, value in done.differences.items())
-    _say(f"largest difference to the original weights' own forward, of the largest value: {numbers}")
-    _say(f"wrote {args.out}; train with vision_model_name: clip, vision_tower: {args.out}")
+    say(f"largest difference to the original weights' own forward, of the largest value: {numbers}")
+    say(f"wrote {options.out}; train with vision_model_name: clip, vision_tower: {options.out}")
 
 
-def _llava(args: argparse.Namespace) -> None:
+def _llava(options: ImportOptions) -> None:
     from pathplugins.models.compose.local_copy import TOWER_FILES, local_copy
     from pathplugins.models.foreign.llava.read import import_llava
 
     done = import_llava(
-        args.source,
-        args.out,
-        vision_tower=args.vision_tower and local_copy(args.vision_tower, "--vision-tower", TOWER_FILES),
-        activation=args.activation,
-        image_aspect_ratio=args.image_aspect_ratio,
-        template=args.template != "none",
+        options.source,
+        options.out,
+        vision_tower=options.vision_tower and local_copy(options.vision_tower, "--vision-tower", TOWER_FILES),
+        activation=options.activation,
+        image_aspect_ratio=options.image_aspect_ratio,
+        template=options.template != "none",
     )
     layout = {"llava": "LLaVA v1.5", "hf-llava": "LLaVA of Transformers"}[done.layout]
     counts = ", ".join(f"{count} of the {part}" for part, count in done.counts.items())
-    _say(f"{args.source}: {layout}, tensors: {counts}; {done.dtype}")
-    _say(f"vision tower from {done.tower}, hidden state {done.select_layer}; connector {done.connector}")
+    say(f"{options.source}: {layout}, tensors: {counts}; {done.dtype}")
+    say(f"vision tower from {done.tower}, hidden state {done.select_layer}; connector {done.connector}")
     if done.template_given:
-        _say("the tokenizer had no chat template and was given LLaVA's v1 (--template none leaves it without)")
-    _say(f"wrote {args.out}; train with model_name_or_path: {args.out}, or ask it:")
-    _say(f'  pathplugins ask {args.out} --image FILE --question "What does this show?"')
+        say("the tokenizer had no chat template and was given LLaVA's v1 (--template none leaves it without)")
+    say(f"wrote {options.out}; train with model_name_or_path: {options.out}, or ask it:")
+    say(f'  pathplugins ask {options.out} --image FILE --question "What does this show?"')
 
 
-def _projector(args: argparse.Namespace) -> None:
+def _projector(options: ImportOptions) -> None:
     from pathplugins.models.foreign.llava.projector import import_projector
 
-    kind = import_projector(args.source, args.out)
-    _say(f"{args.source}: LLaVA's connector {kind}")
-    _say(f"wrote {args.out}; train with mm_projector_type: {kind}, projector_path: {args.out}")
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    kind = import_projector(options.source, options.out)
+    say(f"{options.source}: LLaVA's connector {kind}")
+    say(f"wrote {options.out}; train with mm_projector_type: {kind}, projector_path: {options.out}")

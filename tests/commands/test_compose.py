@@ -55,7 +55,7 @@ def test_every_option_reaches_the_directory(
     told = capsys.readouterr().out
     assert f"llm-model.safetensors  -> {(make_llm() / 'model.safetensors').resolve()}" in told
     assert f"{(make_llm() / 'model.safetensors').stat().st_size / 1000:.0f} KB  llm-model" in told
-    assert f"pathplugins ask {out} --image FILE --question" in told
+    assert f"pathplugins ask {out} --bag FILE.h5 --question" in told
 
 
 def test_copies_are_no_links(make_llm: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,8 @@ import re
 import time
 from pathlib import Path
 
-from pathplugins.commands.demo.steps import clear, command, say
+from pathplugins.commands.demo.steps import clear, command
+from pathplugins.commands.lines import say
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.formats.drawn import QUESTION, caption, read_drawn
 

@@ -8,8 +8,9 @@ import uuid
 from pathlib import Path
 
 from pathplugins.commands.configs import folder
-from pathplugins.commands.demo.steps import clear, command, say
+from pathplugins.commands.demo.steps import clear, command
 from pathplugins.commands.demo.wsi import KINDS
+from pathplugins.commands.lines import say
 
 QUESTION = "What does this patch show?"
 CORNERS = [(x, y) for x in (448, 672, 896) for y in (320, 512)]

@@ -1,4 +1,4 @@
-"""Steps of a demo: an empty folder, a command that is shown and run with its log on disk, a line to the user."""
+"""Steps of a demo: an empty folder, and a command that is shown and run with its log on disk."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pathplugins.commands.lines import say
 from pathplugins.core.errors import PathPluginsError
 
 MARK = ".pathplugins-demo"
@@ -62,9 +63,3 @@ def command(out: Path, *words: object, quiet: bool = False, cwd: Path | None = N
             f"{argv[0]} {argv[1]} ended with exit code {done.returncode}; all of it is in {log}:\n{tail}"
         )
     return text
-
-
-def say(text: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

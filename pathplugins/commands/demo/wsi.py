@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from pathplugins.commands.configs import folder
-from pathplugins.commands.demo.steps import clear, command, say
+from pathplugins.commands.demo.steps import clear, command
+from pathplugins.commands.lines import say
 from pathplugins.core.errors import PathPluginsError
 
 QUESTION = "What does this slide show?"
