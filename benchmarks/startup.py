@@ -29,7 +29,7 @@ _IMPORT_TIME = re.compile(r"import time:\s*(\d+) \|\s*\d+ \|\s*(\S+)")
 
 
 def make_interpreter(folder: Path, *, with_hook: bool) -> Path:
-    """A bare virtual environment; ``with_hook`` puts into it what the wheel would."""
+    """Make a bare virtual environment; ``with_hook`` puts into it what the wheel would."""
     venv.create(folder, symlinks=True, with_pip=False)
     if with_hook:
         (site_packages,) = folder.glob("lib/python*/site-packages")

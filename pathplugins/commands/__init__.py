@@ -1,1 +1,1 @@
-"""The commands of ``pathplugins``, one module each: ``add_arguments`` says what it takes, ``run`` does it."""
+"""The commands of ``pathplugins``: a module each with ``add_arguments(parser)`` and ``run(args)``, and shared ones."""

@@ -1,4 +1,4 @@
-"""The trainer configurations that come with the package: find, list, copy."""
+"""``pathplugins configs``: list and copy the trainer configurations that come with the package."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FOLDERS = {"llamafactory": "llamafactory_configs", "xtuner": "xtuner_configs"}
 
 
 def folder(trainer: str) -> Path:
-    """Where the configurations of a trainer lie: inside the installed package, beside it in a checkout."""
+    """Return the folder of a trainer's configurations: inside the installed package, beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / FOLDERS[trainer]
     return inside if inside.is_dir() else package.parent / FOLDERS[trainer]
 
 
 def available() -> dict[str, Path]:
-    """Name -> file, e.g. ``llamafactory/custom_llava/align.yaml``."""
+    """Return all configurations: name -> file, e.g. ``llamafactory/wsi_llava_stage2.yaml``."""
     files = {}
     for trainer in FOLDERS:
         root = folder(trainer)
@@ -35,11 +35,17 @@ def available() -> dict[str, Path]:
 
 
 def copy(names: Sequence[str], directory: Path) -> list[Path]:
-    """Copy files, or all files of a folder, into ``directory``, with what they read; refuses to overwrite.
+    """Copy configurations, or whole folders of them, into ``directory``, with the files they read; overwrite none.
 
     Args:
         names: names of `available`, folders of them, or file names where only one is called so.
-        directory: where to.
+        directory: where the copies go.
+
+    Returns:
+        The files written.
+
+    Raises:
+        PathPluginsError: a name is unknown, or a copy would overwrite another file; nothing was written.
     """
     files, targets = available(), {}
     for name in names:
@@ -54,7 +60,7 @@ def copy(names: Sequence[str], directory: Path) -> list[Path]:
 
 
 def _targets(name: str, files: dict[str, Path], directory: Path) -> dict[Path, Path]:
-    """Where each file of ``name`` goes."""
+    """Return where each file of ``name`` goes: target -> source."""
     called = [path for file, path in files.items() if name in (file, Path(file).name)]
     below = {file: path for file, path in files.items() if file.startswith(f"{name}/")}
     if len(called) == 1:
@@ -66,7 +72,7 @@ def _targets(name: str, files: dict[str, Path], directory: Path) -> dict[Path, P
 
 
 def _with_bases(path: Path) -> list[Path]:
-    """A configuration and those beside it that it reads (mmengine's ``read_base``)."""
+    """Return a configuration and those beside it that it reads (mmengine's ``read_base``)."""
     if path.suffix != ".py":
         return [path]
     bases = re.findall(r"^ +from \.(\w+) import \*$", path.read_text(encoding="utf-8"), re.MULTILINE)
@@ -78,7 +84,7 @@ def _same(target: Path, source: Path) -> bool:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``pathplugins configs``."""
+    """Add the actions of the command and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="the names, one a line")
     copying = actions.add_parser("copy", help="copy files or folders of the list, with the files they read")
@@ -87,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """List or copy; prints names or the files written."""
+    """List or copy; print the names, or the files written."""
     lines = list(available()) if args.action == "list" else [str(path) for path in copy(args.names, args.to)]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0

@@ -1,4 +1,4 @@
-"""``pathplugins doctor``: what is installed, whether the hook is on, what the trainer knows of us, what is wrong."""
+"""``pathplugins doctor``: report versions, the hook, the trainers' symbols and our names in them, and what is wrong."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Everything the report says, in order."""
+    """Examine this environment; yield the lines of the report in order."""
     yield from _versions()
     yield from _hook()
     if versions.installed("torch") is None:
@@ -49,7 +49,7 @@ def examine() -> Iterator[Finding]:
 
 
 def probe() -> None:
-    """Runs in a child process: import the trainers as training runs do and write what they know, as one JSON line."""
+    """Import the trainers as training runs do and print what they know, as one JSON line; for a child process."""
     import torch
 
     cuda = range(torch.cuda.device_count())
@@ -63,7 +63,7 @@ def probe() -> None:
 
 
 def render(findings: list[Finding]) -> str:
-    """The report as aligned text."""
+    """Return the report as aligned lines."""
     width = max(len(finding.name) for finding in findings)
     lines: list[str] = []
     section = ""
@@ -78,7 +78,7 @@ def render(findings: list[Finding]) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """``pathplugins doctor`` takes no options."""
+    """Add no options: the command takes none."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -116,7 +116,7 @@ def _hook() -> Iterator[Finding]:
 
 
 def _ask_child() -> dict[str, Any] | str:
-    """What :func:`probe` says in a new interpreter, or why it says nothing."""
+    """Run :func:`probe` in a new interpreter; return its answer, or why there is none."""
     command = [sys.executable, "-c", "from pathplugins.commands.doctor import probe; probe()"]
     try:
         child = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PROBE_TIMEOUT_S)
@@ -158,7 +158,7 @@ def _trainer(answer: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _symbols(trainer: str, problems: list[str]) -> Iterator[Finding]:
-    """Every symbol of a trainer that is as we know it, and whether we put ours in its place."""
+    """Yield every symbol of a trainer that is as we know it, and whether we replace it."""
     for point in hosts.TRAINERS[trainer]:
         if not any(problem.startswith(f"{point.path} ") for problem in problems):
             name = f"replaced {point.replaced}" if point.replaced else "used"

@@ -1,4 +1,4 @@
-"""Predictions: answers on disk, one a line, from which a run that was killed goes on.
+"""Predictions: answers on disk, one a line, from which a run that was killed continues.
 
 One process appends to ``predictions.jsonl``; each of several to a file of its own, which is taken in when all have
 ended or when the next run begins. ``settings.json`` says what answered which questions.
@@ -22,14 +22,26 @@ Line = dict[str, Any]
 
 
 def begin(folder: Path, settings: Mapping[str, Any], order: Sequence[str]) -> dict[str, Line]:
-    """Start in an empty folder, or go on with what an earlier run of the same settings has answered: id -> line."""
+    """Begin a folder of answers, or continue one that a run with the same settings began.
+
+    Args:
+        folder: made if need be.
+        settings: everything that decides the answers.
+        order: ids of all questions.
+
+    Returns:
+        id -> line, of the questions that are answered.
+
+    Raises:
+        PathPluginsError: the folder holds answers of other settings, or a line that is not JSON.
+    """
     there = folder / SETTINGS
     if there.is_file():
         before = read_json(there)
         changed = [f"{k} was {before.get(k)}, is {v}" for k, v in settings.items() if before.get(k) != v]
         if changed:
             raise PathPluginsError(
-                f"{folder} holds answers of another run: {'; '.join(changed)}; restore these to go on with it, or give "
+                f"{folder} holds answers of another run: {'; '.join(changed)}; restore these to continue it, or give "
                 "another --out"
             )
     elif _files(folder):
@@ -40,7 +52,7 @@ def begin(folder: Path, settings: Mapping[str, Any], order: Sequence[str]) -> di
 
 
 def gather(folder: Path, order: Sequence[str]) -> dict[str, Line]:
-    """All answers, in one file in the order of the questions; the files of the processes are removed."""
+    """Gather all answers into one file, in the order of the questions, and remove the files of the processes."""
     files = _files(folder)
     found = {line["id"]: line for file in files for line in _read(file)}
     lines = {name: found[name] for name in order if name in found}
@@ -53,7 +65,7 @@ def gather(folder: Path, order: Sequence[str]) -> dict[str, Line]:
 
 
 def append(folder: Path, lines: Iterable[Line], *, rank: int, world: int) -> None:
-    """Add answers to the file of a process, at once."""
+    """Append answers to the file of a process at once."""
     name = NAME if world == 1 else NAME.replace(".", f".{rank}.")
     with (folder / name).open("a", encoding="utf-8", newline="\n") as stream:
         for line in lines:
@@ -65,7 +77,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> list[Line]:
-    """The lines of a file; what a killed process left of the last one is dropped."""
+    """Read the lines of a file, without a last one that a killed process left unfinished."""
     lines = []
     *whole, _ = path.read_text(encoding="utf-8", errors="replace").split("\n")
     for number, line in enumerate(whole, start=1):

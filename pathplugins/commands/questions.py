@@ -57,7 +57,7 @@ class Prepared(NamedTuple):
     settings: dict[str, Any]
     """What decides the answers; a run with others is not continued."""
     ids: list[str]
-    """Of all questions, in their order."""
+    """Ids of all questions, in their order."""
     open: list[Question]
     """Those without an answer yet."""
     left_out: int

@@ -1,1 +1,1 @@
-"""Names, errors, units and the list of host symbols: standard library only."""
+"""Errors, files, registries, command lines and the trainers' symbols that we use: standard library only."""

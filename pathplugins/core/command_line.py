@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
         return [option for option in self._option_string_actions if option.startswith("--")]
 
     def _options_among(self, words: Sequence[str]) -> list[str]:
-        """The words that `argparse` takes for long options of this parser, without their values."""
+        """Return the words that `argparse` takes for long options of this parser, without their values."""
         found = []
         nested = any(isinstance(action, argparse._SubParsersAction) for action in self._actions)
         for word in words:

@@ -1,8 +1,8 @@
-"""Errors a user can act on: each message says what, where, got, wanted and what to do next."""
+"""Errors that a user can act on: each message says what is wrong, where, got, wanted and what to do next."""
 
 
 class PathPluginsError(ValueError):
-    """Something the user gave us cannot be used as it is."""
+    """A file, option or setting of the user's that cannot be used as it is."""
 
 
 class BadSamplesError(PathPluginsError):
@@ -18,7 +18,7 @@ class CheckpointError(PathPluginsError):
 
 
 class MissingDependencyError(ImportError):
-    """An optional package this step needs; the message names the extra to install."""
+    """An optional package that this step needs; the message says how to install it."""
 
 
 class HostDriftError(RuntimeError):

@@ -1,4 +1,4 @@
-"""Tiles: what a vision tower with a fixed input size sees of an image, by the any-resolution rule or as one square.
+"""Cut an image into tiles for a vision tower with a fixed input size, by the any-resolution rule or as one square.
 
 Legend: T tiles, S side of a tile in pixels. Sizes are (w, h) in pixels, grids (columns, rows) in tiles, arrays
 ``[3, h, w]`` with values of 0 to 255.
@@ -28,7 +28,7 @@ GRIDS: tuple[Size, ...] = (
 
 
 def choose_grid(size: Size, tile: int) -> Size:
-    """(columns, rows) by the published rule.
+    """Choose a grid (columns, rows) for an image by the published rule.
 
     The image is scaled into each grid's canvas by ``min(W / w, H / h)`` in double precision, both sides cut to whole
     pixels; the area so covered, but no more than the image has, is the effective resolution. The largest wins, then
@@ -47,13 +47,13 @@ def choose_grid(size: Size, tile: int) -> Size:
 
 
 def number_of_tiles(size: Size, tile: int) -> int:
-    """T of `tile_image`, the thumbnail included: 5 to 9."""
+    """Count the tiles that `tile_image` gives for an image of this size, the thumbnail included: 5 to 9."""
     columns, rows = choose_grid(size, tile)
     return 1 + columns * rows
 
 
 def pillow_bicubic(image: Image.Image, sizes: Sequence[Size]) -> list[np.ndarray]:
-    """The resizing of the published code: rows, then columns.
+    """Resize as the published code does: rows, then columns.
 
     Two calls, because by itself Pillow 13 begins with the columns of tall images, which changes their pixels.
     """
@@ -63,7 +63,7 @@ def pillow_bicubic(image: Image.Image, sizes: Sequence[Size]) -> list[np.ndarray
 
 
 def tile_image(image: Image.Image, tile: int, *, resizer: Resizer = pillow_bicubic) -> np.ndarray:
-    """Thumbnail and tiles of an RGB image, the published pixels.
+    """Cut an RGB image into a thumbnail and tiles, with the published pixels.
 
     The thumbnail is the whole image at S x S whatever its shape. For the tiles the image is scaled into the canvas of
     its grid (shape kept, the shorter fit rounded up), centred on black and cut row by row.
@@ -86,7 +86,7 @@ def tile_image(image: Image.Image, tile: int, *, resizer: Resizer = pillow_bicub
 def square_image(
     image: Image.Image, tile: int, background: tuple[int, int, int], *, resizer: Resizer = pillow_bicubic
 ) -> np.ndarray:
-    """An RGB image centred on a square of ``background``, then resized, as LLaVA 1.5 does: float32 ``[1, 3, S, S]``."""
+    """Centre an RGB image on a square of ``background`` and resize it, as LLaVA 1.5 does: float32 ``[1, 3, S, S]``."""
     w, h = image.size
     if w != h:
         side = max(w, h)
@@ -97,7 +97,7 @@ def square_image(
 
 
 def _fit(size: Size, canvas: Size) -> Size:
-    """The largest size of the same shape within ``canvas``; the side that does not fill it is rounded up."""
+    """Fit a size into ``canvas`` with its shape kept; the side that does not fill the canvas is rounded up."""
     (w, h), (canvas_w, canvas_h) = size, canvas
     scale_w, scale_h = canvas_w / w, canvas_h / h
     if scale_w < scale_h:

@@ -1,4 +1,4 @@
-"""Files that passed a check, remembered between runs, so that terabytes are not read again to learn the same."""
+"""Remember between runs which files passed a check, so that terabytes are not read again to learn the same."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PassedChecks:
         self._lock = threading.Lock()
 
     def stamp(self, file: str) -> Stamp | None:
-        """Take it before the check, so that a change during the check is seen next time; None if there is no file."""
+        """Return size and time of a file, or None; taken before the check, it shows a change during the check."""
         try:
             status = Path(file).stat()
         except (OSError, ValueError):  # ValueError: the reference is no path at all
@@ -41,7 +41,7 @@ class PassedChecks:
         return status.st_size, status.st_mtime_ns
 
     def has(self, file: str, stamp: Stamp | None) -> bool:
-        """Whether exactly this file has passed before."""
+        """Return whether exactly this file has passed before."""
         return stamp is not None and self._known.get(_place(file)) == list(stamp)
 
     def add(self, file: str, stamp: Stamp | None) -> None:
@@ -51,7 +51,7 @@ class PassedChecks:
                 self._new[_place(file)] = list(stamp)
 
     def save(self) -> None:
-        """Write what is new, together with what others have written meanwhile."""
+        """Write the new passes, together with those that others have written meanwhile."""
         if self._path is None or not self._new:
             return
         passed = _read(self._path)
@@ -63,12 +63,12 @@ class PassedChecks:
 
 
 def write_text_whole(path: Path, text: str) -> None:
-    """Write beside and rename, so that no reader ever sees half a file."""
+    """Write a file beside its place and rename it, so that no reader ever sees half of it."""
     write_bytes_whole(path, text.encode("utf-8"))
 
 
 def write_bytes_whole(path: Path, content: bytes) -> None:
-    """The same for bytes."""
+    """Write bytes beside their place and rename, as `write_text_whole` does."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 

@@ -13,7 +13,7 @@ _LETTER_ANSWER = re.compile(r"\(?([a-z]{1,2})\s*[).:]*")
 
 
 def parse_choices(text: str) -> list[str]:
-    """Choices from a JSON or Python list, or separated by ``|``; none for an empty cell or list."""
+    """Parse choices from a JSON or Python list, or separated by ``|``; none for an empty cell or list."""
     text = text.strip()
     if not text:
         return []
@@ -31,12 +31,12 @@ def parse_choices(text: str) -> list[str]:
 
 
 def lettered(choices: list[str]) -> list[str]:
-    """``["A) benign", "B) malignant"]``."""
+    """Put letters before choices: ``["A) benign", "B) malignant"]``."""
     return [f"{letter(index)}) {choice}" for index, choice in enumerate(choices)]
 
 
 def letter(index: int) -> str:
-    """A to Z, then AA, AB, ... as spreadsheets count columns."""
+    """Return the letter of a choice: A to Z, then AA, AB, ... as spreadsheets count columns."""
     letters = ""
     index += 1
     while index:
@@ -46,7 +46,7 @@ def letter(index: int) -> str:
 
 
 def match_choice(answer: str, choices: list[str]) -> int | None:
-    """Which choice an answer means, ignoring case; None if that is not certain.
+    """Find the choice that an answer means, ignoring case; None if that is not certain.
 
     The first of these that fits decides, from the third on only if it fits exactly one choice: the same text; its
     letter (``B``, ``b)``, ``(B).``); a choice standing in the answer (``the correct option is: benign``); the answer
@@ -92,7 +92,7 @@ def _has_words(text: str, words: str) -> bool:
 
 
 def _starts_with(text: str, words: str) -> bool:
-    """Stuck-on characters are allowed (``benign2``), going on with the same word or number is not (``nothing``)."""
+    """Return whether a text starts with these words: a digit may follow (``benign2``), a letter not (``nothing``)."""
     end, following = words[-1:], text[len(words) : len(words) + 1]
     goes_on = (end.isalpha() and following.isalpha()) or (end.isdigit() and following.isdigit())
     return text.startswith(words) and not goes_on

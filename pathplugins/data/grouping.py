@@ -1,4 +1,4 @@
-"""Order of the samples of an epoch so that a batch holds images or text alone, and samples about as long.
+"""Order the samples of an epoch so that a batch holds images or text alone, and samples about as long.
 
 As LLaVA v1.5 does with ``group_by_modality_length`` (its ``LengthGroupedSampler``), with our own random numbers: the
 order depends on seed and epoch alone, so every rank and a run that resumes finds the same.
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def grouped_by_modality(lengths: Sequence[int], batch_size: int, batches: int, seed: int, epoch: int) -> np.ndarray:
-    """The order of an epoch, int64 [samples].
+    """Order the samples of an epoch: int64 [samples].
 
     Each ``batch_size * batches`` samples in turn are what all ranks look at in one step: of one modality, but for what
     is left of either at the end, and dealt so that the batches of a step are about as long together.
@@ -38,7 +38,7 @@ def grouped_by_modality(lengths: Sequence[int], batch_size: int, batches: int, s
 
 
 def _dealt(members: np.ndarray, sizes: np.ndarray, batches: int) -> np.ndarray:
-    """The samples of a step, batch after batch: the longest first, each into the batch that is shortest so far."""
+    """Deal the samples of a step to its batches: the longest first, each into the batch that is shortest so far."""
     room = len(members) // batches
     dealt: list[list[int]] = [[] for _ in range(batches)]
     total = [0] * batches

@@ -35,12 +35,12 @@ class BadImage(PathPluginsError):
 
 
 def image_size(path: PathLike) -> tuple[int, int]:
-    """(w, h) in pixels, from the header alone."""
+    """Read the size (w, h) of an image in pixels, from the header alone."""
     return _opened(path, lambda image: image.size)
 
 
 def check_image(path: PathLike, *, max_pixels: int = MAX_PIXELS, decode: bool = True) -> tuple[int, int]:
-    """Whatever would stop training on this file, found before training.
+    """Check that an image file can be trained on.
 
     Args:
         path: The image file.
@@ -72,12 +72,12 @@ def check_image(path: PathLike, *, max_pixels: int = MAX_PIXELS, decode: bool = 
 
 
 def open_image(path: PathLike) -> Image.Image:
-    """All pixels of a file as a Pillow RGB image; a read that fails is tried again, then a ``BadImage``."""
+    """Read all pixels of a file as a Pillow RGB image; a read that fails is tried again, then a ``BadImage``."""
     return _opened(path, lambda image: to_rgb(image, os.fspath(path)))
 
 
 def to_rgb(image: Image.Image, name: str = "the image") -> Image.Image:
-    """``image`` as RGB, itself if it is; ``name`` is what a ``BadImage`` calls it."""
+    """Convert ``image`` to RGB, or return it if it is; a ``BadImage`` calls it ``name``."""
     _check_kind(image, name)
     image.load()
     if image.mode == "P" and "transparency" in image.info:

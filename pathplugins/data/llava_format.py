@@ -29,22 +29,22 @@ CHUNKED = "{#- text before and after an image is tokenized by itself, as in LLaV
 
 
 class Conversation(NamedTuple):
-    """What is said, without roles: questions and answers in turn, with ``<image>`` where images stand."""
+    """A conversation without roles: questions and answers in turn, with ``<image>`` where images stand."""
 
     texts: Sequence[str]
     system: str = ""
-    """Of `v1`; LLaVA's own where there is none."""
+    """System prompt of `v1`; LLaVA's own where there is none."""
 
 
 def conversation_of(turns: Sequence[Turn], system: str = "") -> Conversation:
-    """The conversation of a record; a system turn of its own takes the place of ``system``."""
+    """Make the conversation of a record; a system turn of its own takes the place of ``system``."""
     if turns and turns[0].role == "system":
         system, turns = turns[0].text, turns[1:]
     return Conversation([turn.text for turn in turns], system)
 
 
 def image_first(text: str) -> str:
-    """A turn with its images at the front and a line break before the rest, which loses the blanks around it."""
+    """Move the images of a turn to its front, with a line break before the rest, stripped of blanks."""
     count = text.count(IMAGE_PLACEHOLDER)
     if not count:
         return text
@@ -53,7 +53,7 @@ def image_first(text: str) -> str:
 
 
 def problem(version: Version, conversation: Conversation, end: str) -> str | None:
-    """Why LLaVA would learn nothing of a conversation (it masks the whole sample and goes on); None if it would.
+    """Return why LLaVA would learn nothing from a conversation (it masks the whole sample silently); None if it would.
 
     Args:
         version: the format.
@@ -82,7 +82,7 @@ def problem(version: Version, conversation: Conversation, end: str) -> str | Non
 
 
 def masked_by_llava(version: Version, records: Iterable[Record], end: str, system: str = "") -> list[BadSample]:
-    """The records that LLaVA would learn nothing of, as bad samples; see `problem`."""
+    """Return the records that LLaVA would learn nothing from as bad samples; see `problem`."""
     found = []
     for record in records:
         if said := problem(version, conversation_of(record.conversations, system), end):
@@ -92,7 +92,7 @@ def masked_by_llava(version: Version, records: Iterable[Record], end: str, syste
 
 
 def encode(version: Version, conversations: Sequence[Conversation], tokenizer: Any) -> list[list[list[int]]]:
-    """Token ids of each text of each conversation, with `IMAGE` where an image stands.
+    """Encode each text of each conversation as token ids, with `IMAGE` where an image stands.
 
     Those of the answers are learnt, the others are not. An answer that is empty stays so (the prompt to be answered).
 
@@ -118,7 +118,7 @@ def encode(version: Version, conversations: Sequence[Conversation], tokenizer: A
 
 
 def with_images(chunks: Iterable[list[int]], image: list[int]) -> list[int]:
-    """Token ids of the texts around images, with ``image`` between one and the next."""
+    """Join the token ids of the texts around images, with ``image`` between one and the next."""
     ids: list[int] = []
     for place, chunk in enumerate(chunks):
         ids += image * (place > 0) + chunk
@@ -126,7 +126,7 @@ def with_images(chunks: Iterable[list[int]], image: list[int]) -> list[int]:
 
 
 def chat_template(version: Version, tokenizer: Any, system: str = "") -> str:
-    """The format in the language of tokenizers, so that a saved model is asked the way it was trained.
+    """Return the format as a chat template, so that a saved model is asked the way it was trained.
 
     The special tokens are written out: a trainer may give the tokenizer others later.
     """
@@ -158,13 +158,13 @@ def chat_template(version: Version, tokenizer: Any, system: str = "") -> str:
 
 
 def _plain(conversation: Conversation) -> list[str]:
-    """What is asked and what is said."""
+    """Return the question and the answer of the format ``plain``."""
     question, caption = conversation.texts
     return [IMAGE_PLACEHOLDER * question.count(IMAGE_PLACEHOLDER), f"{caption}\n" if caption else ""]
 
 
 def _v1(conversation: Conversation, end: str) -> list[str]:
-    """The whole, and of each round what comes before its answer, from the end of the answer before on."""
+    """Return the whole text of ``v1``, then for each round the text from the end of the last answer to the next one."""
     questions = [image_first(text) for text in conversation.texts[::2]]
     before = f"{conversation.system or LLAVA_SYSTEM_PROMPT} "
     leads, whole = [], before
@@ -182,7 +182,7 @@ def _round(question: str, answer: str) -> str:
 def _rounds(
     whole: str, leads: Sequence[str], ids_of: Callable[[str], list[int]], begin: list[int], tokenizer: Any
 ) -> list[list[int]]:
-    """The ids of the whole, cut where answers begin and end."""
+    """Cut the token ids of the whole text where answers begin and end."""
     ids, eos = ids_of(whole), tokenizer.eos_token_id
     texts, start = [], 0
     for number, lead in enumerate(leads):
@@ -200,5 +200,5 @@ def _rounds(
 
 
 def _quoted(text: str) -> str:
-    """As a Jinja string, which knows the escapes of Python."""
+    """Quote a text as a Jinja string, which knows the escapes of Python."""
     return repr(text)

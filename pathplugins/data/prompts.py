@@ -21,7 +21,7 @@ SYSTEM_PROMPT = (
 """For slide-level question answering."""
 
 REPORT_REQUEST = "Write the pathology report for this whole-slide image."
-"""What every slide is asked in report training (stage 2), where only the connector learns."""
+"""The request for every slide in report training (stage 2), where only the connector learns."""
 
 CAPTION_QUESTIONS = (
     "What does this slide show?",
@@ -74,7 +74,7 @@ LLAVA_SYSTEM_PROMPT = (
     "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, "
     "and polite answers to the user's questions."
 )
-"""Of LLaVA v1.5 and Vicuna, word for word: what PathGen-LLaVA is trained and asked with."""
+"""The system prompt of LLaVA v1.5 and Vicuna, word for word: PathGen-LLaVA is trained and asked with it."""
 
 PATCH_CAPTION_REQUESTS = (
     "Describe this pathology image.",
@@ -106,17 +106,17 @@ CLASS_QUESTION = "Which of these does this image show: {labels}? Answer with one
 
 
 def caption_question(slide_id: str) -> str:
-    """The caption question of a slide, the same in every process and on every machine."""
+    """Return the caption question of a slide, the same in every process and on every machine."""
     return CAPTION_QUESTIONS[_number(slide_id.encode()) % len(CAPTION_QUESTIONS)]
 
 
 def patch_caption_request(sample_id: str, seed: int = 0) -> str:
-    """The caption request of an image, likewise; another seed draws others."""
+    """Return the caption request of an image, likewise; another seed draws others."""
     return PATCH_CAPTION_REQUESTS[stable_number("request", str(seed), sample_id) % len(PATCH_CAPTION_REQUESTS)]
 
 
 def stable_number(*parts: str) -> int:
-    """A 64-bit number drawn from texts, the same in every process and on every machine (``hash`` is salted)."""
+    """Draw a 64-bit number from texts, the same in every process and on every machine (``hash`` is salted)."""
     return _number("\0".join(parts).encode())
 
 
@@ -125,7 +125,7 @@ def _number(data: bytes) -> int:
 
 
 def with_source_style(question: str, data_source: str) -> str:
-    """The question with the style lines of its data source, if that has any."""
+    """Append the style lines of its data source to a question, if it has any."""
     if data_source.strip().casefold() != "pathtext":
         return question
     return "\n".join((f"{question}\n", *PATHTEXT_STYLE))

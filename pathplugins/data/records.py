@@ -43,7 +43,7 @@ class Record:
     source: str
     """The file the record came from."""
     row: int
-    """Its line there, as an editor counts: the header is 1."""
+    """The line of the record in ``source``, as an editor counts: the header is 1."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Record:
         source: str,
         row: int,
     ) -> None:
-        """All fields at once: assigning six frozen ones takes three times as long, and there are millions."""
+        """Set all fields at once: assigning six frozen ones takes three times as long, and there are millions."""
         self.__dict__.update(id=id, conversations=conversations, images=images, meta=meta, source=source, row=row)
 
 
@@ -81,16 +81,16 @@ class BadSampleReport:
     bad: list[BadSample] = field(default_factory=list)
 
     def add(self, samples: Iterable[BadSample]) -> None:
-        """Collect more."""
+        """Add bad samples to the report."""
         self.bad.extend(samples)
 
     def text(self) -> str:
-        """How many, counts by reason, the first few with their place."""
+        """Return the report as lines: how many, counts by reason, the first few with their place."""
         samples = len({(sample.source, sample.row) for sample in self.bad})
         return report_text(samples, self.total, Counter(sample.reason for sample in self.bad), self.bad)
 
     def write(self, path: Path) -> None:
-        """All of them as JSON lines."""
+        """Write all bad samples as JSON lines."""
         write_text_whole(path, "".join(map(bad_sample_line, self.bad)))
 
     def raise_if_any(self) -> None:
@@ -100,13 +100,13 @@ class BadSampleReport:
 
 
 def first_shown(faults: Sequence[str]) -> list[str]:
-    """The first of many as the lines of a report, and how many more there are."""
+    """Return the first of many faults as the lines of a report, and how many more there are."""
     more = [f"  ... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
     return [*(f"  {fault}" for fault in faults[:SHOWN]), *more]
 
 
 def report_text(samples: int, total: int, reasons: Counter[str], first: Sequence[BadSample]) -> str:
-    """``samples`` of ``total`` are bad for these reasons: counts, and the first few with their place."""
+    """Say that ``samples`` of ``total`` are bad for these reasons: counts, and the first few with their place."""
     counts = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common()) or "none"
     lines = [f"{samples} of {total} samples cannot be used: {counts}"]
     for sample in first[:SHOWN]:
@@ -118,7 +118,7 @@ def report_text(samples: int, total: int, reasons: Counter[str], first: Sequence
 
 
 def bad_sample_line(sample: BadSample) -> str:
-    """A bad sample as a line of JSON."""
+    """Return a bad sample as a line of JSON."""
     return f"{json.dumps(asdict(sample), ensure_ascii=False)}\n"
 
 
@@ -163,7 +163,7 @@ def apply_policy(
 
 
 def check_record(record: Record) -> BadSample | None:
-    """What is wrong with a record by itself, files aside; None if nothing is."""
+    """Return what is wrong with a record by itself, files aside; None if nothing is."""
     turns = record.conversations
     if len(turns) == 2:  # the most common by far, at a third of the time
         (asker, asked), (answerer, answer) = turns
@@ -202,7 +202,7 @@ def check_images(
     """Check every distinct image once and report every row that uses a bad one, in the order of the records.
 
     Args:
-        records: Whose images.
+        records: whose images are checked.
         check: Called in threads; a ``ValueError`` (as all ours are) or ``OSError`` says what is wrong with the file.
         workers: Threads.
         progress: Log every ten seconds how far it is.
@@ -247,7 +247,7 @@ def check_images(
 
 
 def image_failure(image: str, error: Exception) -> tuple[str, str]:
-    """Reason and detail of a ``BadSample``, from what a check of an image raised."""
+    """Return reason and detail of a ``BadSample`` for the error that a check of an image raised."""
     detail = str(error) if image in str(error) else f"{image}: {error}"
     if isinstance(error, PathPluginsError):
         return getattr(error, "reason", "unusable file"), detail  # bags say which kind of bad they are

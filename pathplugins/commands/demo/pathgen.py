@@ -47,7 +47,7 @@ def run(out: Path) -> None:
 
 
 def _slides(out: Path) -> None:
-    """Draw a slide of each kind, and write what PathGen-1.6M would say of them."""
+    """Draw a slide of each kind, and write the JSON that PathGen-1.6M would have for them."""
     rows: dict[str, list[dict[str, object]]] = {"pathgen": [], "held_out": []}
     for kind, shown in enumerate(KINDS):
         wsi_id = f"TCGA-DE-{kind:04}-01Z-00-DX1.{uuid.UUID(int=kind + 1)}"
@@ -75,7 +75,7 @@ def _language_model(out: Path) -> None:
 
 
 def _overrides(out: Path, phase: int) -> list[str]:
-    """What a tiny model and a handful of patches want different from the shipped YAML."""
+    """Return the settings in which a tiny model and a handful of patches differ from the shipped YAML."""
     words = [
         f"llm_name_or_path={out / 'llm'}",
         "vision_tower=null",

@@ -45,7 +45,7 @@ def run(out: Path, slide: Path | None = None) -> None:
 
 
 def _slides(out: Path, given: Path | None) -> Path:
-    """Draw the slides to learn from and to be asked about; returns the one that is asked about."""
+    """Draw the slides to learn from and to be asked about; return the one that is asked about."""
     for kind in range(len(KINDS)):
         for number in range(TRAINING_SLIDES + 1):
             name = f"train_{kind}_{number}" if number < TRAINING_SLIDES else f"val_{kind}"
@@ -70,7 +70,7 @@ def _slides(out: Path, given: Path | None) -> Path:
 
 
 def _dataset(out: Path) -> None:
-    """A CSV of training slides and one of held-out ones, by the names in the shipped ``dataset_info.json``."""
+    """Write a CSV of training slides and one of held-out ones, named as in the shipped ``dataset_info.json``."""
     shutil.copyfile(folder("llamafactory") / "dataset_info.json", out / "dataset_info.json")
     for split, numbers in (("train", range(TRAINING_SLIDES)), ("val", [None])):
         rows = []
@@ -101,7 +101,7 @@ def _model(out: Path) -> list[str]:
 
 
 def _overrides(out: Path, stage: int) -> list[str]:
-    """What a tiny model and a handful of slides want different from the shipped YAML."""
+    """Return the settings in which a tiny model and a handful of slides differ from the shipped YAML."""
     words = [
         *_model(out),
         f"dataset_dir={out}",

@@ -1,1 +1,1 @@
-"""Score free-text answers: what they say, and what they are worth against the right ones."""
+"""Score free-text answers: read what they say, compare it with the right answers."""

@@ -1,4 +1,4 @@
-"""Answers: what a model's free text says, as words to compare, a letter or a label. Nothing is guessed."""
+"""Read answers: the words, letter or label that a model's free text says. Nothing is guessed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OPTION_INLINE = re.compile(r"(?<!\S)\(?([A-Z])\s*[):]\s*(\S.*?)(?=[\s,;]+\(?[A-
 
 
 def normalise(answer: str) -> str:
-    """Lower case, words parted by one blank, without punctuation and articles, numbers to ten in figures.
+    """Normalise an answer: lower case, single blanks, no punctuation and articles, numbers to ten in figures.
 
     Answers are compared like this in VQA. Apostrophes and the commas of ``1,000`` vanish, the point of ``0.5`` stays,
     other marks part words (``x-ray``: ``x ray``). An answer of nothing else stays as it is, in lower case.
@@ -35,18 +35,18 @@ def normalise(answer: str) -> str:
 
 
 def is_closed(answer: str) -> bool:
-    """Whether the question of this right answer asks for yes or no; PathVQA does not say."""
+    """Return whether the question of this right answer asks for yes or no; PathVQA does not say."""
     return normalise(answer) in ("yes", "no")
 
 
 def token_recall(answer: str, prediction: str) -> float:
-    """Share of the words of the right answer that the prediction has."""
+    """Return the share of the words of the right answer that the prediction has."""
     wanted = {*normalise(answer).split()}
     return len(wanted & {*normalise(prediction).split()}) / len(wanted)
 
 
 def find_label(answer: str, labels: Sequence[str]) -> int | None:
-    """Which label an answer names: the same text, else the only one it holds as whole words; None if neither.
+    """Find the label that an answer names: the same text, else the only one it holds as whole words; None if neither.
 
     A label inside a longer one (``carcinoma`` in ``squamous carcinoma``) does not count. Where "no", "not" or the like
     stands up to three words before a label the answer is not taken to name any.
@@ -67,9 +67,9 @@ def find_label(answer: str, labels: Sequence[str]) -> int | None:
 
 
 def options_in(question: str) -> dict[str, str]:
-    """Letter -> text of the choices a question lists from A on, one a line or in one line (``A: x B: y``).
+    """Read the choices that a question lists from A on, one a line or in one line (``A: x B: y``): letter -> text.
 
-    Of several such lists it is the longest, and the last of these.
+    Among several such lists the longest counts, and the last of these.
     """
     for pattern in (_OPTION_LINE, _OPTION_INLINE):
         lists: list[dict[str, str]] = [{}]
@@ -85,7 +85,7 @@ def options_in(question: str) -> dict[str, str]:
 
 
 def parse_choice(answer: str, options: Mapping[str, str]) -> str | None:
-    """The letter an answer means: ``B``, ``B)``, ``B: benign``, ``The answer is B`` or the text of B; None if unclear.
+    """Find the letter an answer means: ``B``, ``B)``, ``B: benign``, ``The answer is B`` or B's text; None if unclear.
 
     Two letters, or a letter beside the text of another choice, are unclear.
     """

@@ -1,4 +1,4 @@
-"""Metrics: what answers are worth against the right ones. An answer that says nothing that can be scored is wrong."""
+"""Score answers against the right ones. An answer from which nothing can be read is wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RESAMPLES, _LEVEL = 1000, 0.95
 
 
 def interval(statistic: Callable[[np.ndarray], float], n: int, *, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile bootstrap interval; ``statistic`` is called with the positions of each of 1,000 resamples."""
+    """Return the 95 % percentile bootstrap interval of a statistic, called with the positions of 1,000 resamples."""
     random = np.random.default_rng(seed)
     values = [statistic(random.integers(0, n, n)) for _ in range(_RESAMPLES)]
     low, high = np.quantile(values, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
@@ -24,13 +24,13 @@ def interval(statistic: Callable[[np.ndarray], float], n: int, *, seed: int = 0)
 
 
 def measure(statistic: Callable[[np.ndarray], float], n: int) -> Measure:
-    """A statistic of all ``n`` answers with its interval."""
+    """Return a statistic of all ``n`` answers with its interval."""
     low, high = interval(statistic, n)
     return {"value": float(statistic(np.arange(n))), "low": low, "high": high, "n": n}
 
 
 def score_vqa(answers: Sequence[str], predictions: Sequence[str]) -> dict[str, Any]:
-    """Exact match after `normalise`: all, yes/no questions, the others; of these also `token_recall`."""
+    """Score exact match after `normalise`: all, yes/no questions, the others; for these also `token_recall`."""
     pairs = [*zip(answers, predictions, strict=True)]
     closed = [pair for pair in pairs if is_closed(pair[0])]
     other = [pair for pair in pairs if not is_closed(pair[0])]
@@ -44,7 +44,7 @@ def score_vqa(answers: Sequence[str], predictions: Sequence[str]) -> dict[str, A
 
 
 def score_choices(questions: Sequence[str], answers: Sequence[str], predictions: Sequence[str]) -> dict[str, Any]:
-    """Share of the predictions that say the right letter, and how many say none; the questions list the choices."""
+    """Score the share of predictions with the right letter, and count those with none; questions list the choices."""
     options = [options_in(question) for question in questions]
     right, said = ([*map(parse_choice, texts, options)] for texts in (answers, predictions))
     return {
@@ -54,7 +54,7 @@ def score_choices(questions: Sequence[str], answers: Sequence[str], predictions:
 
 
 def label_set(answers: Sequence[str]) -> list[str]:
-    """The different right answers, each as it is first written."""
+    """Return the different right answers, each as it is first written."""
     first: dict[str, str] = {}
     for answer in answers:
         first.setdefault(normalise(answer), answer)
@@ -64,7 +64,7 @@ def label_set(answers: Sequence[str]) -> list[str]:
 
 
 def score_labels(labels: Sequence[str], answers: Sequence[str], predictions: Sequence[str]) -> dict[str, Any]:
-    """Accuracy, micro and macro F1 and every class by itself; a prediction that names no label is wrong, and counted.
+    """Score accuracy, micro and macro F1 and every class by itself; a prediction without a label is wrong, and counted.
 
     ``labels`` come from `label_set`, and every right answer is one of them. Unparsed predictions lower recall and not
     precision, so that micro F1 lies above accuracy where there are some.
@@ -103,7 +103,7 @@ def score_labels(labels: Sequence[str], answers: Sequence[str], predictions: Seq
 
 
 def table(scores: Mapping[str, Any]) -> str:
-    """The scores as lines to print."""
+    """Return the scores as lines to print."""
     rows = [f"{'':24}{'value':>8}  {'95 % interval':18}{'n':>7}"]
     for name, value in scores.items():
         if isinstance(value, int):
