@@ -193,7 +193,7 @@ def test_runs_are_not_mixed(
     assert main([*words(), *change, "--out", str(whole)]) == 2
     said = capsys.readouterr().err
     assert f"{whole} holds answers of another run" in said
-    assert said.rstrip().endswith("restore these to go on with it, or give another --out")
+    assert said.rstrip().endswith("restore these to continue it, or give another --out")
     assert re.search(message, said)
     assert {path: path.read_bytes() for path in whole.iterdir()} == before
 
