@@ -96,5 +96,5 @@ def test_mistakes(tmp_path: Path) -> None:
     with pytest.raises(PathPluginsError, match="no such file; expected a folder with a sub-folder per class"):
         read_class_folders(tmp_path / "absent")
     (tmp_path / "set/c").mkdir()
-    with pytest.raises(PathPluginsError, match=r"c holds no image \(.png, .*\), so it is no class; move it out"):
+    with pytest.raises(PathPluginsError, match=r"c holds no image \(.png, .*\) and is no class; move it out"):
         read_class_folders(tmp_path / "set")

@@ -11,7 +11,7 @@ import pytest
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data_tools.bags.patch_files import find_patch_files, read_patch_file
 
-XY = np.stack([np.arange(7) * 512 + 3, np.arange(7) // 3 * 512 + 40_000], axis=1)  # wider than a square would allow
+XY = np.stack([np.arange(7) * 512 + 3, np.arange(7) // 3 * 512 + 39_000], axis=1)  # wider than a square would allow
 
 
 def patches(path: Path, **attributes: object) -> Path:
