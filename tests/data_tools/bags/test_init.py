@@ -26,5 +26,5 @@ def test_kinds_with_features_have_a_reader() -> None:
 
 
 def test_an_unknown_kind_names_the_nearest() -> None:
-    with pytest.raises(PathPluginsError, match="unknown kind of features 'tridnet'. Did you mean 'trident'"):
+    with pytest.raises(PathPluginsError, match=r"unknown kind of features 'tridnet'. Did you mean 'trident'"):
         sources_in(Path("a.h5"), "tridnet")

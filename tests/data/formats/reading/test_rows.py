@@ -35,7 +35,7 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     with pytest.raises(PathPluginsError, match="no such file; expected a table there"):
         next(read_lines(tmp_path / "a", wanted="a table"))
     (tmp_path / "a").write_bytes(b"one\ntwo\nthr\xe9e\n")
-    with pytest.raises(PathPluginsError, match="a:3 is not UTF-8 .*save the file as UTF-8"):
+    with pytest.raises(PathPluginsError, match=r"a:3 is not UTF-8 .*save the file as UTF-8"):
         [*read_lines(tmp_path / "a", wanted="a table")]
     (tmp_path / "a").write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(PathPluginsError, match="a Git-LFS pointer, not a table itself; fetch it with `git lfs pull`"):
@@ -65,7 +65,7 @@ def test_cells_as_text(cell: object, text: str) -> None:
 
 @pytest.mark.parametrize("cell", [True, ["a"], {"a": 1}])
 def test_cells_that_are_no_text(cell: object) -> None:
-    with pytest.raises(BadRowError, match="x is .*, expected text"):
+    with pytest.raises(BadRowError, match=r"x is .*, expected text"):
         text_of({"x": cell}, "x")
 
 

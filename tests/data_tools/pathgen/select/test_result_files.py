@@ -72,7 +72,7 @@ def test_features_scores_and_metrics(analysis: Analysis, slides_folder: Path, tm
 
 def test_pictures_of_the_rankings(analysis: Analysis, slides_folder: Path, tmp_path: Path) -> None:
     write_rankings(tmp_path, slides_folder / "a.svs", analysis, top=2)
-    assert {path.name for path in tmp_path.iterdir()} == {"direct.png", "report.png", "clusters.png"}
+    assert {path.name for path in tmp_path.glob("*.png")} == {"direct.png", "report.png", "clusters.png"}
     with Image.open(tmp_path / "clusters.png") as picture:
         pixels = np.asarray(picture.convert("RGB"))
     assert pixels.shape[1] > pixels.shape[0]  # as the slide, with a caption below
