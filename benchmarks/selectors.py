@@ -36,7 +36,7 @@ from torch import Tensor
 
 from benchmarks.measure import MIB, clock, fastest, in_fresh_process, peak_bytes, verdict
 from pathplugins.models.selectors import SELECTORS
-from pathplugins.models.selectors.base import Bags, TokenSelector
+from pathplugins.models.selectors.base import PackedCandidates, TokenSelector
 from pathplugins.models.towers.longnet_vit import EncoderLayer, LongNetConfig
 
 WIDTH, PROMPT_WIDTH, KEPT, NEIGHBOURS = 768, 4096, 1024, 32
@@ -71,7 +71,7 @@ def choose(selector: TokenSelector, inputs: Inputs, budget: int) -> Tensor:
     """Tokens that ``selector`` keeps of one bag."""
     n = len(inputs.tokens)
     side = int(n**0.5)
-    bags = Bags(
+    bags = PackedCandidates(
         tokens=inputs.tokens,
         coords=torch.stack([torch.arange(n) % side, torch.arange(n) // side], 1),
         counts=[n],

@@ -115,11 +115,11 @@ def test_every_patch_is_read_and_placed_on_level_0(
     assert corners(features) == COORDS_XY.tolist()
     assert features[0]["geometry"]["coordinates"][0][2] == [1024 + SIDE, 512 + SIDE]
     seed = stable_seed(42, "evaluation", "slide.h5")
-    from pathplugins.models.selectors.base import Bags
+    from pathplugins.models.selectors.base import PackedCandidates
     from pathplugins.models.selectors.random_sample import RandomSample
 
     torch = pytest.importorskip("torch")
-    blank = Bags(tokens=torch.zeros(ROWS, 1), coords=torch.zeros(ROWS, 2), counts=[ROWS], seeds=[seed])
+    blank = PackedCandidates(tokens=torch.zeros(ROWS, 1), coords=torch.zeros(ROWS, 2), counts=[ROWS], seeds=[seed])
     rows = RandomSample(1, 1)(blank, BUDGET).indices
     assert corners(features, kept=True) == COORDS_XY[rows.numpy()].tolist()
     assert "measurements" not in features[0]["properties"]

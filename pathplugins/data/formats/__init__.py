@@ -23,15 +23,17 @@ _FOR_TRAINERS = {
     "wsi_csv": f"{_HERE}.wsi_csv:read_wsi_csv",
 }
 
-FORMATS = Registry("record format", _FOR_TRAINERS)
+_GROUP = "pathplugins.formats"
+
+FORMATS = Registry("record format", _FOR_TRAINERS, group=_GROUP)
 """Reader of each format: ``reader(path, *, media_dir=None, **options) -> (records, bad samples)``.
 
 ``media_dir`` is where relative references are looked up first; then beside the file. ``wsi_csv`` checks that its bags
 exist; the others leave that to ``check_images``. ``reader.stream`` takes the same arguments and returns a ``Stream``,
-which holds a few records at a time.
+which holds a few records at a time. Other packages add theirs as entry points of the group ``pathplugins.formats``.
 """
 
-READERS = Registry("record format", {**_FOR_TRAINERS, "sharegpt": f"{_HERE}.sharegpt:read_sharegpt"})
+READERS = Registry("record format", {**_FOR_TRAINERS, "sharegpt": f"{_HERE}.sharegpt:read_sharegpt"}, group=_GROUP)
 """``FORMATS`` and those the trainers read themselves: LLaMA-Factory knows ``sharegpt`` by that name."""
 
 MADE_UP = ("drawn",)

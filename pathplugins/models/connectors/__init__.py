@@ -11,9 +11,10 @@ CONNECTORS = Registry(
         "scale_invariant": "pathplugins.models.connectors.scale_invariant:ScaleInvariantConnector",
         "qformer_mlp": "pathplugins.models.connectors.scale_invariant:ScaleInvariantConnector",
     },
+    group="pathplugins.connectors",
 )
-"""Name -> class built as ``cls(in_features, out_features, **options)``.
+"""Name -> class built as ``cls(in_features, out_features, **options)``; the options are keyword-only.
 
-Called with tokens ``[..., C]``, or, by one whose class says ``across_tiles = True``, with the tokens of all tiles and
-the tiles of each image.
+Called with tokens ``[..., C]``; a connector whose class says ``across_tiles = True`` is called with the tokens of all
+tiles and the number of tiles of each image. Other packages add theirs as entry points of ``pathplugins.connectors``.
 """

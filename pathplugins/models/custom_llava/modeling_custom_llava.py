@@ -22,7 +22,7 @@ from pathplugins.models.custom_llava.prefix_lm import prefix_lm_mask
 from pathplugins.models.custom_llava.questions import find_questions
 from pathplugins.models.custom_llava.vision_inputs import VISION_INPUTS, take_images
 from pathplugins.models.selectors import SELECTORS
-from pathplugins.models.selectors.base import Bags, Selection
+from pathplugins.models.selectors.base import PackedCandidates, Selection
 from pathplugins.models.towers import TOWERS
 
 
@@ -170,17 +170,17 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         parts = self._image_tokens(vision) if self._reads_images else self._bag_tokens(vision)
         seeds = vision["patch_seeds"]
         seeds = [0] * len(parts["counts"]) if seeds is None else seeds.tolist()
-        return self.token_selector(Bags(seeds=seeds, prompt=prompt, **parts), self.config.image_seq_length)
+        return self.token_selector(PackedCandidates(seeds=seeds, prompt=prompt, **parts), self.config.image_seq_length)
 
     def _bag_tokens(self, vision: dict[str, Any]) -> dict[str, Any]:
-        """Fields of `Bags`: the patches of each slide."""
+        """Fields of `PackedCandidates`: the patches of each slide."""
         coords, counts = vision["patch_coords"], vision["patch_counts"]
         cls, tokens, *seen = self._look(vision["patch_features"], coords, counts)  # [I, C], [sum N, C]
         seen = {"attention": seen[0].weights, "keys": seen[0].keys} if seen else {}
         return {"tokens": tokens, "coords": coords, "counts": counts.tolist(), "cls": cls, **seen}
 
     def _image_tokens(self, vision: dict[str, Any]) -> dict[str, Any]:
-        """Fields of `Bags`: of each image the tokens of all its tiles, or those its tiles were merged into."""
+        """Fields of `PackedCandidates`: the tokens of all tiles of each image, or those they were merged into."""
         tiles = vision["tile_counts"].tolist()
         _, tokens, *seen = self._look(vision["pixel_values"])  # [T, N, C]
         seen = {"attention": seen[0].weights, "keys": seen[0].keys} if seen else {}

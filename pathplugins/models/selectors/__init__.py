@@ -15,5 +15,9 @@ SELECTORS = Registry(
         "stride": f"{_HERE}.even:Stride",
         "spatial": f"{_HERE}.even:Spatial",
     },
+    group="pathplugins.selectors",
 )
-"""Name -> subclass of `pathplugins.models.selectors.base.TokenSelector`."""
+"""Name -> subclass of `pathplugins.models.selectors.base.TokenSelector`.
+
+Other packages add theirs as entry points of the group ``pathplugins.selectors``.
+"""

@@ -1,7 +1,8 @@
 """What every token selector promises.
 
-A bag is the patch tokens of a slide, or those of all tiles of an image. Bags are ragged and packed along the first
-dimension: bag i owns ``counts[i]`` consecutive rows. Axes: I bags, N tokens of one, K of them kept, C their width.
+An image is a slide, whose tokens are its patches, or a picture, whose tokens are those of all its tiles. Tokens of
+several images are packed along the first dimension: image i owns ``counts[i]`` consecutive rows. Axes: I images, N
+tokens of one, K of them kept, C their width.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bag:
-    """What a selector may look at, of one bag; a selector that needs something else adds a field."""
+class Candidates:
+    """The tokens of one image that a selector chooses from; a selector that needs more adds a field."""
 
     tokens: Tensor
     """[N, C]."""
@@ -25,7 +26,7 @@ class Bag:
     seed: int
     """The same seed chooses the same rows on every machine."""
     attention: Tensor | None = None
-    """[N] float32: the class token's attention over the bag, where the selector ``needs_attention``."""
+    """[N] float32: the class token's attention over the tokens, where the selector ``needs_attention``."""
     keys: Tensor | None = None
     """[N, C'] keys of the layer that attention is of."""
     prompt: Tensor | None = None
@@ -33,19 +34,19 @@ class Bag:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bags:
-    """Packed bags; the fields are those of `Bag`."""
+class PackedCandidates:
+    """The tokens of several images, packed; the fields are those of `Candidates`."""
 
     tokens: Tensor
     """[sum N, C]."""
     coords: Tensor
     """[sum N, 2] int64."""
     counts: list[int]
-    """N of each bag."""
+    """N of each image."""
     seeds: list[int]
-    """One per bag."""
+    """One per image."""
     cls: Tensor | None = None
-    """[I, C] slide token of every bag; it is always kept, and no selector sees it."""
+    """[I, C] slide token of every image; it is always kept, and no selector sees it."""
     attention: Tensor | None = None
     """[sum N] float32."""
     keys: Tensor | None = None
@@ -53,41 +54,41 @@ class Bags:
     prompt: Tensor | None = None
     """[I, H]."""
 
-    def __iter__(self) -> Iterator[Bag]:
-        """One after another."""
+    def __iter__(self) -> Iterator[Candidates]:
+        """Yield the candidates of each image."""
         rows = {name: getattr(self, name) for name in ("tokens", "coords", "attention", "keys")}
         split = {name: value.split(self.counts) for name, value in rows.items() if value is not None}
         for index, seed in enumerate(self.seeds):
             prompt = None if self.prompt is None else self.prompt[index]
-            yield Bag(seed=seed, prompt=prompt, **{name: parts[index] for name, parts in split.items()})
+            yield Candidates(seed=seed, prompt=prompt, **{name: rows[index] for name, rows in split.items()})
 
 
 class Kept(NamedTuple):
-    """What is kept of one bag."""
+    """The tokens kept of one image."""
 
     indices: Tensor
-    """[K] int64 rows of the bag, ascending."""
+    """[K] int64 rows of the candidates, ascending."""
     tokens: Tensor
-    """[K, C]; one more row where a selector adds a token that is no row of the bag."""
+    """[K, C]; one more row where a selector adds a token that is no candidate."""
     scores: Tensor | None = None
     """[N] float32: what every row was ranked by; None where nothing was ranked."""
 
 
 class Selection(NamedTuple):
-    """Chosen tokens of every bag."""
+    """Chosen tokens of every image."""
 
     tokens: Tensor
-    """[sum of counts, C], packed; the slide's CLS token first in each bag where the tower has one."""
+    """[sum of counts, C], packed; the slide's CLS token first in each image where the tower has one."""
     indices: Tensor
-    """[sum of kept] int64: rows kept, counted within each bag, ascending; CLS is not listed."""
+    """[sum of kept] int64: rows kept, counted within each image, ascending; CLS is not listed."""
     counts: list[int]
-    """Tokens per bag, CLS included."""
+    """Tokens per image, CLS included."""
     scores: Tensor | None = None
     """[sum N] float32: what the rows were ranked by, None for selectors that do not rank."""
 
 
 class TokenSelector(nn.Module):
-    """Base class: subclasses say which tokens of a bag to keep and, from the bag's size alone, how many.
+    """Base class: subclasses say which tokens of an image to keep and, from their number alone, how many.
 
     Args:
         vision_width: C.
@@ -107,23 +108,23 @@ class TokenSelector(nn.Module):
 
     @staticmethod
     def num_tokens(rows: int, budget: int) -> int:
-        """Tokens given for a bag of ``rows`` patches, CLS not counted. Known before a feature is read."""
+        """Return the tokens given for ``rows`` candidates, CLS not counted. Known before a feature is read."""
         return min(rows, budget)
 
-    def select(self, bag: Bag, budget: int) -> Kept:
+    def select(self, candidates: Candidates, budget: int) -> Kept:
         """Choose ``num_tokens(N, budget)`` tokens, or at most as many when ``adaptive``."""
         raise NotImplementedError
 
-    def forward(self, bags: Bags, budget: int) -> Selection:
-        """Choose tokens of every bag, each for itself; ``budget`` bounds them, CLS not counted."""
-        kept = [self.select(bag, budget) for bag in bags]
-        parts = [tokens for _, tokens, _ in kept]
-        if bags.cls is not None:
-            parts = [part for cls, tokens in zip(bags.cls, parts, strict=True) for part in (cls[None], tokens)]
-        extra = 0 if bags.cls is None else 1
+    def forward(self, images: PackedCandidates, budget: int) -> Selection:
+        """Choose tokens of every image, each for itself; ``budget`` bounds them, CLS not counted."""
+        kept = [self.select(candidates, budget) for candidates in images]
+        chosen = [tokens for _, tokens, _ in kept]
+        if images.cls is not None:
+            chosen = [part for cls, tokens in zip(images.cls, chosen, strict=True) for part in (cls[None], tokens)]
+        extra = 0 if images.cls is None else 1
         ranked = kept[0].scores is not None
         return Selection(
-            tokens=torch.cat(parts),
+            tokens=torch.cat(chosen),
             indices=torch.cat([indices for indices, _, _ in kept]),
             counts=[len(tokens) + extra for _, tokens, _ in kept],
             scores=torch.cat([scores.detach() for _, _, scores in kept]) if ranked else None,

@@ -1,11 +1,11 @@
-"""``stride`` and ``spatial``: even coverage of a bag, without looking at its tokens."""
+"""``stride`` and ``spatial``: even coverage of a slide, without looking at its tokens."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from pathplugins.models.selectors.base import Bag, Kept, TokenSelector
+from pathplugins.models.selectors.base import Candidates, Kept, TokenSelector
 
 _BITS = 16
 """Of a coordinate on the curve: 65,536 steps along the longer side, more than a slide has patches."""
@@ -14,10 +14,10 @@ _BITS = 16
 class Stride(TokenSelector):
     """Every N / K-th row: even in the order in which the patches were stored."""
 
-    def select(self, bag: Bag, budget: int) -> Kept:
-        """The row in the middle of each of K equal stretches."""
-        rows = _middles(len(bag.tokens), budget, bag.tokens.device)
-        return Kept(rows, bag.tokens.index_select(0, rows))
+    def select(self, candidates: Candidates, budget: int) -> Kept:
+        """Choose the row in the middle of each of K equal stretches."""
+        rows = _middles(len(candidates.tokens), budget, candidates.tokens.device)
+        return Kept(rows, candidates.tokens.index_select(0, rows))
 
 
 class Spatial(TokenSelector):
@@ -25,18 +25,18 @@ class Spatial(TokenSelector):
 
     The patches are sorted along a Z-order curve (Morton 1966), cut into K equal stretches, and the middle of each is
     kept. A stretch of the curve is a compact region, so this is stratified sampling on a grid that is finer where
-    patches are denser; N log N, where farthest-point sampling takes K passes over the bag.
+    patches are denser; N log N, where farthest-point sampling takes K passes over all patches.
     """
 
-    def select(self, bag: Bag, budget: int) -> Kept:
-        """Rows in the order of the bag."""
-        along = z_order(bag.coords).argsort(stable=True)
-        rows = along[_middles(len(bag.tokens), budget, along.device)].sort().values.to(bag.tokens.device)
-        return Kept(rows, bag.tokens.index_select(0, rows))
+    def select(self, candidates: Candidates, budget: int) -> Kept:
+        """Choose rows; they stay in the order of the candidates."""
+        along = z_order(candidates.coords).argsort(stable=True)
+        rows = along[_middles(len(candidates.tokens), budget, along.device)].sort().values.to(candidates.tokens.device)
+        return Kept(rows, candidates.tokens.index_select(0, rows))
 
 
 def z_order(coords: Tensor) -> Tensor:
-    """Place of each of ``[N, 2]`` int64 positions on the Z-order curve over their bounding square; ``[N]`` int64."""
+    """Return each position's place on the Z-order curve over their bounding square: ``[N, 2]`` to ``[N]``, int64."""
     low, high = coords.amin(0), coords.amax(0)
     span = (high - low).amax().clamp_min(1)
     cells = torch.div((coords - low) * (2**_BITS - 1), span, rounding_mode="floor")
@@ -47,6 +47,6 @@ def z_order(coords: Tensor) -> Tensor:
 
 
 def _middles(count: int, budget: int, device: torch.device) -> Tensor:
-    """Middles of ``min(count, budget)`` equal stretches of ``count`` rows, ascending and all different."""
+    """Return the middles of ``min(count, budget)`` equal stretches of ``count`` rows, ascending and all different."""
     kept = min(count, budget)
     return (2 * torch.arange(kept, device=device) + 1) * count // (2 * max(kept, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pathplugins.models.selectors.base import Bag, Kept, TokenSelector
+from pathplugins.models.selectors.base import Candidates, Kept, TokenSelector
 
 
 class KeepAll(TokenSelector):
@@ -12,9 +12,9 @@ class KeepAll(TokenSelector):
 
     @staticmethod
     def num_tokens(rows: int, budget: int) -> int:
-        """All of them."""
+        """Return ``rows``."""
         return rows
 
-    def select(self, bag: Bag, budget: int) -> Kept:
-        """Every row."""
-        return Kept(torch.arange(len(bag.tokens), device=bag.tokens.device), bag.tokens)
+    def select(self, candidates: Candidates, budget: int) -> Kept:
+        """Choose every row."""
+        return Kept(torch.arange(len(candidates.tokens), device=candidates.tokens.device), candidates.tokens)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import nn
 
-from pathplugins.models.selectors.base import Bag, Kept, TokenSelector
+from pathplugins.models.selectors.base import Candidates, Kept, TokenSelector
 
 
 class PromptTopK(TokenSelector):
-    """Keep the ``budget`` tokens of highest cosine with the projected question, in their order in the bag.
+    """Keep the ``budget`` tokens of highest cosine with the projected question, in their order among the candidates.
 
     A choice of rows has no gradient. The published code multiplies the kept tokens by sigmoid(cosine) while it trains,
     so that one reaches the projection, and not when it answers: the connector then meets tokens up to twice as large as
@@ -29,13 +29,13 @@ class PromptTopK(TokenSelector):
         self.published_rescale = published_rescale
         self.text_query_projection = nn.Linear(prompt_width, vision_width)
 
-    def select(self, bag: Bag, budget: int) -> Kept:
-        """The question may be empty for the blank image of a batch without images; its cosines are then the bias's."""
+    def select(self, candidates: Candidates, budget: int) -> Kept:
+        """Choose rows; the cosines of an empty question (of a batch without images) are those of the bias."""
         weight = self.text_query_projection.weight
-        query = self.text_query_projection(bag.prompt.to(weight.dtype))  # [C]
-        cosine = F.cosine_similarity(query.float(), bag.tokens.float(), dim=-1)  # [N]
+        query = self.text_query_projection(candidates.prompt.to(weight.dtype))  # [C]
+        cosine = F.cosine_similarity(query.float(), candidates.tokens.float(), dim=-1)  # [N]
         rows = cosine.topk(self.num_tokens(len(cosine), budget)).indices.sort().values  # [K]
-        kept = bag.tokens.index_select(0, rows)
+        kept = candidates.tokens.index_select(0, rows)
         factor = cosine[rows].sigmoid().to(kept.dtype).unsqueeze(-1)  # [K, 1]
         if not self.published_rescale:
             kept = kept * (1 + factor - factor.detach())

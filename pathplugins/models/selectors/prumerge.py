@@ -1,7 +1,7 @@
 """``prumerge``, ``prumerge_adaptive``: keep what the class token looks at, and merge what is dropped into it.
 
 Sources: LLaVA-PruMerge (Shang et al., arXiv:2403.15388) and its variant in WSI-LLaVA (UCL); the computation follows
-them, no code does. Axes: N tokens of a bag, K kept, M neighbours merged into each, C width.
+them, no code does. Axes: N tokens of an image, K kept, M neighbours merged into each, C width.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pathplugins.models.selectors.base import Bag, Kept, TokenSelector
+from pathplugins.models.selectors.base import Candidates, Kept, TokenSelector
 
 BLOCK_SCORES = 2**23
 """Similarities held at a time: 32 MiB. Smaller blocks make the matrix product slower, the whole would be K x N."""
@@ -22,8 +22,8 @@ class PruMerge(TokenSelector):
     """Keep the ``budget`` tokens of highest class-token attention; add to each a mean of its nearest dropped ones.
 
     ``out = token + sum(a f) / (sum(a) + 1e-6)`` over the ``k_per_token`` dropped tokens f whose keys are nearest by
-    cosine, a their attention; of fewer dropped ones all are merged. As published, but for the order: rows stay in the
-    order of the bag. A bag within the budget is kept as it is.
+    cosine, a their attention; of fewer dropped ones all are merged. As published, but for the order: rows keep
+    their order. An image within the budget is kept as it is.
 
     Args:
         vision_width: C.
@@ -42,17 +42,18 @@ class PruMerge(TokenSelector):
             raise ValueError(f"k_per_token must be at least 1, got {k_per_token}")
         self.k_per_token, self.layer = k_per_token, layer
 
-    def select(self, bag: Bag, budget: int) -> Kept:
-        """Rows by attention; ties go to the first row."""
-        count, attention = len(bag.tokens), bag.attention
+    def select(self, candidates: Candidates, budget: int) -> Kept:
+        """Choose rows by attention; ties go to the first row."""
+        count, attention = len(candidates.tokens), candidates.attention
         kept = torch.zeros(count, dtype=torch.bool, device=attention.device)
         kept[attention.argsort(descending=True, stable=True)[:budget]] = True
         rows, dropped = kept.nonzero()[:, 0], (~kept).nonzero()[:, 0]  # [K], [N - K]
         if not len(rows) or not len(dropped):
-            return Kept(rows, bag.tokens.index_select(0, rows), attention)
-        near = dropped[nearest(bag.keys, rows, dropped, self.k_per_token)]  # [K, M]
+            return Kept(rows, candidates.tokens.index_select(0, rows), attention)
+        near = dropped[nearest(candidates.keys, rows, dropped, self.k_per_token)]  # [K, M]
         weights = attention[near]
-        return Kept(rows, merge(bag.tokens, rows, near, weights / (weights.sum(1, keepdim=True) + 1e-6)), attention)
+        merged = merge(candidates.tokens, rows, near, weights / (weights.sum(1, keepdim=True) + 1e-6))
+        return Kept(rows, merged, attention)
 
 
 class PruMergeAdaptive(TokenSelector):
@@ -87,23 +88,23 @@ class PruMergeAdaptive(TokenSelector):
             raise ValueError(f"k_per_token must be at least 1, got {k_per_token}")
         self.k_per_token, self.layer, self.supplement = k_per_token, layer, supplement
 
-    def select(self, bag: Bag, budget: int) -> Kept:
-        """At least one row, where the budget allows any."""
-        count, attention = len(bag.tokens), bag.attention
+    def select(self, candidates: Candidates, budget: int) -> Kept:
+        """Choose at least one row, where the budget allows any."""
+        count, attention = len(candidates.tokens), candidates.attention
         most = self.num_tokens(count, budget)
         rows = self._rows(attention.detach(), most)
         if count == 1 or not len(rows):
-            return Kept(rows, bag.tokens.index_select(0, rows), attention)
-        near = nearest(bag.keys, rows, torch.arange(count, device=rows.device), self.k_per_token)  # [K, M]
-        tokens = merge(bag.tokens, rows, near, attention[near])
+            return Kept(rows, candidates.tokens.index_select(0, rows), attention)
+        near = nearest(candidates.keys, rows, torch.arange(count, device=rows.device), self.k_per_token)  # [K, M]
+        tokens = merge(candidates.tokens, rows, near, attention[near])
         if len(rows) < most:
             dropped = attention.index_fill(0, rows, 0)  # [N]
-            rest = (dropped @ bag.tokens.to(dropped.dtype)).to(tokens.dtype)
+            rest = (dropped @ candidates.tokens.to(dropped.dtype)).to(tokens.dtype)
             tokens = torch.cat([tokens, rest[None]])
         return Kept(rows, tokens, attention)
 
     def _rows(self, attention: Tensor, most: int) -> Tensor:
-        """Rows to keep, so few that the token for the dropped ones finds room."""
+        """Return the rows to keep, so few that the token for the dropped ones finds room."""
         count = len(attention)
         low, high = torch.quantile(attention, attention.new_tensor([0.25, 0.75]))
         rank = (attention > high + 1.5 * (high - low)).int() * 2
@@ -119,7 +120,7 @@ class PruMergeAdaptive(TokenSelector):
 
 
 def nearest(keys: Tensor, rows: Tensor, pool: Tensor, count: int) -> Tensor:
-    """The ``count`` members of ``pool`` nearest to each of ``rows``, itself left out; all of a smaller pool.
+    """Return the ``count`` members of ``pool`` nearest to each of ``rows``, itself left out; all of a smaller pool.
 
     Args:
         keys: [N, C'].
@@ -152,7 +153,7 @@ def nearest(keys: Tensor, rows: Tensor, pool: Tensor, count: int) -> Tensor:
 
 
 def merge(tokens: Tensor, rows: Tensor, near: Tensor, weights: Tensor) -> Tensor:
-    """Each of ``rows`` plus the weighted sum of its neighbours.
+    """Return each of ``rows`` plus the weighted sum of its neighbours.
 
     One pass over the rows that are named, and one gradient [N, C], without a [K, M, C] copy of them.
 

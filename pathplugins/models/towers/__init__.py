@@ -23,8 +23,15 @@ _PLIP = Tower(
     reads="images", build_with=f"{_HERE}.build:clip_vision", weights_with=f"{_HERE}.clip_checkpoint:read_plip"
 )
 
-TOWERS = Registry("vision tower", {"longnet_vit": _LONGNET, "gigapath": _LONGNET, "clip": _CLIP, "plip": _PLIP})
-"""Name -> `Tower`: what it reads and expects, how it is built, how its weights are read."""
+TOWERS = Registry(
+    "vision tower",
+    {"longnet_vit": _LONGNET, "gigapath": _LONGNET, "clip": _CLIP, "plip": _PLIP},
+    group="pathplugins.towers",
+)
+"""Name -> `Tower`: what it reads and expects, how it is built, how its weights are read.
+
+Other packages add theirs as entry points of the group ``pathplugins.towers``.
+"""
 
 
 def reads_images(name: str) -> bool:

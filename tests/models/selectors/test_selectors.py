@@ -12,7 +12,7 @@ from torch import Tensor
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.models.compose.spec import resolve_selector
 from pathplugins.models.selectors import SELECTORS, prumerge
-from pathplugins.models.selectors.base import Bags, Selection, TokenSelector
+from pathplugins.models.selectors.base import PackedCandidates, Selection, TokenSelector
 
 COUNTS = [4, 1, 9, 6]
 WIDTH, PROMPT = 5, 3
@@ -22,11 +22,11 @@ OF_THE_SET = ["none", "spatial", "prumerge", "prompt_topk"]
 """Whose choice does not depend on the order of the rows; the supplement of prumerge_adaptive is by order too."""
 
 
-def numbered(counts: list[int], *, cls: bool = True, seeds: list[int] | None = None) -> Bags:
+def numbered(counts: list[int], *, cls: bool = True, seeds: list[int] | None = None) -> PackedCandidates:
     """Token j of bag i is (i, j); its CLS is (i, -1)."""
     tokens = torch.tensor([[i, j] for i, n in enumerate(counts) for j in range(n)], dtype=torch.float32)
     heads = torch.tensor([[i, -1] for i in range(len(counts))], dtype=torch.float32)
-    return Bags(
+    return PackedCandidates(
         tokens=tokens,
         coords=tokens.long(),
         counts=counts,
@@ -35,12 +35,12 @@ def numbered(counts: list[int], *, cls: bool = True, seeds: list[int] | None = N
     )
 
 
-def random_bags(counts: list[int], *, seed: int = 0) -> Bags:
+def random_bags(counts: list[int], *, seed: int = 0) -> PackedCandidates:
     """With everything a selector may ask for."""
     rng = torch.Generator().manual_seed(seed)
     total = sum(counts)
     shares = [torch.rand(n, generator=rng) ** 4 for n in counts]
-    return Bags(
+    return PackedCandidates(
         tokens=torch.randn(total, WIDTH, generator=rng),
         coords=torch.randint(0, 10**5, (total, 2), generator=rng),
         counts=counts,
@@ -52,14 +52,14 @@ def random_bags(counts: list[int], *, seed: int = 0) -> Bags:
     )
 
 
-def one(bags: Bags, index: int, order: Tensor | None = None) -> Bags:
+def one(bags: PackedCandidates, index: int, order: Tensor | None = None) -> PackedCandidates:
     """One bag of several, its rows in another order."""
     start, count = sum(bags.counts[:index]), bags.counts[index]
     rows = torch.arange(count) if order is None else order
     packed = {name: getattr(bags, name)[start : start + count][rows] for name in ("tokens", "coords")}
     packed |= {name: getattr(bags, name)[start : start + count][rows] for name in ("attention", "keys")}
     own = {name: getattr(bags, name)[index : index + 1] for name in ("cls", "prompt")}
-    return Bags(counts=[count], seeds=[bags.seeds[index]], **packed, **own)
+    return PackedCandidates(counts=[count], seeds=[bags.seeds[index]], **packed, **own)
 
 
 def make(name: str, **options: Any) -> TokenSelector:
@@ -154,7 +154,7 @@ def test_stride_is_even_in_the_order_of_the_rows() -> None:
 def test_spatial_covers_the_tissue() -> None:
     side = 48
     grid = torch.cartesian_prod(torch.arange(side), torch.arange(side)) * 256 + 10**6
-    bags = Bags(tokens=torch.randn(side**2, WIDTH), coords=grid, counts=[side**2], seeds=[3])
+    bags = PackedCandidates(tokens=torch.randn(side**2, WIDTH), coords=grid, counts=[side**2], seeds=[3])
 
     def away(name: str) -> Tensor:
         """Of every patch from the nearest kept one, in patches."""
@@ -172,7 +172,7 @@ def test_spatial_takes_patches_on_one_spot() -> None:
     assert len(make("spatial")(bags, 3).indices.unique()) == 3
 
 
-def slow_prumerge(bags: Bags, budget: int, k: int) -> Tensor:
+def slow_prumerge(bags: PackedCandidates, budget: int, k: int) -> Tensor:
     """One bag, token by token, as published; rows in the order of the bag."""
     a, f, keys = bags.attention, bags.tokens, bags.keys / bags.keys.norm(dim=1, keepdim=True)
     kept = sorted(sorted(range(len(a)), key=lambda row: -a[row].item())[:budget])
@@ -207,7 +207,7 @@ def test_w28_prumerge_is_the_published_one_for_any_size(monkeypatch: pytest.Monk
             torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
-def slow_adaptive(bags: Bags, k: int, supplement: bool) -> tuple[list[int], Tensor]:
+def slow_adaptive(bags: PackedCandidates, k: int, supplement: bool) -> tuple[list[int], Tensor]:
     a, f, keys = bags.attention, bags.tokens, bags.keys / bags.keys.norm(dim=1, keepdim=True)
     low, high = (torch.quantile(a, q) for q in (0.25, 0.75))
     kept = {row for row in range(len(a)) if a[row] > high + 1.5 * (high - low)} | {int(a.argmax())}
