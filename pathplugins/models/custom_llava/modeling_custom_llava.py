@@ -6,7 +6,6 @@ one bag or tokens of one tile, D patch feature width, C tower width, H width of 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,12 +14,21 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
 
+from pathplugins.core.errors import PathPluginsError
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
-from pathplugins.models.custom_llava.placeholders import owned_images, pack_to_left, splice, unused
-from pathplugins.models.custom_llava.prefix_lm import prefix_lm_mask
-from pathplugins.models.custom_llava.questions import find_questions
+from pathplugins.models.custom_llava.frozen_layers import checkpoint_frozen_layers_too
+from pathplugins.models.custom_llava.placeholders import (
+    hidden,
+    owned_images,
+    pack_to_left,
+    positions_of,
+    splice,
+    unused,
+)
+from pathplugins.models.custom_llava.prefix_lm import check_prefix_lm_mask, prefix_lm_mask
 from pathplugins.models.custom_llava.vision_inputs import VISION_INPUTS, take_images
+from pathplugins.models.custom_llava.vision_tokens import bag_candidates, image_candidates, question_embeddings
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.selectors.base import PackedCandidates, Selection
 from pathplugins.models.towers import TOWERS
@@ -84,7 +92,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             self._causal._init_weights(module)
 
     def get_input_embeddings(self) -> nn.Module:
-        """The language model's token embedding."""
+        """Return the language model's token embedding."""
         return self.model.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
@@ -92,7 +100,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.model.set_input_embeddings(value)
 
     def get_output_embeddings(self) -> nn.Module:
-        """The language model's head."""
+        """Return the language model's head."""
         return self.lm_head
 
     def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
@@ -100,13 +108,13 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.lm_head = new_embeddings
 
     def get_decoder(self) -> nn.Module:
-        """The language model without its head."""
+        """Return the language model without its head."""
         return self.model
 
     def _set_gradient_checkpointing(
         self, enable: bool = True, gradient_checkpointing_func: Callable[..., Any] = checkpoint
     ) -> None:
-        super()._set_gradient_checkpointing(enable, _checkpoint_frozen_layers_too(gradient_checkpointing_func))
+        super()._set_gradient_checkpointing(enable, checkpoint_frozen_layers_too(gradient_checkpointing_func))
 
     def get_image_features(
         self,
@@ -119,7 +127,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
     ) -> tuple[Tensor, list[int]]:
-        """Vision tokens in the language model's space, of bags or of images, whichever the tower reads.
+        """Return vision tokens in the language model's space, of bags or of images, whichever the tower reads.
 
         Args:
             patch_features: [sum N, D] patch features of all bags.
@@ -134,14 +142,8 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         Returns:
             [sum of tokens, H] and the number of tokens per image.
         """
-        vision = {
-            "patch_features": patch_features,
-            "patch_coords": patch_coords,
-            "patch_counts": patch_counts,
-            "patch_seeds": patch_seeds,
-            "pixel_values": pixel_values,
-            "tile_counts": tile_counts,
-        }
+        bags, images = (patch_features, patch_coords, patch_counts, patch_seeds), (pixel_values, tile_counts)
+        vision = dict(zip(VISION_INPUTS, (*bags, *images), strict=True))
         chosen = self.select_image_tokens(input_ids, attention_mask, **vision)
         features = chosen.tokens if self._merges_tiles else self.multi_modal_projector(chosen.tokens)
         return (features * 0 if self.ablate_vision else features), chosen.counts
@@ -149,7 +151,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def select_image_tokens(
         self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **vision: Any
     ) -> Selection:
-        """What the token selector keeps, with the rows it kept and what it ranked them by.
+        """Return what the token selector keeps: tokens, their rows and the scores it ranked them by.
 
         Args:
             input_ids: see `get_image_features`.
@@ -163,70 +165,23 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         vision = {name: vision.get(name) for name in VISION_INPUTS}
         if vision["pixel_values" if self._reads_images else "patch_features"] is None:
             wanted, got = ("pixel_values", "a bag") if self._reads_images else ("patch_features", "an image")
-            raise ValueError(f"this model was given {got}, its vision tower takes {wanted}; use the model's processor")
+            raise PathPluginsError(
+                f"this model was given {got}, its vision tower takes {wanted}; use the model's processor"
+            )
         prompt = None
         if self.token_selector.needs_prompt:
-            prompt = self._question_embeddings(input_ids, attention_mask, self._tokens_per_image(vision))
-        parts = self._image_tokens(vision) if self._reads_images else self._bag_tokens(vision)
+            placeholders, config = self._tokens_per_image(vision), self.config
+            marks = {"image_token_id": config.image_token_id, "marks": config.question_marks}
+            embed = self.get_input_embeddings()
+            prompt = question_embeddings(embed, input_ids, attention_mask, placeholders, **marks)
+        if self._reads_images:
+            merge = self.multi_modal_projector if self._merges_tiles else None
+            found = image_candidates(self.vision_tower, self.token_selector, vision, merge)
+        else:
+            found = bag_candidates(self.vision_tower, self.token_selector, vision)
         seeds = vision["patch_seeds"]
-        seeds = [0] * len(parts["counts"]) if seeds is None else seeds.tolist()
-        return self.token_selector(PackedCandidates(seeds=seeds, prompt=prompt, **parts), self.config.image_seq_length)
-
-    def _bag_tokens(self, vision: dict[str, Any]) -> dict[str, Any]:
-        """Fields of `PackedCandidates`: the patches of each slide."""
-        coords, counts = vision["patch_coords"], vision["patch_counts"]
-        cls, tokens, *seen = self._look(vision["patch_features"], coords, counts)  # [I, C], [sum N, C]
-        seen = {"attention": seen[0].weights, "keys": seen[0].keys} if seen else {}
-        return {"tokens": tokens, "coords": coords, "counts": counts.tolist(), "cls": cls, **seen}
-
-    def _image_tokens(self, vision: dict[str, Any]) -> dict[str, Any]:
-        """Fields of `PackedCandidates`: the tokens of all tiles of each image, or those they were merged into."""
-        tiles = vision["tile_counts"].tolist()
-        _, tokens, *seen = self._look(vision["pixel_values"])  # [T, N, C]
-        seen = {"attention": seen[0].weights, "keys": seen[0].keys} if seen else {}
-        if self._merges_tiles:  # a token is then a place on the thumbnail, the first tile of each image
-            first = vision["tile_counts"].cumsum(0) - vision["tile_counts"]
-            per_tile = {name: value.unflatten(0, tokens.shape[:2]) for name, value in seen.items()}
-            seen = {name: value[first].flatten(0, 1) for name, value in per_tile.items()}
-            tokens, tiles = self.multi_modal_projector(tokens, tiles), [1] * len(tiles)  # [I, N, H]
-        counts = [count * tokens.shape[1] for count in tiles]
-        return {"tokens": tokens.flatten(0, 1), "coords": self._places(tokens), "counts": counts, **seen}
-
-    def _look(self, *inputs: Tensor) -> tuple[Any, ...]:
-        """Class tokens and tokens of the tower, and its class tokens' attention if the selector asks for it."""
-        if self.token_selector.needs_attention:
-            return self.vision_tower.attend(*inputs, layer=self.token_selector.layer)
-        return self.vision_tower(*inputs)
-
-    @staticmethod
-    def _places(tokens: Tensor) -> Tensor:
-        """Position of every token, its tile's squares side by side: [T, N, C] to [T N, 2] int64 (x, y)."""
-        side = math.isqrt(tokens.shape[1])
-        place = torch.arange(tokens.shape[0] * tokens.shape[1], device=tokens.device)
-        tile, within = place // tokens.shape[1], place % tokens.shape[1]
-        return torch.stack([tile * side + within % side, within // side], 1)
-
-    def _question_embeddings(
-        self, input_ids: Tensor | None, attention_mask: Tensor | None, images: list[int]
-    ) -> Tensor:
-        """[I, H]: mean embedding of the question to every image, zeros for an image that stands in for none."""
-        if input_ids is None or self.config.question_marks is None:
-            raise ValueError(
-                "this token selector looks at the question: pass input_ids, and take a model directory of "
-                "'pathplugins compose' (its config.json has question_marks)"
-            )
-        slots = (input_ids == self.config.image_token_id).sum(1).tolist()
-        seen = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        questions = []
-        for ids, mask, owned in zip(input_ids.tolist(), seen.tolist(), owned_images(slots, images), strict=True):
-            placeholders = [images[image] for image in owned]
-            marks = self.config.question_marks
-            questions += find_questions(ids, mask, self.config.image_token_id, placeholders, marks)
-        flat = torch.tensor([token for question in questions for token in question], device=input_ids.device).long()
-        with torch.no_grad():  # the question is looked up, not learnt: the embedding has its gradient from the text
-            embeds = self.get_input_embeddings()(flat)  # [tokens of all questions, H]
-        each = embeds.split([len(question) for question in questions])
-        return torch.stack([e.mean(0) if len(e) else e.new_zeros(e.shape[1]) for e in each])
+        seeds = [0] * len(found["counts"]) if seeds is None else seeds.tolist()
+        return self.token_selector(PackedCandidates(seeds=seeds, prompt=prompt, **found), self.config.image_seq_length)
 
     def forward(
         self,
@@ -244,7 +199,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         tile_counts: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Loss and logits of the language model; the vision inputs are those of `get_image_features`.
+        """Return loss and logits of the language model; the vision inputs are those of `get_image_features`.
 
         Args:
             input_ids: [B, T]; as many ``image_token_id`` as there are vision tokens.
@@ -264,34 +219,19 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         past = 0 if past_key_values is None else past_key_values.get_seq_length()
         surplus = None
         if inputs_embeds is None:
-            is_image = input_ids == self.config.image_token_id  # [B, T]
-            # The placeholder may lie outside the vocabulary, so it is never looked up.
-            inputs_embeds = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))  # [B, T, H]
-            if patch_features is not None or pixel_values is not None:
-                vision = {
-                    "patch_features": patch_features,
-                    "patch_coords": patch_coords,
-                    "patch_counts": patch_counts,
-                    "patch_seeds": patch_seeds,
-                    "pixel_values": pixel_values,
-                    "tile_counts": tile_counts,
-                }
-                features, tokens = self.get_image_features(**vision, input_ids=input_ids, attention_mask=attention_mask)
-                if self.token_selector.adaptive:
-                    surplus = unused(is_image, self._tokens_per_image(vision), tokens)  # [B, T]
-                    is_image = is_image & ~surplus
-                    attention_mask = _without(attention_mask, surplus)
-                    position_ids = _positions(attention_mask)
-                inputs_embeds = splice(inputs_embeds, is_image, features, tokens)
-            elif past == 0 and bool(is_image.any()):
-                raise ValueError("the text holds image placeholders but no image: pass what the processor gives")
+            bags, images = (patch_features, patch_coords, patch_counts, patch_seeds), (pixel_values, tile_counts)
+            vision = dict(zip(VISION_INPUTS, (*bags, *images), strict=True))
+            inputs_embeds, surplus = self._embed(input_ids, attention_mask, vision, prompt=past == 0)
+        if surplus is not None:
+            attention_mask = hidden(attention_mask, surplus)
+            position_ids = positions_of(attention_mask)
         # Kept here, as mixed precision makes a new output of the one that is returned.
         self._still_seen = attention_mask if surplus is not None else None
         if surplus is not None and self.training and labels is not None:
             inputs_embeds, attention_mask, labels = pack_to_left(inputs_embeds, attention_mask.bool(), labels)
-            position_ids = _positions(attention_mask)
+            position_ids = positions_of(attention_mask)
         if self.config.use_prefix_lm_mask and past == 0:
-            self._check_prefix_lm_mask(labels, inputs_embeds.shape[1])
+            check_prefix_lm_mask(self._causal.config, labels, inputs_embeds.shape[1], training=self.training)
             attention_mask = prefix_lm_mask(attention_mask, labels, inputs_embeds)
         self._causal.training = self.training
         self._causal.model, self._causal.lm_head = self.model, self.lm_head  # PEFT or a resize may have replaced them
@@ -304,29 +244,35 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             **kwargs,
         )
 
-    def _check_prefix_lm_mask(self, labels: Tensor | None, length: int) -> None:
-        config = self._causal.config
-        kernel = config._attn_implementation
-        if self.training and labels is None:
-            raise ValueError(
-                "use_prefix_lm_mask needs the labels in forward: a loss computed outside the model hides them"
-            )
-        if kernel not in ("sdpa", "eager"):
-            raise ValueError(
-                f"use_prefix_lm_mask: {kernel} takes no such mask; set attn_implementation (flash_attn) to sdpa"
-            )
-        window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-        if window is not None and length > window:
-            raise ValueError(
-                f"use_prefix_lm_mask: {length} tokens do not fit the LLM's window of {window}; lower cutoff_len"
-            )
+    def _embed(
+        self, input_ids: Tensor, attention_mask: Tensor | None, vision: dict[str, Any], *, prompt: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return embeddings [B, T, H] of text and images, and the placeholders [B, T] an adaptive selector left empty.
+
+        ``prompt`` says that the ids are a prompt, whose placeholders need images; None where no selector is adaptive.
+        """
+        is_image = input_ids == self.config.image_token_id  # [B, T]
+        # The placeholder may lie outside the vocabulary, so it is never looked up.
+        embeds = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))  # [B, T, H]
+        if vision["patch_features"] is None and vision["pixel_values"] is None:
+            if prompt and bool(is_image.any()):
+                raise PathPluginsError("the text holds image placeholders but no image: pass what the processor gives")
+            return embeds, None
+        features, tokens = self.get_image_features(**vision, input_ids=input_ids, attention_mask=attention_mask)
+        surplus = None
+        if self.token_selector.adaptive:
+            surplus = unused(is_image, self._tokens_per_image(vision), tokens)  # [B, T]
+            is_image = is_image & ~surplus
+        return splice(embeds, is_image, features, tokens), surplus
 
     def prepare_inputs_for_generation(
         self, input_ids: Tensor, past_key_values: Any = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Vision inputs go in with the prompt only; later steps read them from the cache."""
+        """Give the vision inputs with the prompt only; later steps read them from the cache."""
         if self.config.use_prefix_lm_mask and kwargs.get("use_cache") is False:
-            raise ValueError("use_prefix_lm_mask needs use_cache: without it the answer so far would count as prompt")
+            raise PathPluginsError(
+                "use_prefix_lm_mask needs use_cache: without it the answer so far would count as prompt"
+            )
         vision = {name: kwargs.pop(name, None) for name in VISION_INPUTS}
         inputs = super().prepare_inputs_for_generation(input_ids, past_key_values=past_key_values, **kwargs)
         if past_key_values is None or past_key_values.get_seq_length() == 0:
@@ -336,18 +282,18 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def _update_model_kwargs_for_generation(
         self, outputs: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
-        """Later steps must not see the placeholders that an adaptive selector left empty."""
+        """Hide the placeholders that an adaptive selector left empty from later steps."""
         mask, self._still_seen = self._still_seen, None
         if mask is not None:
             model_kwargs["attention_mask"] = mask
             if model_kwargs.get("position_ids") is not None:
-                model_kwargs["position_ids"] = _positions(mask)
+                model_kwargs["position_ids"] = positions_of(mask)
         return super()._update_model_kwargs_for_generation(outputs, model_kwargs, *args, **kwargs)
 
     def _expand_inputs_for_generation(
         self, expand_size: int = 1, is_encoder_decoder: bool = False, input_ids: Tensor | None = None, **kwargs: Any
     ) -> tuple[Tensor, dict[str, Any]]:
-        """Beams and several answers per prompt: repeat whole images, not single rows of the packed tensors."""
+        """Repeat whole images for beams and several answers a prompt, not single rows of the packed tensors."""
         vision = {name: kwargs.pop(name, None) for name in VISION_INPUTS}
         if expand_size > 1 and any(value is not None for value in vision.values()):
             slots = (input_ids == self.config.image_token_id).sum(1).tolist()
@@ -359,47 +305,10 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return input_ids, {**kwargs, **{name: value for name, value in vision.items() if value is not None}}
 
     def _tokens_per_image(self, vision: dict[str, Any]) -> list[int]:
-        """Placeholders of each image: its vision tokens, or the most there can be where the selector is adaptive."""
+        """Return the placeholders of each image: its vision tokens, or the most an adaptive selector may keep."""
         if self._reads_images:
             tiles = [1] * len(vision["tile_counts"]) if self._merges_tiles else vision["tile_counts"].tolist()
             rows, cls = [count * self.vision_tower.tokens_per_tile for count in tiles], 0
         else:
             rows, cls = vision["patch_counts"].tolist(), 1
         return [cls + self.token_selector.num_tokens(count, self.config.image_seq_length) for count in rows]
-
-
-def _without(attention_mask: Tensor | None, surplus: Tensor) -> Tensor:
-    """[B, T] attention mask that hides ``surplus``."""
-    if attention_mask is None:
-        return (~surplus).long()
-    if attention_mask.shape != surplus.shape:
-        raise ValueError(
-            f"prumerge_adaptive needs an attention mask {tuple(surplus.shape)}, one entry a token, got "
-            f"{tuple(attention_mask.shape)}; switch packing off (neat_packing: false)"
-        )
-    return attention_mask.masked_fill(surplus, 0)
-
-
-def _positions(attention_mask: Tensor) -> Tensor:
-    """Position of every token among those seen, [B, T]; of the others one that exists."""
-    return (attention_mask.long().cumsum(1) - 1).clamp_min(0)
-
-
-def _checkpoint_frozen_layers_too(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Checkpoint a frozen layer when gradients pass through it.
-
-    LLaMA-Factory skips layers without trainable parameters. With a frozen language model and a trained connector that
-    keeps every activation of the LLM; its undecorated function is reachable as ``__wrapped__``. A layer that no
-    gradient passes through is run plainly: there is nothing to recompute.
-    """
-    plain = getattr(function, "__wrapped__", function)
-
-    def run(layer: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        owner = getattr(getattr(layer, "func", layer), "__self__", None)  # a bound method, possibly in a partial
-        if owner is None or any(parameter.requires_grad for parameter in owner.parameters()):
-            return function(layer, *args, **kwargs)
-        if any(isinstance(value, Tensor) and value.requires_grad for value in args):
-            return plain(layer, *args, **kwargs)
-        return layer(*args, **kwargs)
-
-    return run

@@ -8,12 +8,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pathplugins.core.errors import PathPluginsError
+
 IGNORED = -100
 """Label of a position that no loss is taken at."""
 
 
 def owned_images(slots: list[int], tokens: list[int]) -> list[list[int]]:
-    """Images of every sample, in order.
+    """Return the images of every sample, in order.
 
     Args:
         slots: placeholders per sample.
@@ -27,10 +29,10 @@ def owned_images(slots: list[int], tokens: list[int]) -> list[list[int]]:
             left -= tokens[image]
             image += 1
         if left:
-            raise ValueError(_mismatch(f"sample {sample} of the batch", slots, tokens))
+            raise PathPluginsError(_mismatch(f"sample {sample} of the batch", slots, tokens))
         owned.append(mine)
     if image < len(tokens):
-        raise ValueError(_mismatch(f"image {image} of the batch", slots, tokens))
+        raise PathPluginsError(_mismatch(f"image {image} of the batch", slots, tokens))
     return owned
 
 
@@ -48,7 +50,7 @@ def splice(embeds: Tensor, is_image: Tensor, features: Tensor, tokens: list[int]
 
 
 def unused(is_image: Tensor, slots: list[int], tokens: list[int]) -> Tensor:
-    """Placeholders beyond the vision tokens there are.
+    """Return the placeholders beyond the vision tokens of each image.
 
     They are the first of each image's: what follows it is then predicted from its last token, as without them.
 
@@ -61,8 +63,8 @@ def unused(is_image: Tensor, slots: list[int], tokens: list[int]) -> Tensor:
         [B, T] bool.
     """
     owned_images(is_image.sum(1).tolist(), slots)
-    pairs = zip(slots, tokens, strict=True)
-    left = torch.cat([torch.arange(most, device=is_image.device) < most - count for most, count in pairs])
+    each = zip(slots, tokens, strict=True)
+    left = torch.cat([torch.arange(most, device=is_image.device) < most - count for most, count in each])
     surplus = torch.zeros_like(is_image)
     surplus[is_image] = left
     return surplus
@@ -78,6 +80,23 @@ def pack_to_left(embeds: Tensor, seen: Tensor, labels: Tensor) -> tuple[Tensor, 
     packed = embeds.gather(1, order[..., None].expand(-1, -1, embeds.shape[-1]))
     seen = seen.gather(1, order)
     return packed, seen, labels.gather(1, order).masked_fill(~seen, IGNORED)
+
+
+def hidden(attention_mask: Tensor | None, surplus: Tensor) -> Tensor:
+    """Return the attention mask [B, T] with ``surplus`` [B, T] bool hidden; all else is seen where it is None."""
+    if attention_mask is None:
+        return (~surplus).long()
+    if attention_mask.shape != surplus.shape:
+        raise PathPluginsError(
+            f"prumerge_adaptive needs an attention mask {tuple(surplus.shape)}, one entry a token, got "
+            f"{tuple(attention_mask.shape)}; switch packing off (neat_packing: false)"
+        )
+    return attention_mask.masked_fill(surplus, 0)
+
+
+def positions_of(attention_mask: Tensor) -> Tensor:
+    """Return the position of every token among those seen, [B, T]; hidden tokens get one that exists."""
+    return (attention_mask.long().cumsum(1) - 1).clamp_min(0)
 
 
 def _mismatch(where: str, slots: list[int], tokens: list[int]) -> str:

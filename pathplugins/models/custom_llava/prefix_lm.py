@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from pathplugins.core.errors import PathPluginsError
 
 
 def prefix_lm_mask(attention_mask: Tensor | None, labels: Tensor | None, embeds: Tensor) -> Tensor:
@@ -19,3 +23,32 @@ def prefix_lm_mask(attention_mask: Tensor | None, labels: Tensor | None, embeds:
     seen = (causal | (prefix[:, :, None] & prefix[:, None, :])) & valid[:, None, :]  # [B, T, T] (query, key)
     blocked = torch.finfo(embeds.dtype).min
     return torch.zeros(seen.shape, dtype=embeds.dtype, device=embeds.device).masked_fill(~seen, blocked)[:, None]
+
+
+def check_prefix_lm_mask(text_config: Any, labels: Tensor | None, length: int, *, training: bool) -> None:
+    """Refuse a language model, or a training, under which the mask would not do what it says.
+
+    Args:
+        text_config: of the language model.
+        labels: [B, T] given to ``forward``.
+        length: T.
+        training: whether a loss is taken.
+
+    Raises:
+        PathPluginsError: labels outside the model, an attention kernel without masks, or a window that is too short.
+    """
+    kernel = text_config._attn_implementation
+    if training and labels is None:
+        raise PathPluginsError(
+            "use_prefix_lm_mask needs the labels in forward: a loss computed outside the model hides them"
+        )
+    if kernel not in ("sdpa", "eager"):
+        raise PathPluginsError(
+            f"use_prefix_lm_mask: {kernel} takes no such mask; set attn_implementation (flash_attn) to sdpa"
+        )
+    uses = getattr(text_config, "use_sliding_window", True)
+    window = getattr(text_config, "sliding_window", None) if uses else None
+    if window is not None and length > window:
+        raise PathPluginsError(
+            f"use_prefix_lm_mask: {length} tokens do not fit the LLM's window of {window}; lower cutoff_len"
+        )

@@ -2,192 +2,33 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from huggingface_hub import snapshot_download
 from transformers import AutoTokenizer, BatchFeature, ProcessorMixin
-from transformers.image_processing_utils import ImageProcessingMixin
 
-from pathplugins.core.errors import BagError, PathPluginsError
+from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.core.registry import Registry
-from pathplugins.data.bags import BagContract, BagInfo, inspect_bag, read_bag, sample_rows, stable_seed
-from pathplugins.data.bags.encoders import check_encoder
 from pathplugins.data.llava_format import CHUNKED
+from pathplugins.models.custom_llava.bag_processing import CustomLlavaImageProcessor
 from pathplugins.models.custom_llava.tokenizer_files import make_portable
-from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.towers import tower_expects
-from pathplugins.published.slide_encoders import GIGAPATH
+
+__all__ = ["PLACEHOLDER", "CustomLlavaImageProcessor", "CustomLlavaProcessor", "load_image_processor"]
 
 PLACEHOLDER = "<image>"
 """What stands for one image in the text of a record, whatever the vocabulary calls its entry."""
-
-
-class CustomLlavaImageProcessor(ImageProcessingMixin):
-    """H5 feature bags to packed tensors.
-
-    Args:
-        feature_dim: D, width of the patch features the tower takes; this and the next four are its `BagContract`.
-        frame_mpp: microns per pixel of the positions the tower takes.
-        tile_px: side of a cell of its grid, pixels at ``frame_mpp``.
-        grid: cells per side of its grid, if it has one.
-        expects_encoder: patch encoder the tower was trained on; None takes features of any.
-        allow_other_encoder: take bags that name another encoder all the same.
-        patches_per_wsi: rows read from a bag, at most; all of them when None.
-        patches_block: rows drawn next to each other (strips of the slide), which slow storage reads many times faster;
-            1 draws each by itself.
-        vision_feature_select_mode: name of the token selector of the model.
-        image_seq_length: token budget of the selector; must be the model's.
-        coords_mpp: microns per pixel of the coordinates of bags that do not say.
-        compat_coords_yx: give the tower (y, x), as the published WSI-LLaVA code does; transposes the slide.
-        seed: of the rows drawn from large bags and of the random selector.
-    """
-
-    model_input_names = ["patch_features", "patch_coords", "patch_counts", "patch_seeds"]  # noqa: RUF012 - host contract
-
-    def __init__(
-        self,
-        feature_dim: int = GIGAPATH.feature_dim,
-        patches_per_wsi: int | None = 2048,
-        patches_block: int = 1,
-        vision_feature_select_mode: str = "random_sample",
-        image_seq_length: int = 1536,
-        coords_mpp: float | None = None,
-        compat_coords_yx: bool = False,
-        seed: int = 42,
-        frame_mpp: float = GIGAPATH.frame_mpp,
-        tile_px: int = GIGAPATH.tile_px,
-        grid: int | None = GIGAPATH.grid,
-        expects_encoder: str | None = None,
-        allow_other_encoder: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.feature_dim = feature_dim
-        self.frame_mpp = frame_mpp
-        self.tile_px = tile_px
-        self.grid = grid
-        self.expects_encoder = expects_encoder
-        self.allow_other_encoder = allow_other_encoder
-        self.patches_per_wsi = patches_per_wsi
-        self.patches_block = patches_block
-        self.vision_feature_select_mode = vision_feature_select_mode
-        self.image_seq_length = image_seq_length
-        self.coords_mpp = coords_mpp
-        self.compat_coords_yx = compat_coords_yx
-        self.seed = seed
-
-    @property
-    def contract(self) -> BagContract:
-        """What the tower expects of a bag."""
-        return BagContract(**{item.name: getattr(self, item.name) for item in fields(BagContract)})
-
-    def num_image_tokens(self, bag: str | Path) -> int:
-        """Return the vision tokens of a bag, the slide's CLS included; reads the metadata of its H5 only.
-
-        Raises:
-            BagError: a bag that cannot be read, or that names another encoder than the tower expects.
-        """
-        path = Path(bag)
-        info = _info_of(str(path), path.stat().st_mtime_ns if path.exists() else 0)
-        self._check_encoder(info)
-        return self.tokens_of(info.rows)
-
-    def _check_encoder(self, info: BagInfo) -> None:
-        if not self.allow_other_encoder:
-            check_encoder(info, self.expects_encoder)
-
-    def tokens_of(self, rows: int) -> int:
-        """Vision tokens of a bag of ``rows`` patches."""
-        read = rows if self.patches_per_wsi is None else min(rows, self.patches_per_wsi)
-        selector = SELECTORS.get(self.vision_feature_select_mode)
-        return 1 + selector.num_tokens(read, self.image_seq_length)
-
-    def __call__(
-        self, images: Sequence[str | Path], *, keys: Sequence[str | bytes] | None = None, epoch: int | None = None
-    ) -> BatchFeature:
-        """Read bags.
-
-        Args:
-            images: paths of H5 bags.
-            keys: what identifies each sample, for its seed; the file names when None.
-            epoch: while training, so that each epoch draws other rows; None in evaluation and generation, where a
-                sample always gets the same ones.
-
-        Returns:
-            ``patch_features`` [sum N, D] as stored, ``patch_coords`` [sum N, 2] int64 (x, y) pixels at
-            ``frame_mpp``, ``patch_counts`` [I] int64, ``patch_seeds`` [I] int64.
-
-        Raises:
-            BagError: a bag that cannot be read, of another width, or of another encoder than the tower expects.
-        """
-        keys = keys if keys is not None else [Path(image).name for image in images]
-        draw = "evaluation" if epoch is None else f"epoch {epoch}"
-        features, coords, counts, seeds = [], [], [], []
-        for image, key in zip(images, keys, strict=True):
-            seed = stable_seed(self.seed, draw, key)
-            info = inspect_bag(image)
-            if info.width != self.feature_dim:
-                raise BagError(
-                    f"{image}: features are {info.width} wide, the vision tower takes {self.feature_dim}; extract them "
-                    "with the encoder the tower was trained on"
-                )
-            self._check_encoder(info)
-            rows = sample_rows(info.rows, self.patches_per_wsi, seed, block=self.patches_block)
-            bag = read_bag(image, rows, coords_mpp=self.coords_mpp, frame_mpp=self.frame_mpp)
-            features.append(torch.from_numpy(bag.features))  # [N, D]
-            xy = bag.coords_xy[:, ::-1] if self.compat_coords_yx else bag.coords_xy
-            coords.append(torch.from_numpy(np.ascontiguousarray(xy)))  # [N, 2]
-            counts.append(len(rows))
-            seeds.append(seed)
-        return BatchFeature(
-            {
-                "patch_features": torch.cat(features),
-                "patch_coords": torch.cat(coords),
-                "patch_counts": torch.tensor(counts),
-                "patch_seeds": torch.tensor(seeds),
-            }
-        )
-
-    @property
-    def null_tokens(self) -> int:
-        """Vision tokens of `null_inputs`."""
-        return self.tokens_of(1)
-
-    def null_inputs(self) -> BatchFeature:
-        """One patch of zeros, for a batch without images.
-
-        Every rank must run the tower, or ZeRO-3 waits for ever. Its tokens stand behind attention mask 0 and label
-        -100, so that nothing is learnt from them.
-        """
-        return BatchFeature(
-            {
-                "patch_features": torch.zeros(1, self.feature_dim),
-                "patch_coords": torch.zeros(1, 2, dtype=torch.int64),
-                "patch_counts": torch.ones(1, dtype=torch.int64),
-                "patch_seeds": torch.zeros(1, dtype=torch.int64),
-            }
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Settings, as in ``preprocessor_config.json``."""
-        return {
-            **{k: v for k, v in vars(self).items() if not k.startswith("_")},
-            "image_processor_type": type(self).__name__,
-        }
 
 
 BAGS = "CustomLlavaImageProcessor"
 IMAGE_PROCESSORS = Registry(
     "image processor",
     {
-        BAGS: f"{__name__}:CustomLlavaImageProcessor",
+        BAGS: "pathplugins.models.custom_llava.bag_processing:CustomLlavaImageProcessor",
         "TiledImageProcessor": "pathplugins.models.custom_llava.image_processing:TiledImageProcessor",
     },
 )
@@ -201,12 +42,6 @@ def load_image_processor(folder: Path) -> Any:
     if kind == BAGS and "expects_encoder" not in settings:  # written before towers said what they expect
         settings = {**asdict(tower_expects(read_json(folder / "config.json")["vision_config"])), **settings}
     return IMAGE_PROCESSORS.get(kind)(**settings)
-
-
-@functools.lru_cache(maxsize=65536)
-def _info_of(path: str, mtime_ns: int) -> BagInfo:
-    del mtime_ns  # part of the key: a bag written anew is looked at anew
-    return inspect_bag(path)
 
 
 class CustomLlavaProcessor(ProcessorMixin):

@@ -13,11 +13,12 @@ import torch
 PACKED = {"patch_features": "patch_counts", "patch_coords": "patch_counts", "pixel_values": "tile_counts"}
 """Name -> the input that says how many of its rows each image owns."""
 PER_IMAGE = ("patch_counts", "patch_seeds", "tile_counts")
-VISION_INPUTS = (*PACKED, *PER_IMAGE)
+VISION_INPUTS = ("patch_features", "patch_coords", "patch_counts", "patch_seeds", "pixel_values", "tile_counts")
+"""In the order in which `forward` takes them."""
 
 
 def take_images(inputs: dict[str, Any], images: list[int]) -> dict[str, Any]:
-    """The inputs of these images, in this order; what is None stays None."""
+    """Return the inputs of these images, in this order; what is None stays None."""
     taken = dict(inputs)
     for name, counts in PACKED.items():
         if inputs.get(name) is not None:
