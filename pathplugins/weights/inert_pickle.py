@@ -28,7 +28,7 @@ FindStorage = Callable[[str, str, int], Storage]
 
 
 class Inert:
-    """Stands for every class, function and object that is no tensor; ``named`` says which one it was."""
+    """Stand-in for every class, function and object that is no tensor; ``named`` says which one it was."""
 
     named = "object"
 
@@ -44,7 +44,7 @@ class Inert:
 
 
 class TensorUnpickler(pickle.Unpickler):
-    """Knows the few names that tensors are made of; every other is `Inert`."""
+    """Unpickler that knows the few names tensors are made of; every other becomes `Inert`."""
 
     def __init__(self, file: IO[bytes], find_storage: FindStorage) -> None:
         super().__init__(file)

@@ -24,7 +24,7 @@ def open_weights(path: str | Path) -> Weights:
             wrote, whose trained weights come in the float32 they were trained in.
 
     Raises:
-        CheckpointError: There are no whole weights; the message names what is there and the next step.
+        CheckpointError: There are no whole weights; the message names what was found and the next step.
     """
     path = Path(path)
     if not path.is_dir():

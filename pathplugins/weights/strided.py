@@ -39,7 +39,7 @@ class Strided(Stored):
 
     storage: Storage
     offset: int
-    """Of the first value, in values."""
+    """Place of the first value in the storage, in values."""
     stride: tuple[int, ...]
 
     def read(self) -> Tensor:

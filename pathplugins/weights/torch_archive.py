@@ -24,7 +24,7 @@ def archive_content(path: Path) -> Any:
     """Return what ``torch.save`` was given, every tensor as a `Strided`, every other object inert.
 
     Raises:
-        CheckpointError: The file is cut short or damaged, holds a TorchScript program, or is another zip archive.
+        CheckpointError: The file is cut short or damaged, holds a TorchScript program, or is no file of PyTorch.
     """
     try:
         with zipfile.ZipFile(path) as archive:

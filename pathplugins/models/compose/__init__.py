@@ -1,1 +1,1 @@
-"""Checkpoints: compose a model directory from parts, read other projects' weights."""
+"""Compose a model directory from a language model, a vision tower, a connector and a token selector."""

@@ -1,4 +1,4 @@
-"""Directories that appear whole or not at all, and the cache of them."""
+"""Write directories whole or not at all, and keep composed ones in a cache."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 from filelock import FileLock
 
 DONE = "config.json"
-"""In every directory of the cache that was finished."""
+"""File in every finished directory of the cache."""
 
 
 def cache_dir() -> Path:
-    """Where composed directories are kept: ``PATHPLUGINS_CACHE``, else ``~/.cache/pathplugins``."""
+    """Return where composed directories are kept: ``PATHPLUGINS_CACHE``, else ``~/.cache/pathplugins``."""
     return Path(os.environ.get("PATHPLUGINS_CACHE") or Path.home() / ".cache" / "pathplugins").absolute()
 
 
 @contextmanager
 def new_directory(out: Path) -> Iterator[Path]:
-    """A hidden directory beside ``out`` that becomes ``out`` when the block ends well, and goes when it does not."""
+    """Yield a hidden directory beside ``out`` that becomes ``out`` when the block ends well, else is removed."""
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
     try:
@@ -36,7 +36,7 @@ def new_directory(out: Path) -> Iterator[Path]:
 
 
 def cached(name: str, fill: Callable[[Path], None]) -> Path:
-    """The cache's directory ``name``, filled once however many ranks and nodes ask at the same time."""
+    """Return the cache's directory ``name``, filled once however many ranks and nodes ask at the same time."""
     root = cache_dir()
     out = root / name
     if (out / DONE).is_file():

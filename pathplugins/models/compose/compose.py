@@ -52,7 +52,7 @@ def compose(spec: ComposeSpec, out: Path, *, copy: bool = False) -> Path:
 
 
 def composed(spec: ComposeSpec) -> Path:
-    """The directory of ``spec`` in the cache, composed once however many ranks and nodes ask at the same time."""
+    """Return the cached directory of ``spec``, composed once however many ranks and nodes ask at the same time."""
 
     def fill(out: Path) -> None:
         logger.info("composing %s", spec)
@@ -143,7 +143,7 @@ def _image_processor(
 
 
 def _tower(spec: ComposeSpec) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Configuration and weights of the tower."""
+    """Return configuration and weights of the tower."""
     name = "longnet_vit" if spec.vision_model_name == "gigapath" else spec.vision_model_name
     try:
         if spec.vision_tower is not None:
@@ -161,7 +161,7 @@ def _tower(spec: ComposeSpec) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _connector(spec: ComposeSpec, vision_width: int, llm_width: int) -> tuple[dict[str, Any], nn.Module]:
-    """Configuration and module; trained weights say what they can of their own shape."""
+    """Return configuration and module of the connector; trained weights tell the options that their shapes show."""
     kind, told = spec.mm_projector_type, {}
     if spec.projector_path is not None:
         told = projector_options(Path(spec.projector_path))
@@ -181,7 +181,7 @@ def _connector(spec: ComposeSpec, vision_width: int, llm_width: int) -> tuple[di
 
 
 def _save(state: dict[str, Tensor], path: Path, prefix: str, dtype: torch.dtype) -> list[str]:
-    """Write a part under its prefix in the language model's dtype; returns its keys."""
+    """Write a part under its prefix in the language model's dtype; return its keys."""
     tensors = {prefix + key: value.to(dtype).contiguous() for key, value in state.items()}
     save_file(tensors, path, metadata={"format": "pt"})
     return list(tensors)

@@ -1,4 +1,4 @@
-"""First weights of a part that no checkpoint brings."""
+"""Initialise a part for which no checkpoint has weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def initialise(part: nn.Module) -> None:
-    """Weights that keep the variance of what passes through, and whatever the part itself resets."""
+    """Set weights that keep the variance of their input, then let the part reset what it has rules for."""
     for module in part.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)

@@ -1,4 +1,4 @@
-"""The language model of a composed directory: its configuration, its shards as links, its tokenizer."""
+"""Place a language model in a composed directory: its configuration, its shards as links, its tokenizer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RESERVED = (
 
 
 def read_text_config(llm: Path) -> PretrainedConfig:
-    """The configuration of a causal language model that can be composed; anything else is a `CheckpointError`."""
+    """Return the configuration of a causal language model; one that cannot be composed is a `CheckpointError`."""
     if not (llm / "config.json").is_file():
         raise CheckpointError(
             f"{llm} holds no config.json; give the directory of a whole language model, not of an adapter"
@@ -41,13 +41,13 @@ def read_text_config(llm: Path) -> PretrainedConfig:
 
 
 def dtype_of(config: PretrainedConfig) -> torch.dtype:
-    """Of the weights, as the configuration says; float32 where it does not."""
+    """Return the dtype of the weights as the configuration says; float32 where it does not."""
     said: Any = getattr(config, "dtype", None) or getattr(config, "torch_dtype", None) or torch.float32
     return getattr(torch, said) if isinstance(said, str) else said
 
 
 def place_language_model(llm: Path, config: PretrainedConfig, out: Path, *, copy: bool) -> dict[str, list[str]]:
-    """Link (or copy) the shards; returns file name -> keys. Refuses a model whose weights are not all there."""
+    """Link (or copy) the shards, and return file name -> keys; a model with missing weights is refused."""
     wanted = weights_of(llm, config)
     shards = {}
     for source in weight_files(llm):
@@ -86,7 +86,7 @@ def place_tokenizer(llm: Path, out: Path) -> tuple[str, int]:
 
 
 def weights_of(llm: Path, config: PretrainedConfig) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the weights the model needs from its files."""
+    """Return names and shapes of the weights that the model needs from its files."""
     try:
         with torch.device("meta"):
             state = AutoModelForCausalLM.from_config(config).state_dict()
@@ -105,7 +105,7 @@ def weights_of(llm: Path, config: PretrainedConfig) -> dict[str, tuple[int, ...]
 
 
 def _is_free(tokenizer: Any, token: str) -> bool:
-    """Whether ``token`` is one entry wherever it stands in a text, and means nothing else to this model."""
+    """Return whether ``token`` is one entry wherever it stands in a text, and means nothing else to this model."""
     if token not in tokenizer.get_vocab():
         return False
     entry = tokenizer.convert_tokens_to_ids(token)

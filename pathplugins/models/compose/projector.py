@@ -1,4 +1,4 @@
-"""Connector files: ``mm_projector.bin`` of WSI-LLaVA and LLaVA, XTuner's ``.pth``, or a training output directory."""
+"""Read and write connectors: ``mm_projector.bin`` of WSI-LLaVA and LLaVA, XTuner's ``.pth``, training directories."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILE = "mm_projector.bin"
 SETTINGS = "mm_projector.json"
 ADAPTER = "adapter_model.safetensors"
 PREFIX = "multi_modal_projector."
-"""Of the connector's weights in a checkpoint of the whole model."""
+"""Before the names of the connector's weights in a checkpoint of the whole model."""
 SCALE = "scale_logit"
 
 _PREFIXES = (PREFIX, "mm_projector.", pallava_names.PREFIX)
@@ -69,7 +69,7 @@ def load_projector(connector: nn.Module, path: Path, *, keep_scale: bool = False
 
 
 def read_projector(path: Path) -> tuple[dict[str, Tensor], Bounds | None]:
-    """Weights by our names, and the bounds of the scale where they are recorded."""
+    """Return weights by our names, and the bounds of the scale where they are recorded."""
     weights = _opened(path)
     tensors = dict(weights.containing(_marker(weights)))  # a checkpoint of the whole model is gigabytes
     state = from_published(tensors)
@@ -81,7 +81,7 @@ def read_projector(path: Path) -> tuple[dict[str, Tensor], Bounds | None]:
 
 
 def projector_options(path: Path) -> dict[str, Any]:
-    """Options of the connector that ``path`` was trained with, where it cannot be built without them.
+    """Return the options of the connector at ``path``, where it cannot be built without them.
 
     Of a `scale_invariant` connector: what is written beside the weights, and what their names and shapes tell, which
     counts for more. Nothing for the others, whose shape is that of the models around them.
@@ -107,7 +107,7 @@ def save_projector(state: dict[str, Tensor], folder: Path, config: dict[str, Any
 
 
 def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Connector weights by our names; what is marked as belonging to another part of the model is left out.
+    """Return connector weights by our names; weights marked as belonging to other parts of the model are left out.
 
     LLaVA's own file says ``model.mm_projector.{0,2}.*``; WSI-LLaVA's has bare names with ``gamma_logit``; XTuner's says
     ``projector.model.``, and ``model.`` in a directory of its own; PEFT puts its words before and behind our name.
@@ -134,26 +134,26 @@ def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _marker(names: Iterable[str]) -> str:
-    """What the names of the connector hold in a file of more than the connector."""
+    """Return what marks the connector's names in a file of more than the connector."""
     names = list(names)
     return next((prefix for prefix in _PREFIXES if any(prefix in name for name in names)), "")
 
 
 def to_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The names of the published files: PA-LLaVA's connector, else WSI-LLaVA's, which calls the logit otherwise."""
+    """Return weights by the names of the published files: PA-LLaVA's, else WSI-LLaVA's, which renames the logit."""
     if pallava_names.is_pallava(state):
         return {pallava_names.to_published(key): value for key, value in state.items()}
     return {"gamma_logit" if key == SCALE else key: value for key, value in state.items()}
 
 
 def scale_of(logit: float, bounds: Bounds) -> float:
-    """The scale that ``logit`` means between ``bounds``."""
+    """Return the scale that ``logit`` means between ``bounds``."""
     low, high = bounds
     return low + torch.tensor(logit, dtype=torch.float64).sigmoid().item() * (high - low)
 
 
 def warn_of_changed_scale(source: Path, logit: float, trained: Bounds, now: Bounds) -> None:
-    """Say that the same logit is another scale, where it is."""
+    """Warn where the same logit means another scale under other bounds."""
     if abs(scale_of(logit, trained) - scale_of(logit, now)) < 1e-6:
         return
     logger.warning(
@@ -182,7 +182,7 @@ def _opened(path: Path) -> Weights:
 
 
 def _recorded(folder: Path) -> dict[str, Any]:
-    """``projector_config`` of the model a folder's weights belong to, empty where nothing says."""
+    """Return the recorded ``projector_config`` of a folder's weights, empty where there is none."""
     for name in (SETTINGS, "config.json"):
         if (folder / name).is_file():
             config = read_json(folder / name)

@@ -1,4 +1,4 @@
-"""Weights and settings of the token selector in a model directory and in the output of a training run.
+"""Read and write the weights of the token selector, in model directories and beside a trained connector.
 
 Only selectors that look at the question have weights. The published ``mm_projector.bin`` has no place for them, so they
 lie beside it, in ``token_selector.safetensors``.
@@ -30,11 +30,11 @@ from pathplugins.weights.model_folder import holds_safetensors, weight_files
 logger = logging.getLogger(__name__)
 
 SELECTOR_PREFIX = "token_selector."
-"""Of the selector's weights in a checkpoint of the whole model."""
+"""Before the names of the selector's weights in a checkpoint of the whole model."""
 
 
 def fresh_selector(config: CustomLlavaConfig, *, seed: int) -> TokenSelector:
-    """The selector of a model with first weights, if it has any."""
+    """Build the selector of a model, with first weights if it has any."""
     connector, tower = CONNECTORS.get(config.projector_config["type"]), tower_without_weights(config.vision_config)
     width = config.text_config.hidden_size
     across_tiles = getattr(connector, "across_tiles", False)  # then tokens are chosen behind the connector
@@ -47,7 +47,7 @@ def fresh_selector(config: CustomLlavaConfig, *, seed: int) -> TokenSelector:
 
 
 def load_selector(selector: TokenSelector, trained: Path) -> None:
-    """Load what lies beside a trained connector, in its directory or in its checkpoint; says so where nothing does."""
+    """Load the selector's weights from a trained connector's directory or checkpoint; warn where there are none."""
     wanted = selector.state_dict()
     if not wanted:
         return
@@ -85,5 +85,5 @@ def save_selector(state: Mapping[str, Tensor], folder: Path) -> None:
 
 
 def marks_for(selector: TokenSelector, folder: Path) -> Marks | None:
-    """``question_marks`` of ``config.json`` by the tokenizer in ``folder``, where the selector needs them."""
+    """Return ``question_marks`` of ``config.json`` by the tokenizer in ``folder``, where the selector needs them."""
     return question_marks(AutoTokenizer.from_pretrained(folder)) if selector.needs_prompt else None

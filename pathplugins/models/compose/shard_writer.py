@@ -1,4 +1,4 @@
-"""Writing a large model as it is read: safetensors shards of bounded size and the index over them."""
+"""Write a large model tensor by tensor: safetensors shards of bounded size and the index over them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARD_BYTES = 2 * 1024**3
 
 
 class ShardWriter:
-    """Collects tensors and writes a shard whenever they are enough; to be used in a ``with`` block.
+    """Collect tensors and write a shard whenever they fill one; to be used in a ``with`` block.
 
     The directory holds ``model.safetensors``, or ``model-NNNNN-of-NNNNN.safetensors`` and the index, once it ends well.
     """
@@ -32,7 +32,7 @@ class ShardWriter:
         return self
 
     def add(self, name: str, value: Tensor) -> None:
-        """Take a tensor on; it is on the disk when the block has ended."""
+        """Add a tensor; it is on the disk when the block has ended."""
         size = value.numel() * value.element_size()
         if self._held and self._held_bytes + size > self.shard_bytes:
             self._write()

@@ -1,4 +1,4 @@
-"""What a composed model is made of."""
+"""Specification of a composed model: its parts and options, judged before anything is read."""
 
 from __future__ import annotations
 
@@ -68,13 +68,16 @@ class ComposeSpec:
     fast_resize: bool = False
     """Resize images as tensors: several times faster, pixels differ a little from the published ones."""
     seed: int = 42
-    """Of a fresh connector, of the rows drawn and of the random selector."""
+    """Seed of a fresh connector, of the rows drawn and of the random selector."""
 
     def __post_init__(self) -> None:
         check_options(vars(self))
         resolve_connector(self.mm_projector_type, self.projector_config)
         if self.selector_config and self.vision_feature_select_mode is None:
-            raise PathPluginsError("selector_config: its options are of no selector; name vision_feature_select_mode")
+            raise PathPluginsError(
+                f"selector_config {self.selector_config} is set but no selector is chosen: set "
+                "vision_feature_select_mode"
+            )
         if not Path(self.llm).is_dir():
             raise PathPluginsError(
                 f"llm: {self.llm} is no directory; give the path of a downloaded language model ('pathplugins compose "
@@ -94,7 +97,7 @@ class ComposeSpec:
                 raise PathPluginsError(f"{key}: {path} does not exist; check the path or download the weights first")
 
     def fingerprint(self) -> str:
-        """Stable id of every field and of the files they name."""
+        """Return a stable id of every field and of the files they name."""
         files = [stamp(members(Path(path))) for path in (self.llm, self.vision_tower, self.projector_path) if path]
         if self.projector_path and (beside := Path(self.projector_path).parent / SELECTOR_FILE).is_file():
             files.append(stamp([beside]))  # read with a connector's file
@@ -129,12 +132,12 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 
 def resolve_connector(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a connector, with the defaults of those not given, after it has judged them."""
+    """Return all options of a connector, defaults included, after the connector has judged them."""
     return _resolve("mm_projector_type", CONNECTORS, kind, options)
 
 
 def resolve_selector(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The same of a token selector."""
+    """Return all options of a token selector, defaults included, after the selector has judged them."""
     return _resolve("vision_feature_select_mode", SELECTORS, kind, options)
 
 
@@ -151,22 +154,22 @@ def _resolve(key: str, registry: Registry, kind: str, options: Mapping[str, Any]
 
 
 def tower_without_weights(vision_config: Mapping[str, Any]) -> nn.Module:
-    """The tower of a model's ``vision_config``, to be asked what it reads and gives."""
+    """Build the tower of a model's ``vision_config`` without memory, to be asked what it reads and gives."""
     options = dict(vision_config)
     with torch.device("meta"):
         return TOWERS.get(options.pop("model_type")).build(options)
 
 
 def members(path: Path) -> list[Path]:
-    """The file itself, or the files that lie directly in a directory."""
+    """Return the file itself, or the files that lie directly in a directory."""
     return sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
 
 
 def stamp(files: Iterable[Path]) -> list[list[Any]]:
-    """Name, size and modification time of files: what tells a changed one."""
+    """Return name, size and modification time of files, by which a changed one is known."""
     return [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
 
 
 def digest(value: Any) -> str:
-    """Stable id of anything JSON can hold."""
+    """Return a stable id of anything JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""A tiny untrained language model with the special tokens of Llama 3: no download, for demos and tests."""
+"""Make a tiny untrained language model with the special tokens of Llama 3: no download, for demos and tests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TINY = "tiny-untrained-llama"
 
 
 def tiny_llm() -> Path:
-    """An untrained language model of two layers in the cache, its vocabulary fitted to our prompts."""
+    """Return an untrained language model of two layers in the cache, its vocabulary fitted to our prompts."""
     from pathplugins.data.formats import drawn
 
     texts = [prompts.SYSTEM_PROMPT, prompts.PATCH_SYSTEM_PROMPT, prompts.REPORT_REQUEST, drawn.QUESTION]

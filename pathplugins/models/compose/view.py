@@ -1,4 +1,4 @@
-"""A view of a model directory: other options, the same weights."""
+"""Make a view of a model directory: other options, the same weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LINKED = (INDEX, "generation_config.json", "processor_config.json")
 
 
 def derived(source: Path, *, config: dict[str, Any], processor: dict[str, Any]) -> Path:
-    """``source`` with other options: a directory in the cache with its weights linked, or itself if nothing differs.
+    """Return ``source`` with other options: a cached directory with its weights linked, or itself if nothing differs.
 
     Args:
         source: composed or trained directory.
@@ -98,7 +98,7 @@ def _merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]
 
 
 def _check_projector(source: Path, files: list[Path], before: dict[str, Any], after: dict[str, Any]) -> None:
-    """The weights are there: their options must be known, and what they no longer mean is said."""
+    """Refuse options that the trained connector's weights do not fit, and warn where its scale changes meaning."""
     resolve_connector(after["type"], {key: value for key, value in after.items() if key not in ("type", "scale_init")})
     if before.get("scale_init") != after.get("scale_init"):
         raise PathPluginsError(f"gamma_init: the gamma of {source} is trained already; remove the key")
@@ -116,7 +116,7 @@ def _check_projector(source: Path, files: list[Path], before: dict[str, Any], af
 
 
 def _weights(options: dict[str, Any]) -> dict[str, Tensor]:
-    """Weights of a connector, of which only names and shapes are there, between widths of no meaning."""
+    """Return a connector's weights without memory, for their names and for the shapes that its options decide."""
     settings = {key: value for key, value in options.items() if key not in ("type", "scale_init")}
     with torch.device("meta"):
         return CONNECTORS.get(options["type"])(options.get("num_attention_heads", 1), 1, **settings).state_dict()

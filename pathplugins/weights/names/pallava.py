@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PREFIX = "projector.model."
-"""Of the connector in an XTuner checkpoint, PA-LLaVA's as XTuner's own."""
+"""Before the connector's names in an XTuner checkpoint, PA-LLaVA's as XTuner's own."""
 
 _LINEARS = ("query", "key", "value")
 _IN_LAYER = {

@@ -27,7 +27,7 @@ from pathplugins.models.compose.spec import ComposeSpec, resolve_connector
             {"vision_feature_select_mode": "prumerge", "selector_config": {"keep": 3}},
             r"prumerge has no option \['keep'\]; it has: k_per_token, layer",
         ),
-        ({"selector_config": {"k_per_token": 3}}, "its options are of no selector; name vision_feature_select_mode"),
+        ({"selector_config": {"k_per_token": 3}}, "is set but no selector is chosen: set vision_feature_select_mode"),
         ({"image_seq_length": -1}, r"image_seq_length must be at least 0 \(the slide token alone\), got -1"),
         ({"patches_per_wsi": 0}, "patches_per_wsi must be at least 1, got 0"),
         ({"patches_block": 0}, "patches_block must be at least 1, got 0"),

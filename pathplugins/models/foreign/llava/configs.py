@@ -1,4 +1,4 @@
-"""The configurations of a `custom_llava` model as other loaders of LLaVA have them, and which models fit."""
+"""Write the configurations of a `custom_llava` model as other loaders of LLaVA read them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ORIGINAL = {"llama": "llava_llama", "mistral": "llava_mistral"}
 
 
 def problems_of(config: dict[str, Any], processor: dict[str, Any], layout: Layout) -> list[str]:
-    """What of the model the other cannot be."""
+    """Return the properties of a model that LLaVA v1.5 cannot have, in words."""
     text, problems = config["text_config"], []
     if (tower := config["vision_config"].get("model_type")) not in ("clip", "plip"):
         problems.append(f"its vision tower is {tower}, wanted clip")
@@ -38,7 +38,7 @@ def problems_of(config: dict[str, Any], processor: dict[str, Any], layout: Layou
 
 
 def vision_config(config: dict[str, Any]) -> dict[str, Any]:
-    """The tower as Transformers names it, with the layers there are."""
+    """Return the tower's configuration by Transformers' names, with as many layers as are built."""
     options = {name: value for name, value in config["vision_config"].items() if name != "model_type"}
     built = ClipVisionConfig(**options).layers_built
     return {
@@ -49,7 +49,7 @@ def vision_config(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def transformers_config(config: dict[str, Any], dtype: str) -> dict[str, Any]:
-    """``config.json`` of ``LlavaForConditionalGeneration``, with a row of the embedding for the image token."""
+    """Return ``config.json`` of ``LlavaForConditionalGeneration``, its embedding with a row for the image token."""
     text, vision = dict(config["text_config"]), vision_config(config)
     rows, token = text["vocab_size"], config["image_token_id"]
     written = {
@@ -70,7 +70,7 @@ def transformers_config(config: dict[str, Any], dtype: str) -> dict[str, Any]:
 
 
 def original_config(config: dict[str, Any], dtype: str, tower: Path) -> dict[str, Any]:
-    """``config.json`` of haotian-liu/LLaVA, with its tower in the directory ``tower``."""
+    """Return ``config.json`` of haotian-liu/LLaVA, with its tower in the directory ``tower``."""
     text = {name: value for name, value in config["text_config"].items() if name not in ("dtype", "_name_or_path")}
     family = text["model_type"]
     return {
@@ -97,7 +97,7 @@ def original_config(config: dict[str, Any], dtype: str, tower: Path) -> dict[str
 
 
 def write_processor(folder: Path, config: dict[str, Any], token: str) -> None:
-    """Image processor and processor of Transformers' LLaVA, padding as ours does (from Transformers 4.49 on)."""
+    """Write image processor and processor of Transformers' LLaVA, padding as ours does (from Transformers 4.49 on)."""
     vision = config["vision_config"]
     settings = image_processor(vision["image_size"])
     settings |= {"image_processor_type": "LlavaImageProcessor", "do_pad": True, "processor_class": "LlavaProcessor"}

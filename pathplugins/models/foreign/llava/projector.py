@@ -1,4 +1,4 @@
-"""The connector alone, between LLaVA's ``mm_projector.bin`` and ours: what its first phase hands to the second."""
+"""Convert a connector alone, between LLaVA's ``mm_projector.bin`` (its first phase's result) and our names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TYPES = {
 
 
 def export_projector(source: Path, out: Path) -> str:
-    """Write a connector by LLaVA's names, ``model.mm_projector.{0,2}.*``; returns its type.
+    """Write a connector by LLaVA's names, ``model.mm_projector.{0,2}.*``, and return its type.
 
     Args:
         source: whatever ``projector_path`` takes: a model directory, a training run's output, a connector's file.
@@ -39,7 +39,7 @@ def export_projector(source: Path, out: Path) -> str:
 
 
 def import_projector(source: Path, out: Path) -> str:
-    """Write LLaVA's connector by our names, as safetensors; returns its type. ``projector_path`` takes either file."""
+    """Write LLaVA's connector by our names, and return its type; ``projector_path`` takes either file."""
     state, kind = _read(source, out, ".safetensors")
     with replacing(out) as beside:
         save_file({PREFIX + name: value for name, value in state.items()}, beside, metadata={"format": "pt"})

@@ -1,4 +1,4 @@
-"""A LLaVA v1.5 checkpoint, PathGen-LLaVA's among them -> one `custom_llava` directory, bit for bit.
+"""Import a LLaVA v1.5 checkpoint, such as PathGen-LLaVA, as one `custom_llava` directory, bit for bit.
 
 Reads the directories of haotian-liu/LLaVA and of Transformers' ``LlavaForConditionalGeneration``. The language model is
 written shard by shard as it is read; then `compose` puts the parts together and judges them.
@@ -45,7 +45,7 @@ _CONNECTOR = {
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """What was found and written."""
+    """Report of an import: what was found and written."""
 
     layout: Layout
     counts: dict[str, int]
@@ -146,7 +146,7 @@ def _put_together(
 
 
 def _parts(source: Path, settings: LlavaSettings) -> dict[str, dict[str, Stored]]:
-    """Every tensor of the checkpoint under the name it has here, by part; refuses what has no place or is not whole."""
+    """Return the tensors of the checkpoint by part and our name; refuse strange tensors and a partial connector."""
     parts: dict[str, dict[str, Stored]] = {"language model": {}, "connector": {}, "vision tower": {}}
     strange, count = [], 0
     for file in checkpoint_files(source):
@@ -160,7 +160,7 @@ def _parts(source: Path, settings: LlavaSettings) -> dict[str, dict[str, Stored]
     if strange:
         raise CheckpointError(
             f"{source}: {len(strange)} of its {count} tensors belong to no part of LLaVA v1.5: {few(strange)}; it is "
-            "another kind of model, or an adapter that has to be merged first"
+            "different kind of model, or an adapter that has to be merged first"
         )
     found, wanted = parts["connector"].keys(), _CONNECTOR[settings.connector]
     if found != set(wanted):
@@ -174,7 +174,7 @@ def _parts(source: Path, settings: LlavaSettings) -> dict[str, dict[str, Stored]
 def _write_language_model(
     source: Path, settings: LlavaSettings, tensors: dict[str, Stored], llm: Path, shard_bytes: int
 ) -> str:
-    """A directory of the language model alone, its shards written as they are read; returns the type of its weights."""
+    """Write a directory of the language model alone, shard by shard, and return the type of its weights."""
     if EMBEDDING not in tensors:
         raise CheckpointError(
             f"{source} holds no {EMBEDDING}: no language model; is it an adapter or a connector alone?"
@@ -221,7 +221,7 @@ def _fits(source: Path, name: str, value: Tensor, shape: tuple[int, ...]) -> Non
 
 
 def _take_shards(model: Path) -> None:
-    """Put the language model's shards where the links to them are, and forget where they lay."""
+    """Replace the links to the language model's shards by the shards, and forget where they lay."""
     for link in model.glob("llm-*.safetensors"):
         real = link.resolve()
         link.unlink()

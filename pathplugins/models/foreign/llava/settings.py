@@ -1,4 +1,4 @@
-"""``config.json`` of a LLaVA checkpoint: what it says of the model, and whether a `custom_llava` can be that model."""
+"""Read ``config.json`` of a LLaVA checkpoint, and refuse models that a `custom_llava` cannot be."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FITS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class LlavaSettings:
-    """What a checkpoint says of itself."""
+    """Settings that a checkpoint records."""
 
     layout: Layout
     """Whose names its weights have."""
@@ -55,7 +55,7 @@ class LlavaSettings:
 
 
 def is_llava(folder: Path) -> bool:
-    """Whether a directory says it is a LLaVA, of either layout."""
+    """Return whether a directory says it is a LLaVA, of either layout."""
     path = folder / "config.json"
     return path.is_file() and _layout(read_json(path)) is not None
 
@@ -89,7 +89,7 @@ def _layout(config: dict[str, Any]) -> Layout | None:
 
 
 def _original(folder: Path, config: dict[str, Any], ratio: str | None) -> tuple[LlavaSettings, list[str]]:
-    """The settings of haotian-liu/LLaVA; what is not in the file has its defaults."""
+    """Read the settings of haotian-liu/LLaVA; absent ones have its defaults."""
     del folder
     said = {name: config.get(name, default) for name, (default, _) in _FITS.items()}
     said["image_aspect_ratio"] = ratio or said["image_aspect_ratio"] or "square"  # null is written too
@@ -117,7 +117,7 @@ def _original(folder: Path, config: dict[str, Any], ratio: str | None) -> tuple[
 
 
 def _transformers(folder: Path, config: dict[str, Any], ratio: str | None) -> tuple[LlavaSettings, list[str]]:
-    """The settings of ``LlavaForConditionalGeneration``; what is not in the file has its defaults."""
+    """Read the settings of ``LlavaForConditionalGeneration``; absent ones have its defaults."""
     problems = []
     layer = config.get("vision_feature_layer", -2)
     if not isinstance(layer, int):
@@ -147,7 +147,7 @@ def _transformers(folder: Path, config: dict[str, Any], ratio: str | None) -> tu
 
 
 def _ratio_of(folder: Path) -> str:
-    """How Transformers' processor makes a square of an image."""
+    """Return how Transformers' processor makes a square of an image: ``pad`` or ``square`` (cropped)."""
     for name in ("preprocessor_config.json", "processor_config.json"):  # the latter from Transformers 5 on
         if (folder / name).is_file():
             said = read_json(folder / name)

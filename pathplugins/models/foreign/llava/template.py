@@ -1,4 +1,4 @@
-"""LLaVA v1.5's conversation format for an imported tokenizer that has none of its own."""
+"""Give an imported tokenizer without a chat template that of LLaVA v1.5."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PROBE = "a question"
 
 
 def ensure_template(folder: Path) -> bool:
-    """Give the tokenizer in ``folder`` the v1 template, where it has none that takes plain text; True if it was given.
+    """Give the tokenizer in ``folder`` the v1 template if it has none for plain text; return whether it was given.
 
     Transformers' LLaVA comes with a template whose turns are lists of parts; of a turn of plain text it makes nothing.
     """

@@ -1,4 +1,4 @@
-"""The vision tower of a LLaVA checkpoint: in its own weights, or the CLIP its configuration names."""
+"""Find the vision tower of a LLaVA checkpoint: in its own weights, or the CLIP that its configuration names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def place_tower(
     vision_tower: str | None = None,
     activation: str | None = None,
 ) -> tuple[str, dict[str, Any], str]:
-    """Where the tower's weights are, the options to read them with, and where they are from, in words.
+    """Return where the tower's weights are, the options to read them with, and in words where they are from.
 
     Args:
         source: the checkpoint.
@@ -61,7 +61,7 @@ def place_tower(
 
 
 def _named(source: Path, name: str | None) -> str | None:
-    """The directory a configuration names: as it stands, or beside the weights, where it was uploaded with them."""
+    """Return the directory that a configuration names, as it stands or beside the weights; None if there is none."""
     if not name:
         return None
     places = (Path(name), source.absolute() / Path(name).name)
@@ -69,7 +69,7 @@ def _named(source: Path, name: str | None) -> str | None:
 
 
 def _same(source: Path, named: str, options: dict[str, Any], inside: dict[str, Stored]) -> None:
-    """Refuse a tower that is another than the one in the checkpoint, which was frozen."""
+    """Refuse a tower that differs from the one in the checkpoint, which was frozen."""
     _, state = read_clip(named, options)
     differing = []
     for name, value in state.items():
@@ -78,7 +78,7 @@ def _same(source: Path, named: str, options: dict[str, Any], inside: dict[str, S
             differing.append(name)
     if differing:
         raise CheckpointError(
-            f"{named} is another vision tower than that of {source}: {len(differing)} of {len(state)} tensors differ "
+            f"{named} is not the vision tower of {source}: {len(differing)} of {len(state)} tensors differ "
             f"({few(differing)}); give the one it was trained with by --vision-tower"
         )
 
@@ -86,7 +86,7 @@ def _same(source: Path, named: str, options: dict[str, Any], inside: dict[str, S
 def _by_shape(
     source: Path, settings: LlavaSettings, inside: dict[str, Stored], activation: str | None
 ) -> dict[str, Any]:
-    """Configuration of the tower in the checkpoint by its shapes, as the original's ``config.json`` has none."""
+    """Return the tower's configuration by the shapes of its weights, as the original's ``config.json`` has none."""
     inner = "encoder.layers.0.mlp.fc1.bias"
     if absent := [name for name in (PATCHES, POSITIONS, inner) if name not in inside]:
         raise CheckpointError(
@@ -117,7 +117,7 @@ def _by_shape(
 
 
 def _write(inside: dict[str, Stored], config: dict[str, Any], work: Path) -> Path:
-    """A CLIP directory of the weights in the checkpoint."""
+    """Write a CLIP directory of the weights in the checkpoint."""
     folder = work / "tower"
     folder.mkdir()
     state = {f"vision_model.{name}": value.read().contiguous() for name, value in inside.items()}

@@ -1,4 +1,4 @@
-"""A `custom_llava` model -> a LLaVA checkpoint that others load without this package, bit for bit.
+"""Export a `custom_llava` model as a LLaVA checkpoint that others load without this package, bit for bit.
 
 ``llava`` is a directory of haotian-liu/LLaVA v1.5, ``hf-llava`` one of Transformers' ``LlavaForConditionalGeneration``.
 Only models that are a LLaVA v1.5 fit: a CLIP tower, `mlp2x_gelu` or `linear`, every patch token, images padded to a
@@ -99,7 +99,7 @@ def export_llava(
 
 
 def _settings(model: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """``config.json`` with its rotary embedding by the older names, the image processor's settings, the image token."""
+    """Read ``config.json`` (rotary embedding by the older names), the image processor's settings, the image token."""
     names = ("config.json", "preprocessor_config.json", "processor_config.json")
     if absent := [name for name in names if not (model / name).is_file()]:
         raise CheckpointError(f"{model} holds no {' and no '.join(absent)}; give a whole model directory")
@@ -113,14 +113,14 @@ def _settings(model: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
 
 
 def _defaults(text: PretrainedConfig) -> dict[str, Any]:
-    """A language model's own settings in full: Transformers 4 leaves out those that are its defaults."""
+    """Return a language model's own settings in full: Transformers 4 leaves out those that are its defaults."""
     common = PretrainedConfig().to_dict()
     own = {name: value for name, value in text.to_dict().items() if name not in common}
     return {**own, "tie_word_embeddings": text.tie_word_embeddings}  # whose default is not the same for all
 
 
 def _tensors(model: Path) -> dict[str, Stored]:
-    """All weights by name; refuses a directory that lacks some or has more."""
+    """Return all weights by name; refuse a directory that lacks some or has more."""
     weight_files(model)  # safetensors alone
     found = folder_weights(model).stored
     config = AutoConfig.from_pretrained(model)
@@ -142,7 +142,7 @@ def _tensors(model: Path) -> dict[str, Stored]:
 def _converted(
     tensors: dict[str, Stored], config: dict[str, Any], layout: Layout, written: dict[str, Any]
 ) -> Iterator[tuple[str, Tensor]]:
-    """Weights by the names of ``layout``, each read when its turn comes."""
+    """Yield the weights by the names of ``layout``, each read when its turn comes."""
     linear = config["projector_config"]["type"] == "linear"
     for name, stored in tensors.items():
         if layout == "llava" and name.startswith(TOWER):
@@ -157,7 +157,7 @@ def _converted(
 
 
 def _with_rows(value: Tensor, rows: int) -> Tensor:
-    """Rows added for entries the model never says: their logit is the mean of all others, so never the highest."""
+    """Add rows for entries the model never says: their logit is the mean of all others, so never the highest."""
     more = rows - value.shape[0]
     if more <= 0:
         return value
@@ -166,13 +166,13 @@ def _with_rows(value: Tensor, rows: int) -> Tensor:
 
 
 def _last_norm(tensors: dict[str, Stored]) -> dict[str, Tensor]:
-    """Weights of the norm behind the last layer, which LLaVA does not read but its loaders look for."""
+    """Return weights of the norm behind the last layer, which LLaVA does not use but its loaders look for."""
     like = tensors[f"{TOWER}pre_layrnorm.weight"].read()
     return {"post_layernorm.weight": torch.ones_like(like), "post_layernorm.bias": torch.zeros_like(like)}
 
 
 def _write_tower(tensors: dict[str, Stored], config: dict[str, Any], dtype: str, folder: Path) -> None:
-    """The vision tower as a CLIP directory, which the original reads beside the rest."""
+    """Write the vision tower as a CLIP directory, which the original reads beside the rest."""
     folder.mkdir()
     inside = {name.removeprefix(TOWER): value.read() for name, value in tensors.items() if name.startswith(TOWER)}
     state = {f"vision_model.{name}": value for name, value in (inside | _last_norm(tensors)).items()}
@@ -191,8 +191,8 @@ def _check_tower(model: Path, named: str, config: dict[str, Any], tensors: dict[
     differing = [name for name in state if not _equal(tensors.get(TOWER + name), state[name])]
     if other or differing:
         raise CheckpointError(
-            f"--vision-tower {named} is another than that of {model}: {len(differing)} of {len(state)} tensors differ "
-            f"({few(differing) or 'none'}), and of its settings {few(other) or 'none'}; leave it out to write the "
+            f"--vision-tower {named} is not the tower of {model}: {len(differing)} of {len(state)} tensors differ "
+            f"({few(differing) or 'none'}), and these settings: {few(other) or 'none'}; leave it out to write the "
             "tower beside the rest"
         )
 

@@ -1,4 +1,4 @@
-"""The small files of a CLIP directory of Transformers that are not weights."""
+"""Write the settings files of a CLIP directory of Transformers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BICUBIC = 3
 
 
 def image_processor(side: int, *, mean: Sequence[float] = CLIP_MEAN, std: Sequence[float] = CLIP_STD) -> dict[str, Any]:
-    """``preprocessor_config.json`` of CLIP: shorter edge to ``side`` pixels, the middle cut out, normalised."""
+    """Return ``preprocessor_config.json`` of CLIP: shorter edge to ``side`` pixels, the middle cut out, normalised."""
     return {
         "image_processor_type": "CLIPImageProcessor",
         "size": {"shortest_edge": side},

@@ -1,4 +1,4 @@
-"""OpenCLIP's weights -> a directory that Transformers loads as CLIP, checked by numbers before it is there."""
+"""Convert OpenCLIP's weights to a directory that Transformers loads as CLIP, checked by numbers before it appears."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _BOTH = ("visual.proj", "text_projection", "logit_scale")
 
 @dataclass(frozen=True, kw_only=True)
 class Converted:
-    """What was written."""
+    """Report of a conversion: what was written, and how far it computes the same."""
 
     architecture: str
     activation: str
@@ -71,7 +71,7 @@ def import_open_clip(source: Path, out: Path, *, activation: str | None = None, 
     if strange:
         raise CheckpointError(
             f"{checkpoint.path}: {len(strange)} of its {len(checkpoint.state)} tensors have no place in CLIP: "
-            f"{few(strange)}; it is another kind of model"
+            f"{few(strange)}; it is a different kind of model"
         )
     both = checkpoint.text is not None and all(name in checkpoint.state for name in _BOTH)
     if not both:
@@ -95,7 +95,7 @@ def import_open_clip(source: Path, out: Path, *, activation: str | None = None, 
 
 
 def _config(checkpoint: OpenClip, *, both: bool) -> dict[str, Any]:
-    """``config.json`` as every supported Transformers version reads it."""
+    """Return ``config.json`` as every supported Transformers version reads it."""
     width = checkpoint.projection_dim or checkpoint.vision["hidden_size"]
     dtype = str(checkpoint.state["visual.conv1.weight"].dtype).removeprefix("torch.")
     vision = {"model_type": "clip_vision_model", "projection_dim": width, **checkpoint.vision}
@@ -113,7 +113,7 @@ def _config(checkpoint: OpenClip, *, both: bool) -> dict[str, Any]:
 
 
 def _preprocessing(checkpoint: OpenClip) -> dict[str, Any]:
-    """OpenCLIP's preprocessing, by Transformers' names."""
+    """Return OpenCLIP's preprocessing, by Transformers' names."""
     path, side = checkpoint.path.parent / CONFIG, checkpoint.vision["image_size"]
     told = read_json(path).get("preprocess_cfg", {}) if path.is_file() else {}
     return image_processor(side, mean=told.get("mean", CLIP_MEAN), std=told.get("std", CLIP_STD))
@@ -132,7 +132,7 @@ def _record(checkpoint: OpenClip, done: Converted) -> dict[str, Any]:
 
 @torch.no_grad()
 def _differences(checkpoint: OpenClip, folder: Path, *, both: bool) -> dict[str, float]:
-    """What the written model computes of a fixed random image and text, against the reference on the weights read."""
+    """Compare the written model with the reference on a fixed random image and text."""
     model = _loaded(checkpoint, folder, both=both)
     state, vision = float32(checkpoint.state), checkpoint.vision
     draw = torch.Generator().manual_seed(20_240)
@@ -155,7 +155,7 @@ def _differences(checkpoint: OpenClip, folder: Path, *, both: bool) -> dict[str,
 
 
 def _loaded(checkpoint: OpenClip, folder: Path, *, both: bool) -> Any:
-    """The written model in float32; each weight must have found its place."""
+    """Load the written model in float32; each weight must have found its place."""
     kind = CLIPModel if both else CLIPVisionModelWithProjection
     options = {"torch_dtype": torch.float32, "output_loading_info": True, "ignore_mismatched_sizes": True}
     model, report = kind.from_pretrained(folder, **options)
@@ -180,7 +180,7 @@ def _run_by(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _texts(text: dict[str, Any], draw: torch.Generator) -> Tensor:
-    """Two random texts [2, T], each with its end at another place."""
+    """Draw two random texts [2, T] of different lengths."""
     length, end = text["max_position_embeddings"], text["eos_token_id"]
     ids = torch.randint(1, end - 1, (2, length), generator=draw)
     for row, place in zip(ids, (length - 1, length // 2), strict=True):

@@ -1,4 +1,4 @@
-"""A checkpoint of OpenCLIP: its weights, and the model they are of, as far as shapes and files beside it tell.
+"""Read an OpenCLIP checkpoint and infer its architecture from tensor shapes and the configuration beside it.
 
 Shapes tell nearly all. Two things they do not: the activation, which is asked for where nothing tells it, and the
 number of heads, which follows from the width by OpenCLIP's own configurations.
@@ -60,7 +60,7 @@ class OpenClip:
 
 
 def open_clip_file(path: Path) -> Path | None:
-    """The weights of OpenCLIP at ``path``, a file or a directory of one; None where they are of another kind."""
+    """Return the file of OpenCLIP's weights at ``path``, a file or directory; None where they are of another kind."""
     for file in [path / name for name in FILES] if path.is_dir() else [path]:
         if file.is_file() and is_open_clip(file_weights(file)):
             return file
@@ -129,7 +129,7 @@ def check_architecture(checkpoint: OpenClip, wanted: str) -> None:
 
 
 def describe(checkpoint: OpenClip) -> str:
-    """The vision transformer in words."""
+    """Return the vision transformer's architecture in words."""
     vision = checkpoint.vision
     shape = Architecture(
         width=vision["hidden_size"],
@@ -142,7 +142,7 @@ def describe(checkpoint: OpenClip) -> str:
 
 
 def _vision_shape(file: Path, state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What shapes tell of the vision transformer, by Transformers' names."""
+    """Return the settings of the vision transformer that shapes tell, by Transformers' names."""
     _require(file, state, _VISION_AXES)
     width, channels, patch, _ = state[PATCHES].shape
     positions = state["visual.positional_embedding"].shape[0]
@@ -206,7 +206,7 @@ def _heads(file: Path, width: int, config: Mapping[str, Any] | None, asked: int 
 def _activation(
     file: Path, architecture: str | None, config: Mapping[str, Any] | None, asked: str | None
 ) -> tuple[str, str]:
-    """The activation, and what tells it."""
+    """Return the activation, and what tells it."""
     if asked is not None and asked not in ACTIVATIONS:
         raise CheckpointError(f"activation {asked!r} of {file} is not one of {', '.join(ACTIVATIONS)}")
     if config is not None:
@@ -232,7 +232,7 @@ def _check_name(file: Path, shape: Architecture, architecture: str | None) -> No
 
 
 def _config(file: Path) -> dict[str, Any] | None:
-    """``model_cfg`` of the configuration beside the weights."""
+    """Return ``model_cfg`` of the configuration beside the weights."""
     path = file.parent / CONFIG
     return read_json(path).get("model_cfg", {}) if path.is_file() else None
 

@@ -1,4 +1,4 @@
-"""What OpenCLIP computes from its own weights, by tensor operations alone: the measure of a conversion.
+"""Compute OpenCLIP's features by tensor operations alone, to compare a converted model with.
 
 Written from the papers (arXiv:2103.00020, arXiv:2010.11929) and the names of the weights; shares no code with what it
 measures. Axes: B images or texts, T tokens, C width, D shared space.
@@ -18,7 +18,7 @@ State = Mapping[str, Tensor]
 
 
 def image_features(state: State, pixels: Tensor, *, layers: int, heads: int, activation: str) -> tuple[Tensor, Tensor]:
-    """Features of images [B, 3, S, S] in the shared space, [B, D], and the output of the last layer but one, [B, T, C].
+    """Compute features [B, D] of images [B, 3, S, S] in the shared space, and the last layer's input [B, T, C].
 
     Without a projection in ``state`` the former are of the tower's width.
     """
@@ -36,7 +36,7 @@ def image_features(state: State, pixels: Tensor, *, layers: int, heads: int, act
 
 
 def text_features(state: State, ids: Tensor, *, layers: int, heads: int, activation: str) -> Tensor:
-    """Features of token ids [B, T] in the shared space, [B, D], taken where the highest id of each text stands."""
+    """Compute features [B, D] of token ids [B, T] in the shared space, taken where each text's highest id stands."""
     x = F.embedding(ids, state["token_embedding.weight"]) + state["positional_embedding"][: ids.shape[1]]  # [B, T, C]
     for number in range(layers):
         x = _layer(state, f"transformer.resblocks.{number}", x, heads, activation, causal=True)
@@ -45,7 +45,7 @@ def text_features(state: State, ids: Tensor, *, layers: int, heads: int, activat
 
 
 def _layer(state: State, at: str, x: Tensor, heads: int, activation: str, *, causal: bool) -> Tensor:
-    """A pre-norm transformer layer, [B, T, C] to [B, T, C]."""
+    """Run a pre-norm transformer layer, [B, T, C] to [B, T, C]."""
     y = _norm(state, f"{at}.ln_1", x)
     y = F.linear(y, state[f"{at}.attn.in_proj_weight"], state[f"{at}.attn.in_proj_bias"])  # [B, T, 3 C]
     q, k, v = (part.unflatten(-1, (heads, -1)) for part in y.chunk(3, -1))  # each [B, T, heads, C / heads]

@@ -171,7 +171,7 @@ def test_there_and_back_from_the_original(tmp_path: Path, vicuna: Path, clip: Pa
 
 def test_another_tower_is_not_named(tmp_path: Path, vicuna: Path, make: Callable[..., Path]) -> None:
     other = parts.clip_directory(tmp_path / "other", seed=2, hidden_act="gelu")
-    with pytest.raises(CheckpointError, match=r"other is another than that .*: 37 of 37 .* settings hidden_act;"):
+    with pytest.raises(CheckpointError, match=r"other is not the tower of .*: 37 of 37 .* settings: hidden_act;"):
         export_llava(make(vicuna), tmp_path / "llava", "llava", vision_tower=str(other))
     with pytest.raises(PathPluginsError, match=r"--vision-tower some/clip is no directory"):
         export_llava(make(vicuna), tmp_path / "llava", "llava", vision_tower="some/clip")

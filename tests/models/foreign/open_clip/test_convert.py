@@ -261,7 +261,7 @@ def test_published_files_are_known_by_name_and_shape(tmp_path: Path, empty: Call
             {"visual.transformer.resblocks.0.ls_1.gamma": (128,)},
             r"1 of its 75 tensors have no place in CLIP: visual\.t",
         ),
-        ({"logit_bias": ()}, r"1 of its 75 tensors have no place in CLIP: logit_bias; it is another kind of model"),
+        ({"logit_bias": ()}, r"1 of its 75 tensors have no place in CLIP: logit_bias; it is a different kind of model"),
         ({"visual.ln_post.weight": (64,)}, r"1 of another shape \(.*post_layernorm\.weight"),
         ({"visual.ln_pre.weight": "nan"}, r"largest differences \{'image features': nan.*Are there NaNs in"),
     ],
