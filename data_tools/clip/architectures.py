@@ -67,7 +67,7 @@ def check_published_file(file: str, arch: str, config: dict[str, Any]) -> None:
         config: OpenCLIP's ``model_cfg`` of that name.
 
     Raises:
-        PathPluginsError: the published activation is another, or open.
+        PathPluginsError: the published activation differs, or is open.
     """
     published = checkpoint_of_file(file)
     if published is None:

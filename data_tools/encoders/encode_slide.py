@@ -46,7 +46,7 @@ class Patches(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureOptions:
-    """How features are made; plain values."""
+    """Settings of the features; plain values."""
 
     batch_size: int = 64
     dtype: str = "float16"

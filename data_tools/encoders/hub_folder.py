@@ -11,7 +11,7 @@ from pathplugins.published.encoder_card import EncoderCard
 from pathplugins.published.licence import Licence
 from pathplugins.published.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  #: of a hub folder, the safe one first
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  #: names of weights in a hub folder, the safe one first
 TORCHSCRIPT = "model.pt"
 RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  #: Pillow's numbers, as Transformers writes them
 #: defaults of Transformers, which a ``config.json`` may leave out

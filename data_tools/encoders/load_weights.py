@@ -21,23 +21,23 @@ log = logging.getLogger(__name__)
 HEADS = ("head", "fc.", "classifier", "decoder", "mask_token", "pooler.")
 HEADS += ("projection", "projector", "predictor", "queue")
 COPIES = ("encoder_k.", "net_target.", "momentum_encoder.")  #: slow copies of the encoder that MoCo and BYOL learn from
-COUNTERS = "num_batches_tracked"  #: of batch norms; unused in inference and absent from converted checkpoints
+COUNTERS = "num_batches_tracked"  #: counters of batch norms; unused in inference and absent from converted checkpoints
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What of a checkpoint became the encoder."""
+    """The part of a checkpoint that became the encoder."""
 
     container: str
-    """The entry of the file the weights lay in; empty for the file itself."""
+    """Entry of the file that held the weights; empty for the file itself."""
     prefix: str
-    """What stood before the encoder's names."""
+    """Prefix of the encoder's names."""
     naming: str
-    """Whose names they were."""
+    """Project whose names they were."""
     loaded: int
-    """Weights the encoder got: all of its own."""
+    """Number of weights the encoder got: all of its own."""
     entries: int
-    """Weights the checkpoint has, heads and other parts among them."""
+    """Number of weights in the checkpoint, heads and other parts included."""
 
     def __str__(self) -> str:
         where = ", ".join(f"{what} {name!r}" for what, name in (("in", self.container), ("below", self.prefix)) if name)
@@ -48,9 +48,9 @@ def load_weights(model: Any, path: Path, *, unused: tuple[str, ...] = ()) -> Loa
     """Load the encoder's weights from ``path``.
 
     Args:
-        model: gets them.
+        model: the encoder, which gets them.
         path: a ``.safetensors`` file or one of ``torch.save``.
-        unused: how further names begin that may be there and are not needed.
+        unused: prefixes of further names that the file may have and the encoder does not need.
 
     Raises:
         CheckpointError: unreadable, or not all of the encoder's weights and nothing but them and known heads.

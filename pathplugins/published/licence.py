@@ -20,7 +20,7 @@ class Licence:
     """The licence of one artefact."""
 
     shown: str
-    """What tables show: the narrowest of the statements."""
+    """Licence that tables show: the narrowest of the statements."""
     statements: tuple[Statement, ...] = ()
     """Every source and its word; two that differ are both kept."""
 

@@ -8,7 +8,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-"""Of RGB in [0, 1], as published with OpenAI's CLIP (https://github.com/openai/CLIP)."""
+"""Mean and standard deviation of RGB in [0, 1], as published with OpenAI's CLIP (https://github.com/openai/CLIP)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class Preprocess:
     """Side of the central crop of the resized patch: the encoder's input."""
     interpolation: str = "bicubic"
     mean: tuple[float, ...] = IMAGENET_MEAN
-    """Of RGB in [0, 1]."""
+    """Mean of RGB in [0, 1]."""
     std: tuple[float, ...] = IMAGENET_STD
 
 

@@ -33,7 +33,7 @@ class System:
     weights: tuple[Link, ...]
     """Published files that are read here."""
     licence: Licence
-    """Of the published weights; language models have licences of their own."""
+    """Licence of the published weights; language models have licences of their own."""
     llamafactory: tuple[str, ...]
     """Configurations in ``llamafactory_configs``, in order."""
     xtuner: tuple[str, ...]
