@@ -106,7 +106,8 @@ def _records(
     # LLaMA-Factory imports its datasets before its arguments: at the top this import would be circular.
     from transformers import AutoTokenizer
 
-    from pathplugins.llamafactory.arguments import PathModelArguments, model_settings
+    from pathplugins.llamafactory.arguments import PathModelArguments
+    from pathplugins.llamafactory.model_directory import model_settings
     from pathplugins.models.custom_llava.image_checks import image_check
     from pathplugins.models.custom_llava.processing_custom_llava import load_image_processor
 

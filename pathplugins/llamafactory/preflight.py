@@ -1,20 +1,66 @@
-"""A look at every tokenized sample before the first step."""
+"""Look at every tokenized sample before a model is loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import copy
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pathplugins.core.errors import BadSamplesError
+from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.records import first_shown
 from pathplugins.llamafactory.mm_plugin import image_tokens
 from pathplugins.models.custom_llava.questions import question_marks, question_problem
 from pathplugins.models.selectors import SELECTORS
 
+logger = logging.getLogger(__name__)
 
-def check_tokenized(trainer_inputs: dict[str, Any], processor: Any) -> None:
+_UNCUT = 1 << 30  # tokens; no sample is longer
+
+
+class Problem(NamedTuple):
+    """A sample that cannot be trained on."""
+
+    dataset: str
+    row: int
+    said: str
+    cut: bool
+    """Whether a larger ``cutoff_len`` would do."""
+
+
+def checked_datasets(get_dataset: Callable[..., dict[str, Any]], finetuning_args: Any) -> Callable[..., dict[str, Any]]:
+    """Return LLaMA-Factory's ``get_dataset``, which then looks at every sample that it has tokenized."""
+
+    @functools.wraps(get_dataset)
+    def get_checked(
+        template: Any, model_args: Any, data_args: Any, training_args: Any, *rest: Any, **named: Any
+    ) -> dict[str, Any]:
+        arguments = (training_args, *rest)
+        found = get_dataset(template, model_args, data_args, *arguments, **named)
+
+        def uncut() -> dict[str, Any]:
+            whole = copy.copy(data_args)
+            whole.cutoff_len, whole.tokenized_path = _UNCUT, None
+            return get_dataset(template, model_args, whole, *arguments, **named)
+
+        check_tokenized(found, named["processor"], cutoff_len=data_args.cutoff_len, uncut=uncut)
+        if training_args.do_train:
+            check_vision(found.get("train_dataset"), finetuning_args)
+        return found
+
+    return get_checked
+
+
+def check_tokenized(
+    datasets: Mapping[str, Any],
+    processor: Any,
+    *,
+    cutoff_len: int | None = None,
+    uncut: Callable[[], Mapping[str, Any]] | None = None,
+) -> None:
     """Raise `BadSamplesError` when truncation took vision tokens or whole answers, or a question is missing.
 
     LLaMA-Factory cuts a sample at ``cutoff_len`` wherever that falls: vision tokens lost there fail in the first
@@ -22,27 +68,78 @@ def check_tokenized(trainer_inputs: dict[str, Any], processor: Any) -> None:
     question would fail in the first forward of a sample that has none.
 
     Args:
-        trainer_inputs: holds ``train_dataset`` and ``eval_dataset`` (a dataset, a dict of them, None), with the columns
+        datasets: ``train_dataset`` and ``eval_dataset`` (a dataset, a dict of them, None), with the columns
             ``input_ids``, ``labels`` and ``images``.
         processor: knows how many tokens an image takes.
+        cutoff_len: the limit the samples were cut at, for the message.
+        uncut: tokenizes the same samples without a limit, to say how many tokens would do.
     """
-    sets = {"train": trainer_inputs.get("train_dataset"), "eval": trainer_inputs.get("eval_dataset")}
-    flat = {}
-    for name, dataset in sets.items():
-        flat.update(dataset if isinstance(dataset, dict) else {name: dataset})
-    problems = []
-    for name, dataset in flat.items():
-        if dataset is not None and hasattr(dataset, "__len__"):  # a stream has no end to look at
-            problems += [f"{name} sample {row}: {text}" for row, text in _problems(dataset, processor)]
-    if problems:
-        shown = "\n".join(first_shown(problems))
-        raise BadSamplesError(
-            f"{len(problems)} samples do not fit cutoff_len (raise it or lower image_seq_length) or ask nothing:"
-            f"\n{shown}"
+    named = _by_name(datasets)
+    problems = [problem for name, dataset in named.items() for problem in _problems(name, dataset, processor)]
+    if not problems:
+        return
+    raise BadSamplesError("\n".join([_advice(problems, processor, cutoff_len, uncut), *first_shown(_lines(problems))]))
+
+
+def _advice(problems: list[Problem], processor: Any, cutoff_len: int | None, uncut: Callable[[], Any] | None) -> str:
+    """Say what to do about the samples, with the least ``cutoff_len`` that would do where it can be found."""
+    cut = [problem for problem in problems if problem.cut]
+    if not cut:
+        return f"{len(problems)} samples ask nothing that the token selector could look at; give each a question:"
+    if uncut is None:
+        return f"{len(problems)} samples do not fit cutoff_len (raise it or lower image_seq_length) or ask nothing:"
+    logger.info("samples do not fit cutoff_len; tokenizing them again without it, to say how many tokens would do")
+    whole = _by_name(uncut())
+    hopeless = {problem[:2] for name, dataset in whole.items() for problem in _problems(name, dataset, processor)}
+    cut = [problem for problem in cut if problem[:2] not in hopeless]
+    if not cut:
+        return f"{len(problems)} samples cannot be trained on, whatever cutoff_len is; correct them:"
+    longest = max(len(whole[problem.dataset][problem.row]["input_ids"]) for problem in cut)
+    rest = f"; {len(problems) - len(cut)} samples cannot be trained on anyway" if len(cut) < len(problems) else ""
+    return (
+        f"{len(cut)} samples do not fit cutoff_len {cutoff_len}: set cutoff_len: {longest} or more, or lower "
+        f"image_seq_length{rest}:"
+    )
+
+
+def _lines(problems: list[Problem]) -> list[str]:
+    return [f"{problem.dataset} sample {problem.row}: {problem.said}" for problem in problems]
+
+
+def check_vision(dataset: Any, finetuning_args: Any) -> None:
+    """Say that no sample shows anything; raise when nothing else than the reading of images is to be trained.
+
+    Args:
+        dataset: the training samples, with a column ``images``.
+        finetuning_args: the trainer's arguments about what is frozen.
+    """
+    if dataset is None or not hasattr(dataset, "__len__") or any(_has_images(dataset)):
+        return
+    if finetuning_args.finetuning_type == "full" and finetuning_args.freeze_language_model:
+        raise PathPluginsError(
+            f"none of the {len(dataset)} training samples has an image or a bag, and the language model is frozen: "
+            "nothing would be learnt; name a dataset with images, or set freeze_language_model: false"
         )
+    logger.warning(
+        "none of the %d training samples has an image or a bag: the language model is trained on text alone",
+        len(dataset),
+    )
 
 
-def _problems(dataset: Any, processor: Any) -> list[tuple[int, str]]:
+def _has_images(dataset: Any) -> Any:
+    for table in dataset.select_columns(["images"]).with_format("arrow").iter(batch_size=1000):
+        yield any(images for images in table["images"].to_pylist())
+
+
+def _by_name(datasets: Mapping[str, Any]) -> dict[str, Any]:
+    """Name -> dataset, of those whose length is known: a stream has no end to look at."""
+    flat: dict[str, Any] = {}
+    for name, dataset in (("train", datasets.get("train_dataset")), ("eval", datasets.get("eval_dataset"))):
+        flat.update(dataset if isinstance(dataset, dict) else {name: dataset})
+    return {name: dataset for name, dataset in flat.items() if dataset is not None and hasattr(dataset, "__len__")}
+
+
+def _problems(name: str, dataset: Any, processor: Any) -> list[Problem]:
     found, first = [], 0
     asks = SELECTORS.get(processor.image_processor.vision_feature_select_mode).needs_prompt
     marks = question_marks(processor.tokenizer) if asks else None
@@ -52,17 +149,17 @@ def _problems(dataset: Any, processor: Any) -> list[tuple[int, str]]:
         supervised = _count_per_row(table["labels"], lambda labels: labels != -100)
         for row, images in enumerate(table["images"].to_pylist()):
             tokens = [image_tokens(image, processor) for image in images or []]
-            wanted = sum(tokens)
+            wanted, place = sum(tokens), (name, first + row)
             if vision[row] != wanted:
                 names = ", ".join(str(image)[:200] for image in images or ["no image"])
-                found.append((first + row, f"{vision[row]} of {wanted} vision tokens of {names} are left"))
+                found.append(Problem(*place, f"{vision[row]} of {wanted} vision tokens of {names} are left", cut=True))
             elif supervised[row] == 0:
                 said = f"nothing of the answer is left after {wanted} vision tokens and the question"
-                found.append((first + row, f"{said}, or the template learns nothing of it"))
+                found.append(Problem(*place, f"{said}, or the template learns nothing of it", cut=True))
             elif marks is not None:
                 ids = table["input_ids"][row].as_py()
                 if problem := question_problem(ids, processor.image_token_id, tokens, marks):
-                    found.append((first + row, problem))
+                    found.append(Problem(*place, problem, cut=False))
         first += len(table)
     return found
 

@@ -32,9 +32,11 @@ def on_mm_plugin(module: ModuleType) -> None:
 
 def on_template(module: ModuleType) -> None:
     """``llamafactory.data.template``: the templates that use the plugin."""
+    from pathplugins.llamafactory.template_checks import with_family_check
     from pathplugins.llamafactory.templates import register_templates
 
     register_templates(module)
+    _replace(module, "get_template_and_fix_tokenizer", with_family_check)
 
 
 def on_converter(module: ModuleType) -> None:

@@ -1,4 +1,4 @@
-"""Supervised training: our trainer for our models, and options that would train something else than they say."""
+"""Supervised training: use our trainer for our models, and refuse options that are incompatible with them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.versions import untested
-from pathplugins.llamafactory.arguments import PathModelArguments, model_settings
+from pathplugins.llamafactory.arguments import PathModelArguments
+from pathplugins.llamafactory.model_directory import model_settings
 
 logger = logging.getLogger(__name__)
 
 
 def with_our_trainer(workflow: ModuleType) -> Callable[..., None]:
-    """``run_sft`` with our trainer when the model is ours; any other model trains as it always did."""
+    """Return ``run_sft`` with our trainer when the model is ours; any other model trains as it always did."""
     original = workflow.run_sft
 
     def run_sft(
@@ -28,20 +29,22 @@ def with_our_trainer(workflow: ModuleType) -> Callable[..., None]:
         _refuse(model_args, training_args, finetuning_args, data_args)
         for version in untested("llamafactory", "transformers") if training_args.should_log else ():
             logger.warning("%s; `pathplugins doctor` checks every symbol that is leaned on", version)
+        from pathplugins.llamafactory.preflight import checked_datasets
         from pathplugins.llamafactory.trainer import PathologyTrainer  # a run of another model never loads it
 
-        stock = workflow.CustomSeq2SeqTrainer
+        stock = {name: getattr(workflow, name) for name in ("CustomSeq2SeqTrainer", "get_dataset")}
         workflow.CustomSeq2SeqTrainer = functools.partial(PathologyTrainer, path_args=model_args)
+        workflow.get_dataset = checked_datasets(workflow.get_dataset, finetuning_args)
         try:
             return original(model_args, data_args, training_args, finetuning_args, *rest, **named)
         finally:
-            workflow.CustomSeq2SeqTrainer = stock
+            vars(workflow).update(stock)
 
     return run_sft
 
 
 def _refuse(model_args: PathModelArguments, training_args: Any, finetuning_args: Any, data_args: Any) -> None:
-    """Options that would train something else than they say."""
+    """Refuse options that are incompatible with these models."""
     config = model_settings(model_args.model_name_or_path) or {}
     outside = [
         name for name in ("use_dft_loss", "use_eaft_loss", "use_asft_loss") if getattr(finetuning_args, name, False)

@@ -13,7 +13,6 @@ from transformers import TrainerCallback
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.llamafactory.arguments import PathModelArguments
-from pathplugins.llamafactory.preflight import check_tokenized
 from pathplugins.llamafactory.samplers import ModalityLengthSampler, modality_lengths
 from pathplugins.models.compose.projector import PREFIX, save_projector
 from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX, save_selector
@@ -56,7 +55,6 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
     """
 
     def __init__(self, *, path_args: PathModelArguments, **kwargs: Any) -> None:
-        check_tokenized(kwargs, kwargs["processor"])
         _check_frozen(kwargs["model"], kwargs["finetuning_args"])
         _freeze_selector(kwargs["model"], kwargs["finetuning_args"])
         super().__init__(**kwargs)

@@ -15,7 +15,12 @@ import yaml
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.registry import unknown
-from pathplugins.llamafactory.arguments import KEYS, VIRTUAL_MODEL
+from pathplugins.llamafactory.arguments import KEYS, PathPluginsArguments
+from pathplugins.llamafactory.machine import fit_to_machine
+from pathplugins.llamafactory.model_directory import VIRTUAL_MODEL, model_settings
+from pathplugins.llamafactory.name_checks import check_datasets, check_paths, check_template
+from pathplugins.llamafactory.templates import KINDS, LLAVA
+from pathplugins.llamafactory.value_checks import check_values
 
 logger = logging.getLogger(__name__)
 
@@ -36,15 +41,39 @@ def tolerant_reader(parser: ModuleType) -> Callable[..., Any]:
             result = parser.OmegaConf.to_container(merged)
         else:
             result = original(args)
-        if isinstance(result, dict) and (
-            result.get("model_name_or_path") == VIRTUAL_MODEL or result.keys() & set(KEYS)
-        ):
-            _refuse_unknown(result, parser)
-            if given:
-                _find_beside(result, Path(sys.argv[1]))
+        if isinstance(result, dict) and _is_ours(result):
+            _check(result, parser, sys.argv[1] if given else "the configuration")
         return result
 
     return read_args
+
+
+def _is_ours(config: dict[str, Any]) -> bool:
+    """Whether a configuration is for a model of ours: it names one, or has a key or a template that is ours alone."""
+    model, template = config.get("model_name_or_path"), str(config.get("template"))
+    named = model == VIRTUAL_MODEL or (isinstance(model, str) and model_settings(model) is not None)
+    return named or bool(config.keys() & set(KEYS)) or template.startswith((*KINDS, *LLAVA))
+
+
+def _check(config: dict[str, Any], parser: ModuleType, source: str) -> None:
+    """Name what is wrong with a configuration of ours, and fit it to this machine."""
+    _refuse_unknown(config, parser)
+    check_values(config, PathPluginsArguments, [*_classes(parser)], source)
+    if isinstance(config.get("model_name_or_path"), str):
+        check_paths(config)
+        settings = model_settings(config["model_name_or_path"])
+        if settings is not None or config["model_name_or_path"] == VIRTUAL_MODEL:
+            check_template(config, settings)
+            check_datasets(config)
+    if Path(source).is_file():
+        _find_beside(config, Path(source))
+    fit_to_machine(config)
+
+
+def _classes(parser: ModuleType) -> dict[type, None]:
+    """The argument classes of all commands, in order."""
+    lists = (parser._TRAIN_ARGS, parser._INFER_ARGS, parser._EVAL_ARGS, [parser.RayArguments])
+    return dict.fromkeys(cls for classes in lists for cls in classes)
 
 
 def _find_beside(config: dict[str, Any], yaml_file: Path) -> None:
@@ -75,8 +104,7 @@ def without_repeated_keys(text: str, source: str) -> str:
 def _refuse_unknown(config: dict[str, Any], parser: ModuleType) -> None:
     if os.environ.get("ALLOW_EXTRA_ARGS", "0").lower() in ("1", "true", "y"):
         return
-    lists = (parser._TRAIN_ARGS, parser._INFER_ARGS, parser._EVAL_ARGS, [parser.RayArguments])
-    known = {item.name for classes in lists for cls in classes for item in dataclasses.fields(cls) if item.init}
+    known = {item.name for cls in _classes(parser) for item in dataclasses.fields(cls) if item.init}
     wrong = [key for key in config if key not in known]
     if wrong:
         raise PathPluginsError("\n".join(unknown("configuration key", key, known).split(" Known:")[0] for key in wrong))

@@ -222,8 +222,11 @@ def test_what_llava_masks_is_reported_by_file_and_row(
     rows += [row(f"{work.records[0].id}.png", *turns) for turns in reference.LEARNT_OF_NOTHING.values()]
     (tmp_path / "bad.json").write_text(json.dumps([*rows, row(None, ("Hello?", "Yes."))]))
     (tmp_path / "dataset_info.json").write_text(json.dumps({"bad": entry("bad")}))
-    own = {"dataset": "bad", "dataset_dir": tmp_path, "output_dir": tmp_path / "out", "deepspeed": "null"}
-    done = run("train", "pathgen_phase2.yaml", {**keys, **own, "projector_path": "null"}, rc=1)
+    own = {"dataset": "bad", "dataset_dir": tmp_path, "output_dir": tmp_path / "out", "projector_path": "null"}
+    as_shipped = {key: value for key, value in keys.items() if key not in ("bf16", "tf32")}
+    done = run("train", "pathgen_phase2.yaml", {**as_shipped, **own}, rc=1)
+    assert "zero3.json is left out, one process has nobody to share with" in done.log
+    assert "no GPU here: bf16, tf32 left out" in done.log
     for number, said in enumerate(("missing file", "empty answer", "'ASSISTANT:' and a blank", "holds </s>"), start=1):
         assert any(f"bad.json:{number}: " in line and said in line for line in done.log.splitlines()), said
     assert "4 of 5 samples cannot be used" in done.log
@@ -341,7 +344,8 @@ def test_deepspeed_is_found_beside_the_yaml(configs: Path, tmp_path: Path, monke
     import llamafactory.hparams.parser as parser
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["train", str(configs / "pathgen_phase1.yaml")])
+    monkeypatch.setenv("LOCAL_RANK", "0")  # else nothing is left of it
+    monkeypatch.setattr(sys, "argv", ["train", str(configs / "pathgen_phase1.yaml"), "dataset=null"])
     assert parser.read_args()["deepspeed"] == str(configs / "deepspeed/zero2.json")
     (tmp_path / "deepspeed").mkdir()
     (tmp_path / "deepspeed" / "zero2.json").write_text("{}")

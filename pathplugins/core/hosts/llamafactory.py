@@ -56,6 +56,13 @@ LLAMAFACTORY: tuple[TouchPoint, ...] = (
         why="likewise, so that the saved tokenizer asks the way the model was trained",
     ),
     TouchPoint(
+        path="llamafactory.data.template:get_template_and_fix_tokenizer",
+        uses=("tokenizer", "data_args"),
+        replaced="always",
+        why="a template of another family than the language model is refused before a model is loaded",
+        drop_when="upstream refuses stop words that the tokenizer lacks",
+    ),
+    TouchPoint(
         path="llamafactory.train.sft.trainer:CustomSeq2SeqTrainer._get_train_sampler",
         uses=("self",),
         why="overridden for group_by_modality_length; nothing public chooses the order of samples",
@@ -174,6 +181,13 @@ LLAMAFACTORY: tuple[TouchPoint, ...] = (
         replaced="while a run of our models lasts",
         why="our subclass trains them",
         drop_when=_OWN,
+    ),
+    TouchPoint(
+        path="llamafactory.train.sft.workflow:get_dataset",
+        uses=("template", "model_args", "data_args", "training_args", "processor"),
+        replaced="while a run of our models lasts",
+        why="every tokenized sample is looked at before the model is loaded",
+        drop_when="upstream refuses samples that cutoff_len takes vision tokens of",
     ),
     TouchPoint(
         path="llamafactory.train.sft.trainer:CustomSeq2SeqTrainer.evaluate",
