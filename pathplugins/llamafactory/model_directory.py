@@ -6,17 +6,15 @@ import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llamafactory.extras.misc import try_download_model_from_other_hub
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
+from pathplugins.llamafactory.keys import PathPluginsArguments
 from pathplugins.models.compose.local_copy import FILES, TOWER_FILES, local_copy
 from pathplugins.models.towers import TOWERS, reads_images
-
-if TYPE_CHECKING:
-    from pathplugins.llamafactory.arguments import PathModelArguments, PathPluginsArguments
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +60,7 @@ def given(args: PathPluginsArguments, names: Iterable[str]) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
-def compose_model(args: PathModelArguments) -> Path:
+def compose_model(args: PathPluginsArguments) -> Path:
     """Compose a model of the parts in ``args``, or find it in the cache; return its directory."""
     from pathplugins.models.compose.compose import composed
     from pathplugins.models.compose.spec import ComposeSpec, tower_without_weights
@@ -110,7 +108,7 @@ def compose_model(args: PathModelArguments) -> Path:
     return directory
 
 
-def _image_options(args: PathModelArguments) -> dict[str, Any]:
+def _image_options(args: PathPluginsArguments) -> dict[str, Any]:
     """Options of a composed model whose tower reads images."""
     if names := ", ".join(given(args, _BAGS)):
         raise PathPluginsError(f"{names}: for feature bags, and {args.vision_model_name} reads images; remove the keys")
@@ -122,7 +120,7 @@ def _image_options(args: PathModelArguments) -> dict[str, Any]:
     return options
 
 
-def derive_model(args: PathModelArguments) -> Path:
+def derive_model(args: PathPluginsArguments) -> Path:
     """Return a directory with the weights of ``args.model_name_or_path`` and the options in ``args``."""
     from pathplugins.models.compose.view import derived
 

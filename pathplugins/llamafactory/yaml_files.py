@@ -15,7 +15,7 @@ import yaml
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.registry import unknown
-from pathplugins.llamafactory.arguments import KEYS, PathPluginsArguments
+from pathplugins.llamafactory.keys import KEYS, PathPluginsArguments
 from pathplugins.llamafactory.machine import fit_to_machine
 from pathplugins.llamafactory.model_directory import VIRTUAL_MODEL, model_settings
 from pathplugins.llamafactory.name_checks import check_datasets, check_paths, check_template
