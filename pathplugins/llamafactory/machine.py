@@ -30,7 +30,9 @@ def fit_to_machine(config: dict[str, Any]) -> None:
     if left_out and _has_no_gpu():
         for key in left_out:
             del config[key]
-        logger.warning("no GPU here: %s left out, the model trains in float32 on the processor", ", ".join(left_out))
+        level = logging.WARNING if os.environ.get("LOCAL_RANK", "0") == "0" else logging.DEBUG  # once, not by each rank
+        names = ", ".join(left_out)
+        logger.log(level, "no GPU here: %s left out, the model trains in float32 on the processor", names)
 
 
 def _is_alone() -> bool:
