@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -23,7 +24,7 @@ def wrong_type(annotation: Any, value: Any) -> str | None:
 
     Args:
         annotation: ``int``, ``float``, ``bool``, ``str``, ``dict`` or ``Mapping``, ``list`` or ``Sequence``,
-            ``Literal[...]`` and unions of these. A value of any other annotation is not judged.
+            ``Literal[...]`` and unions of these; a path is text. A value of any other annotation is not judged.
         value: as YAML, JSON or Python gives it. A whole number is a number; true and false are none.
 
     Returns:
@@ -39,8 +40,13 @@ def wrong_type(annotation: Any, value: Any) -> str | None:
     return f"got {_said(value)}, wanted {' or '.join(wanted + choices)}{hint}"
 
 
-def wrong_types(owner: type, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return name -> what is wrong, for each of ``values`` that a field of ``owner`` (a dataclass) does not take."""
+def wrong_types(owner: Any, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return name -> what is wrong, for each of ``values`` that ``owner`` does not take.
+
+    Args:
+        owner: a dataclass, judged by its fields, or a function, judged by its parameters.
+        values: name -> value; names that ``owner`` does not have are not judged.
+    """
     hints = get_type_hints(owner)
     found = {name: wrong_type(hints[name], value) for name, value in values.items() if name in hints}
     return {name: problem for name, problem in found.items() if problem is not None}
@@ -72,7 +78,7 @@ def _fits(option: Any, value: Any) -> bool:
         return isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
     if kind is list:
         return isinstance(value, Sequence) and not isinstance(value, str)
-    return isinstance(value, Mapping if kind is dict else kind)
+    return isinstance(value, {dict: Mapping, str: (str, os.PathLike)}.get(kind, kind))
 
 
 def _said(value: Any) -> str:

@@ -12,10 +12,14 @@ from xtuner.utils import IGNORE_INDEX, IMAGE_TOKEN_INDEX, PROMPT_TEMPLATE
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.registry import unknown
+from pathplugins.data.chat_markers import absent_markers, families
 from pathplugins.data.llava_format import conversation_of
 from pathplugins.data.llava_format import encode as encode_llava
 from pathplugins.data.records import IMAGE_PLACEHOLDER, Record
 from pathplugins.xtuner.templates import TEMPLATES, llava_version
+
+_OF_FAMILY = {"llama3": "llama3_chat", "qwen": "qwen_chat", "gemma": "gemma", "phi": "phi3_chat"}
+"""Family of language models -> XTuner's template for it."""
 
 
 class Encoded(NamedTuple):
@@ -52,6 +56,26 @@ def resolve_template(template: Mapping[str, Any] | str) -> dict[str, Any]:
             "such as PROMPT_TEMPLATE.llama3_chat"
         )
     return dict(template)
+
+
+def check_family(template: Mapping[str, Any], tokenizer: Any) -> None:
+    """Raise when a prompt template writes special tokens of another family than the language model's.
+
+    XTuner would tokenize them as plain text, and train on that without a word.
+
+    Args:
+        template: see `resolve_template`.
+        tokenizer: of the language model.
+    """
+    written = "".join(str(template.get(key) or "") for key in ("SYSTEM", "INSTRUCTION", "SUFFIX", "SEP"))
+    vocabulary = tokenizer.get_vocab()
+    if absent := absent_markers(written, vocabulary):
+        fitting = [_OF_FAMILY[family] for family in families(vocabulary)] or ["vicuna"]
+        raise PathPluginsError(
+            f"prompt_template writes {', '.join(absent)}, which the tokenizer of {tokenizer.name_or_path} does not "
+            "have; it must be one of the language model's family: "
+            f"{' or '.join(f'PROMPT_TEMPLATE.{name}' for name in fitting)}"
+        )
 
 
 def resolve_system(system: str) -> str:

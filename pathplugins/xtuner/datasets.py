@@ -20,10 +20,11 @@ from xtuner.utils import IMAGE_TOKEN_INDEX
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
+from pathplugins.core.value_types import wrong_types
 from pathplugins.data.records import BadSample, Record, apply_policy
 from pathplugins.models.compose.cache import DONE, cache_dir, cached
 from pathplugins.models.custom_llava.questions import question_problem
-from pathplugins.xtuner.conversations import expand, resolve_system, resolve_template
+from pathplugins.xtuner.conversations import check_family, expand, resolve_system, resolve_template
 from pathplugins.xtuner.image_tokens import image_tokens
 from pathplugins.xtuner.lengths import images_of, measure
 from pathplugins.xtuner.offline import check_origin
@@ -69,6 +70,8 @@ class PathologyDataset(Dataset):
         max_dataset_length: int | None = None,
         check_workers: int = 8,
     ) -> None:
+        if wrong := wrong_types(PathologyDataset.__init__, locals()):
+            raise PathPluginsError(f"dataset: {_joined(wrong)}; correct the config")
         if (data_path is None) == (offline_processed_text_folder is None):
             raise PathPluginsError("give either data_path or offline_processed_text_folder to the dataset")
         _log_with_trainer()
@@ -76,6 +79,8 @@ class PathologyDataset(Dataset):
         self.processor = load_processor(model)
         self.image_folder, self.max_length = image_folder, max_length
         template = None if prompt_template is None else resolve_template(prompt_template)
+        if template is not None:
+            check_family(template, self.processor.tokenizer)
         system = resolve_system(system)
         bad: list[BadSample] = []
         if data_path is not None:
@@ -185,6 +190,8 @@ class PathologyDataset(Dataset):
         self._rows = np.setdiff1d(np.arange(len(self.texts)), [row for row, *_ in problems])  # [samples]
         if not len(self._rows):
             raise BadSamplesError(f"{self.folder}: nothing is left to train on; correct the samples")
+        if get_rank() == 0 and not (np.diff(self._starts)[self._rows] > 0).any():
+            logger.warning("none of the %d samples of %s has an image or a bag", len(self), self.folder)
         cut = int((self._lengths.total[self._rows] > self.max_length).sum())
         if cut and get_rank() == 0:
             logger.info("%d of %d samples are cut at max_length %d", cut, len(self), self.max_length)
@@ -226,6 +233,10 @@ def _log_with_trainer() -> None:
         ours.setLevel(logging.INFO)
         for handler in MMLogger.get_current_instance().handlers:
             ours.addHandler(handler)
+
+
+def _joined(problems: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {said}" for name, said in problems.items())
 
 
 def _listed(images: Any) -> list[str]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
+from pathplugins.core.registry import unknown
+from pathplugins.core.value_types import wrong_types
 from pathplugins.models.compose.compose import composed
 from pathplugins.models.compose.local_copy import FILES, TOWER_FILES, local_copy
 from pathplugins.models.compose.spec import ComposeSpec
@@ -94,15 +97,23 @@ def _directory(key: str) -> Path:
         return Path(model).absolute()
     if "llm" not in model:
         raise PathPluginsError(f"model: the parts {sorted(model)} name no llm; give the language model to build on")
+    _check_parts(model)
     model["llm"] = local_copy(model["llm"], "llm", FILES)
     for name, files in (("vision_tower", TOWER_FILES), ("projector_path", TOWER_FILES)):
         if model.get(name) is not None:
             model[name] = local_copy(model[name], name, files)
-    try:
-        spec = ComposeSpec(**model)
-    except TypeError as error:
-        raise PathPluginsError(f"model: {error}; the parts are the options of `pathplugins compose`") from error
-    return composed(spec)
+    return composed(ComposeSpec(**model))
+
+
+def _check_parts(model: dict[str, Any]) -> None:
+    """Raise when a part has a name nobody knows or a value of the wrong type."""
+    known = [field.name for field in fields(ComposeSpec)]
+    problems = [unknown("part", name, known) for name in model if name not in known]
+    problems += [f"{name}: {said}" for name, said in wrong_types(ComposeSpec, model).items()]
+    if problems:
+        raise PathPluginsError(
+            f"model: {'; '.join(problems)}; correct the config, the parts are the options of `pathplugins compose`"
+        )
 
 
 @functools.cache

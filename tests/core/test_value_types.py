@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Optional, Union
 
 import pytest
@@ -19,6 +20,7 @@ from pathplugins.core.value_types import wrong_type, wrong_types
         (float, 1e-3),
         (bool, False),
         (str, ""),
+        (str | None, Path("slides")),
         (Optional[int], None),  # noqa: UP045 - what LLaMA-Factory's parser needs
         (int | None, 5),
         (Union[dict, str], {"depth": 2}),  # noqa: UP007
@@ -65,4 +67,13 @@ class Settings:
 def test_all_fields_at_once_and_no_others() -> None:
     assert wrong_types(Settings, {"patches": "3", "tower": None, "unknown": 1}) == {
         "patches": "got the text '3', wanted a whole number"
+    }
+
+
+def test_the_parameters_of_a_function() -> None:
+    def read(path: str, *, limit: int | None = None) -> None:
+        """Read."""
+
+    assert wrong_types(read, {"path": "a", "limit": [1], "self": read}) == {
+        "limit": "got the list [1], wanted a whole number"
     }

@@ -96,7 +96,13 @@ def test_a_misspelt_connector(train_here: Callable[..., None], folder: Path, tmp
 
 def test_a_part_that_does_not_exist(train_here: Callable[..., None], folder: Path, tmp_path: Path) -> None:
     (folder / "unknown.py").write_text(DERIVED.format(changes="vision_towr='plip'"))
-    refused(train_here, "vision_towr.*the parts are the options of", "unknown.py", "--work-dir", tmp_path)
+    refused(
+        train_here,
+        "vision_towr.*Did you mean .vision_tower.*the parts are the options of",
+        "unknown.py",
+        "--work-dir",
+        tmp_path,
+    )
 
 
 def test_a_stage_1_that_is_missing(train_here: Callable[..., None], tmp_path: Path) -> None:

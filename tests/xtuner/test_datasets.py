@@ -161,9 +161,9 @@ def test_w29_samples_without_a_question_are_in_the_report(make: Callable[..., Pa
 
 def test_nothing_left(make: Callable[..., PathologyDataset]) -> None:
     silent = {**sample("silent"), "conversations": [{"from": "human", "value": "Hi"}]}
-    with pytest.raises(BadSamplesError, match="Nothing is left"):
+    with pytest.raises(BadSamplesError, match="No sample is left"):
         make(silent, on_bad_sample="skip")
-    with pytest.raises(BadSamplesError, match="Nothing is left"):
+    with pytest.raises(BadSamplesError, match="No sample is left"):
         make(sample("gone", "missing.h5"), on_bad_sample="skip")
 
 
@@ -301,3 +301,32 @@ def test_not_a_folder_of_samples(make: Callable[..., PathologyDataset], tmp_path
         make()
     with pytest.raises(PathPluginsError, match="prompt_template is needed"):
         make(*THREE, prompt_template=None)
+
+
+def test_values_of_the_wrong_type_are_named(make: Callable[..., PathologyDataset]) -> None:
+    with pytest.raises(PathPluginsError) as raised:
+        make(sample("a", "small.h5"), max_length="long", on_bad_sample="skipp", check_images="no")
+    assert str(raised.value) == (
+        "dataset: max_length: got the text 'long', wanted a whole number; "
+        "on_bad_sample: got the text 'skipp', wanted error or skip; did you mean 'skip'?; "
+        "check_images: got the text 'no', wanted true or false; correct the config"
+    )
+
+
+def test_a_template_of_another_family_is_refused(make: Callable[..., PathologyDataset]) -> None:
+    said = (
+        r"prompt_template writes <\|im_start\|>, <\|im_end\|>, which the tokenizer of .*: PROMPT_TEMPLATE.llama3_chat$"
+    )
+    with pytest.raises(PathPluginsError, match=said):
+        make(sample("a", "small.h5"), prompt_template="qwen_chat")
+    assert len(make(sample("a", "small.h5"), prompt_template="vicuna")) == 1
+
+
+def test_samples_that_show_nothing_are_told(
+    make: Callable[..., PathologyDataset], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING", "pathplugins"):
+        make(sample("a"), sample("b", "small.h5"))
+        assert "has an image" not in caplog.text
+        make(sample("a"), sample("b"))
+    assert "none of the 2 samples of" in caplog.text

@@ -69,7 +69,15 @@ def test_a_directory_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("no/such/model", "no/such/model holds no config.json"),
         ({"vision_model_name": "plip"}, "name no llm"),
-        ({**PARTS, "vision_towr": "plip"}, "vision_towr.*options of `pathplugins compose`"),
+        ({**PARTS, "vision_towr": "x"}, "unknown part 'vision_towr'. Did you mean 'vision_tower'.*options of `pathpl"),
+        (
+            {**PARTS, "patches_per_wsi": "many"},
+            "model: patches_per_wsi: got the text 'many', wanted a whole number; co",
+        ),
+        (
+            {**PARTS, "projector_config": [2], "llm": 5},
+            r"llm: got 5, wanted text; .*_config: got the list \[2\], wanted",
+        ),
         ({**PARTS, "mm_projector_type": "scale_invarient"}, "'scale_invariant'"),
     ],
 )
