@@ -13,6 +13,7 @@ from llamafactory.extras.misc import try_download_model_from_other_hub
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
 from pathplugins.llamafactory.keys import PathPluginsArguments
+from pathplugins.models.compose.connector_keys import CONNECTOR_KEYS, connector_options
 from pathplugins.models.compose.local_copy import FILES, TOWER_FILES, local_copy
 from pathplugins.models.towers import TOWERS, reads_images
 
@@ -26,12 +27,6 @@ _SELECTOR = ("vision_feature_select_mode", "image_seq_length")
 _CONFIG = (*_SELECTOR, "selector_config", "use_prefix_lm_mask")
 _BAGS = ("patches_per_wsi", "patches_block", "coords_mpp", "compat_coords_yx", "allow_other_encoder")
 _IMAGES = ("image_aspect_ratio", "fast_resize")
-_PROJECTOR = {
-    "projector_dropout": "dropout",
-    "gamma_min": "scale_min",
-    "gamma_max": "scale_max",
-    "gamma_init": "scale_init",
-}
 _COMPOSE_ONLY = (
     "llm_name_or_path",
     "vision_tower",
@@ -42,7 +37,7 @@ _COMPOSE_ONLY = (
     "mm_projector_type",
 )
 _DOWNLOAD = {"revision": "model_revision", "cache_dir": "cache_dir", "token": "hf_hub_token"}
-PARTS = tuple(dict.fromkeys((*_CONFIG, *_BAGS, *_IMAGES, *_PROJECTOR, *_COMPOSE_ONLY, "projector_config")))
+PARTS = tuple(dict.fromkeys((*_CONFIG, *_BAGS, *_IMAGES, *CONNECTOR_KEYS, *_COMPOSE_ONLY, "projector_config")))
 """Keys that a model directory answers: once it is there they ask for nothing more."""
 
 
@@ -71,7 +66,7 @@ def compose_model(args: PathPluginsArguments) -> Path:
         )
     if args.mm_use_im_start_end or args.mm_use_im_patch_token:
         raise PathPluginsError("mm_use_im_start_end and mm_use_im_patch_token are not supported; set both to false")
-    connector = {_PROJECTOR[name]: value for name, value in given(args, _PROJECTOR).items()}
+    connector = connector_options(vars(args))
     images = args.vision_model_name in TOWERS and reads_images(args.vision_model_name)  # ComposeSpec judges the name
     kind = args.mm_projector_type or ("scale_invariant" if images else "gamma_mlp")
     if kind == "mlp2x_gelu" and connector:
@@ -138,7 +133,7 @@ def derive_model(args: PathPluginsArguments) -> Path:
             f"model_name_or_path: {VIRTUAL_MODEL} to compose anew"
         )
     config = given(args, _CONFIG)
-    projector = {_PROJECTOR[name]: value for name, value in given(args, _PROJECTOR).items()}
+    projector = connector_options(vars(args))
     if projector := {**(args.projector_config or {}), **projector}:
         config["projector_config"] = projector
     images = reads_images(model_settings(args.model_name_or_path)["vision_config"]["model_type"])

@@ -107,9 +107,15 @@ def test_a31_xtuners_own_command_writes_the_same(command: Callable[..., str], ex
     assert [name for name in names if (exported / name).read_bytes() != (other / name).read_bytes()] == []
 
 
-def test_the_config_in_the_work_directory_serves_as_well(exported: Path, tune: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("release", ["this", "earlier"])
+def test_the_config_in_the_work_directory_serves_as_well(
+    exported: Path, tune: Any, tmp_path: Path, release: str
+) -> None:
     """MMEngine writes names in place of what a config imports; template and system prompt must survive that."""
-    export_checkpoint(tune.checkpoint(48), tune.work / CONFIG, tmp_path / "hf")
+    config = tune.work / CONFIG
+    if release == "earlier":
+        config = shutil.copy(Path(__file__).parent / "dumped" / "pallava_smoke_tune.txt", tmp_path / CONFIG)
+    export_checkpoint(tune.checkpoint(48), Path(config), tmp_path / "hf")
     for name in ("chat_template.jinja", "tokenizer_config.json", "model.safetensors"):
         if (exported / name).exists():
             assert (tmp_path / "hf" / name).read_bytes() == (exported / name).read_bytes(), name

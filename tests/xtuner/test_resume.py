@@ -46,10 +46,12 @@ def test_a_second_run_in_the_same_place_starts_anew(align: Any, killed: Any) -> 
 
 
 def test_resume_goes_on_as_if_nothing_had_happened(
-    start: Callable[..., Any], align: Any, killed: Any, asks: dict[str, Any]
+    start: Callable[..., Any], align: Any, killed: Any, asks: dict[str, Any], folder: Path
 ) -> None:
+    """By the config that an earlier release left in its work directory."""
     checkpoint = killed.checkpoint(4)
-    resumed = start(ALIGN, "--resume", checkpoint, work="work_dirs/killed", options=asks).end()
+    shutil.copy(Path(__file__).parent / "dumped" / "pallava_smoke_align.txt", folder / "dumped_align.py")
+    resumed = start("dumped_align.py", "--resume", checkpoint, work="work_dirs/killed", options=asks).end()
     assert "resumed from epoch: 0, iter: 4" in resumed.log or "resumed epoch: 0, iter: 4" in resumed.log
     after, wanted = resumed.losses(), align.losses()
     assert set(after) == set(range(5, 13))
