@@ -13,8 +13,11 @@ import numpy as np
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags.contract import BagContract
 from pathplugins.data.bags.coords import check_grid, read_coords, tower_coords
+from pathplugins.data.bags.encoders import other_encoder
 from pathplugins.data.bags.layout import BagInfo, open_bag, read_layout
 from pathplugins.data.bags.rows import RowReader
+from pathplugins.published.encoder_names import encoder_key
+from pathplugins.published.slide_encoders import GIGAPATH
 
 from . import Geometry, Source, kind_of, open_source, sources_in
 from .patch_files import read_patch_file
@@ -31,7 +34,7 @@ WHAT = {
     "patches": "patch positions without features",
     "slide-embedding": "slide embedding: one vector for the whole slide, not a bag of patches",
 }
-_GIGAPATH = BagContract()
+_ANY_FEATURES = BagContract()
 
 
 @dataclass(kw_only=True)
@@ -46,15 +49,14 @@ class Report:
 
 
 def reports_of(
-    path: Path, *, coords_mpp: float | None = None, width: int | None = None, contract: BagContract = _GIGAPATH
+    path: Path, *, coords_mpp: float | None = None, contract: BagContract = _ANY_FEATURES
 ) -> Iterator[Report]:
     """Yield one report per slide; for an unreadable or unknown file, one with the reason under ``wrong``.
 
     Args:
         path: The file.
         coords_mpp: Microns per stored pixel, for bags that do not record it.
-        width: The D a model takes, if known.
-        contract: What the tower of that model expects; GigaPath's frame and grid unless another is given.
+        contract: What a model's vision tower expects; any features in GigaPath's frame and grid unless given.
     """
     try:
         kind = kind_of(path)
@@ -75,9 +77,7 @@ def reports_of(
                 _bag(path, report, coords_mpp, contract)
         except (PathPluginsError, OSError, RuntimeError, KeyError) as error:  # h5py raises the last three
             report.wrong.append(_without(path, error))
-        found = report.facts.get("width")
-        if width is not None and found is not None and found != width:
-            report.wrong.append(f"features are {found} wide, expected {width}; made with another encoder?")
+        _judge_features(report, contract)
         yield report
 
 
@@ -145,6 +145,25 @@ def _judge_positions(xy: np.ndarray, geometry: Geometry, report: Report) -> None
         report.notes.append(
             f"positions differ by multiples of {strides} only, patches are {side:g} px: no one grid (CLAM and TRIDENT "
             "begin one in each piece of tissue)"
+        )
+
+
+def _judge_features(report: Report, contract: BagContract) -> None:
+    """Judge width and encoder, which are facts of every kind of feature file."""
+    width, encoder, expected = (report.facts.get("width"), report.facts.get("encoder"), contract.expects_encoder)
+    if width is None:
+        return
+    if contract.feature_dim not in (None, width):
+        report.wrong.append(f"features are {width} wide, expected {contract.feature_dim}; made with another encoder?")
+    if encoder is None:
+        said = f", so nothing checks that they are of {expected}" if expected else ""
+        report.notes.append(f"names no patch encoder{said}; pathdata convert features --encoder NAME writes it")
+    elif expected is not None and encoder_key(encoder) != encoder_key(expected):
+        report.wrong.append(other_encoder(encoder, expected))
+    elif expected is None and width == GIGAPATH.feature_dim and encoder_key(encoder) != GIGAPATH.patch_encoder:
+        report.notes.append(
+            f"as wide as features of {GIGAPATH.patch_encoder}, but of another encoder: a tower with GigaPath's weights "
+            "refuses them"
         )
 
 

@@ -32,7 +32,7 @@ def check_encoder(info: BagInfo, expected: str | None) -> None:
     if info.encoder is None:
         warn_of_unnamed(info.path, expected)
     elif encoder_key(info.encoder) != encoder_key(expected):
-        raise BadBag(f"{info.path}: {_unexpected(info.encoder, expected)}", reason=REASON)
+        raise BadBag(f"{info.path}: {other_encoder(info.encoder, expected)}", reason=REASON)
 
 
 def unfit_encoders(
@@ -50,7 +50,7 @@ def unfit_encoders(
         warn_of_unnamed(unnamed[0], expected, bags=len(unnamed), of=len(encoders))
     if expected is not None:
         others = {path: name for path, name in named.items() if encoder_key(name) != encoder_key(expected)}
-        return {path: f"{path}: {_unexpected(name, expected)}" for path, name in others.items()}
+        return {path: f"{path}: {other_encoder(name, expected)}" for path, name in others.items()}
     usual = settled or usual_encoder(encoders)
     counts = Counter(map(encoder_key, named.values()))
     return {
@@ -89,7 +89,8 @@ def warn_of_unnamed(path: str, expected: str | None, *, bags: int = 1, of: int =
     )
 
 
-def _unexpected(name: str, expected: str) -> str:
+def other_encoder(name: str, expected: str) -> str:
+    """Return the sentence that refuses features of the encoder ``name`` where those of ``expected`` are needed."""
     return (
         f"features are of the encoder {name!r}, but the vision tower was trained on those of {expected!r}; extract the "
         f"slide with {expected}, or {ALLOW} if they are meant to be used"

@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from pathplugins.data.bags import BagContract
 from pathplugins.data_tools.bags.findings import reports_of, storage
 
 XY = np.stack([np.arange(7) * 512, np.arange(7) % 2 * 512 + 9216], axis=1)
@@ -23,7 +24,7 @@ def test_all_faults_of_one_file(tmp_path: Path) -> None:
     features[2], features[5, 1] = 0, np.nan
     xy = XY.copy()
     xy[6] = xy[0]
-    (report,) = reports_of(clam(tmp_path / "a.h5", features, xy), width=5)
+    (report,) = reports_of(clam(tmp_path / "a.h5", features, xy), contract=BagContract(feature_dim=5))
     wrong = "\n".join(report.wrong)
     for part in (
         "1 of 7 positions are repeated",

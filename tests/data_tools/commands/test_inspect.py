@@ -209,3 +209,36 @@ def test_from_the_command_line(tmp_path: Path, pathdata: Callable[..., tuple[int
     assert pathdata("inspect", tmp_path / "s.h5")[0] == 0
     code, err = pathdata("inspect", tmp_path / "s.h5", tmp_path / "t.h5")
     assert (code, err) == (1, "something is wrong with 1 of 2\n")
+
+
+def test_features_of_another_encoder_are_wrong_for_a_model(look: Inspect, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    wide = np.random.default_rng(1).standard_normal((N, 1536)).astype(np.float32)
+    for name, encoder in {"own": "prov-gigapath", "uni": "UNI_v2"}.items():
+        write_bag(tmp_path / "bags" / f"{name}.h5", [wide], XY0[:, ::-1], replace(KNOWN, encoder=encoder))
+    own, uni = tmp_path / "bags" / "own.h5", tmp_path / "bags" / "uni.h5"
+    code, (report,) = look(uni)
+    assert (code, report["wrong"]) == (0, [])
+    assert "as wide as features of gigapath, but of another encoder: a tower with GigaPath's" in report["notes"][-1]
+    code, (first, other) = look(tmp_path / "bags", "--encoder", "gigapath")
+    assert (code, first["wrong"]) == (1, [])
+    (said,) = other["wrong"]
+    assert said.startswith("features are of the encoder 'UNI_v2', but the vision tower was trained on those of 'gigapa")
+    assert look(tmp_path / "bags", "--encoder", "gigapath", "--allow-other-encoder")[0] == 0
+    code, (first, other) = look(tmp_path / "bags")  # the bags of one run
+    assert (code, first["wrong"]) == (1, [])
+    assert "'UNI_v2', but 1 of 2 bags of this run name 'prov-gigapath'" in other["wrong"][0]
+    model = tmp_path / "model"
+    model.mkdir()
+    settings = {"image_processor_type": "CustomLlavaImageProcessor", "feature_dim": 1536}
+    (model / "preprocessor_config.json").write_text(json.dumps(settings))  # of an earlier version
+    assert [bool(report["wrong"]) for report in look(own, uni, "--model", model)[1]] == [False, True]
+    strict = {**settings, "expects_encoder": None, "grid": 3, "tile_px": 256, "frame_mpp": 0.5}
+    (model / "preprocessor_config.json").write_text(json.dumps(strict))
+    assert "cells of 256 px" in look(own, "--model", model)[1][0]["wrong"][0]
+    (model / "preprocessor_config.json").write_text(json.dumps({"tile_size": 224}))
+    with pytest.raises(PathPluginsError, match="it reads images, no feature bags"):
+        look(own, "--model", model)
+    with pytest.raises(PathPluginsError, match=r"--model .*bags: no preprocessor_config\.json in it; give a directory"):
+        look(own, "--model", tmp_path / "bags")
