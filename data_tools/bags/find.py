@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.nearest import near_path
 
 from . import Source, kind_of, sources_in
 from .convert import Converted
@@ -30,7 +31,9 @@ def find_sources(folder: Path, kind: str) -> tuple[list[Source], list[Converted]
         PathPluginsError: no such folder, no features in it, or a slide found twice.
     """
     if not folder.exists():
-        raise PathPluginsError(f"{folder}: no such file or folder; give a folder of features, or one file")
+        raise PathPluginsError(
+            f"{folder}: no such file or folder; give a folder of features, or one file{near_path(folder)}"
+        )
     files = [folder] if folder.is_file() else sorted(p for p in folder.rglob("*") if _candidate(p, folder))
     stems = {path.stem for path in files if path.suffix not in TORCH_SUFFIXES}
     sources: list[Source] = []

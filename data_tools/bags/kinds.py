@@ -8,6 +8,7 @@ from typing import Literal
 import h5py
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.nearest import near_path
 from pathplugins.data.bags.layout import open_bag, own_dataset
 
 Kind = Literal[
@@ -35,7 +36,9 @@ def kind_of(path: Path) -> Kind:
         PathPluginsError: no kind matches, or the file cannot be read.
     """
     if not path.is_file():
-        raise PathPluginsError(f"{path}: no such file; give a file of features or positions ({', '.join(SUFFIXES)})")
+        raise PathPluginsError(
+            f"{path}: no such file; give a file of features or positions ({', '.join(SUFFIXES)}){near_path(path)}"
+        )
     if path.suffix in TORCH_SUFFIXES:
         return "wsi-llava-pt"
     if path.suffix == ".csv":

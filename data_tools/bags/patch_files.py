@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.nearest import near_path
 from pathplugins.data.bags.coords import read_coords
 from pathplugins.data.bags.layout import BagInfo, described, open_bag, own_dataset
 
@@ -40,8 +41,12 @@ def find_patch_files(folder: Path) -> dict[str, Path]:
     """Find the patch files below ``folder``; return slide id -> file.
 
     Raises:
-        PathPluginsError: there is none, or two of one slide.
+        PathPluginsError: no such folder, no patch file in it, or two of one slide.
     """
+    if not folder.is_dir():
+        raise PathPluginsError(
+            f"--coords {folder}: no such folder; name the folder with the patch files{near_path(folder)}"
+        )
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.h5")):
         if path.name.startswith(".") or not h5py.is_hdf5(path):

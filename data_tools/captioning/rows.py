@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.nearest import near_path
 from pathplugins.data.formats.reading.json import read_samples
 from pathplugins.data.records import BadSample, BadSampleReport
 
@@ -63,6 +64,7 @@ def manifest_of(path: Path) -> Path:
     if not manifest.is_file():
         raise PathPluginsError(
             f"{manifest}: no such file; expected a manifest, as `pathdata pathgen extract` and `select` write it"
+            f"{near_path(manifest)}"
         )
     return manifest
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.nearest import near_path
 from pathplugins.data.formats import READERS
 from pathplugins.data.formats.reading.assembly import Stream
 from pathplugins.data.images import MAX_PIXELS
@@ -57,7 +58,9 @@ def open_stream(request: Request) -> Stream:
     options = _reader_options(reader, request)
     folder = request.image_folder
     if folder is not None and not folder.is_dir() and "extract_images" not in options:
-        raise PathPluginsError(f"--image-folder {folder}: no such folder; name the folder with the images")
+        raise PathPluginsError(
+            f"--image-folder {folder}: no such folder; name the folder with the images{near_path(folder)}"
+        )
     stream: Stream = reader.stream(request.source, media_dir=folder, **options)
     if folder is None and not stream.beside:
         stream = dataclasses.replace(stream, folders=(), look=False)

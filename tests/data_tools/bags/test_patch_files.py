@@ -56,6 +56,12 @@ def test_files_are_found_by_slide(tmp_path: Path) -> None:
         find_patch_files(tmp_path)
 
 
+def test_a_mistyped_folder_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "patches").mkdir()
+    with pytest.raises(PathPluginsError, match=r"--coords .*: no such folder; .*; did you mean .*patches\?"):
+        find_patch_files(tmp_path / "pathces")
+
+
 def test_what_is_no_patch_file(tmp_path: Path) -> None:
     with pytest.raises(PathPluginsError, match=r"--coords .*no patch file in it"):
         find_patch_files(tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.nearest import near_path
 
 
 def read_plain_pickle(path: Path) -> Any:
@@ -18,7 +19,9 @@ def read_plain_pickle(path: Path) -> Any:
         PathPluginsError: no such file, not a pickle, damaged, or importing a name (which the message gives).
     """
     if not path.is_file():
-        raise PathPluginsError(f"{path}: no such file; expected a pickle of plain lists and dicts there")
+        raise PathPluginsError(
+            f"{path}: no such file; expected a pickle of plain lists and dicts there{near_path(path)}"
+        )
     with path.open("rb") as stream:
         try:
             return _PlainUnpickler(stream, path).load()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.nearest import near_path
 from pathplugins.data.choices import lettered
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record
 
@@ -85,7 +86,7 @@ def read_chunks(path: Path, *, wanted: str, size: int) -> Iterator[str]:
 
 def _read_text(path: Path, wanted: str, blocks: Callable[[TextIO], Iterator[str]]) -> Iterator[str]:
     if not path.is_file():
-        raise PathPluginsError(f"{path}: no such file; expected {wanted} there")
+        raise PathPluginsError(f"{path}: no such file; expected {wanted} there{near_path(path)}")
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             for number, block in enumerate(blocks(stream)):

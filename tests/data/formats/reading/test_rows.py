@@ -34,6 +34,9 @@ def test_lines_and_chunks_are_the_same_text(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     with pytest.raises(PathPluginsError, match="no such file; expected a table there"):
         next(read_lines(tmp_path / "a", wanted="a table"))
+    (tmp_path / "slides.csv").write_text("a\n")
+    with pytest.raises(PathPluginsError, match=r"expected a table there; did you mean .*slides\.csv\?"):
+        next(read_lines(tmp_path / "slide.csv", wanted="a table"))
     (tmp_path / "a").write_bytes(b"one\ntwo\nthr\xe9e\n")
     with pytest.raises(PathPluginsError, match=r"a:3 is not UTF-8 .*save the file as UTF-8"):
         [*read_lines(tmp_path / "a", wanted="a table")]
