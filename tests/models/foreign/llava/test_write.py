@@ -12,16 +12,14 @@ import pytest
 import torch
 import transformers
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoProcessor, AutoTokenizer, CLIPVisionModel, LlavaForConditionalGeneration
 
 from pathplugins import cli
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.core.versions import release
-from pathplugins.models.compose.projector import load_projector, save_projector
-from pathplugins.models.connectors import CONNECTORS
-from pathplugins.models.foreign.llava.projector import export_projector, import_projector
+from pathplugins.models.foreign.llava.projector import export_projector
 from pathplugins.models.foreign.llava.read import import_llava
 from pathplugins.models.foreign.llava.write import export_llava
 
@@ -222,26 +220,6 @@ def test_directories_that_are_not_whole(tmp_path: Path, make: Callable[..., Path
     with pytest.raises(CheckpointError, match=r"holds no preprocessor_config\.json; give a whole model directory"):
         export_llava(model, tmp_path / "out", "llava")
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("kind", ["mlp2x_gelu", "linear"])
-def test_the_connector_alone(tmp_path: Path, kind: str) -> None:
-    """P22: what our first phase writes goes into LLaVA's second, and the other way round."""
-    torch.manual_seed(4)
-    part = CONNECTORS.get(kind)(7, 5)
-    (tmp_path / "run").mkdir()
-    save_projector(part.state_dict(), tmp_path / "run", {"type": kind})
-    assert export_projector(tmp_path / "run", tmp_path / "mm_projector.bin") == kind
-    weights = torch.load(tmp_path / "mm_projector.bin", weights_only=True)
-    theirs = nn.Sequential(nn.Linear(7, 5), nn.GELU(), nn.Linear(5, 5)) if kind == "mlp2x_gelu" else nn.Linear(7, 5)
-    theirs.load_state_dict({name.split("mm_projector.")[1]: value for name, value in weights.items()})  # as LLaVA does
-    assert all(name.startswith("model.mm_projector.") for name in weights)
-    x = torch.randn(3, 7)
-    assert torch.equal(theirs(x), part(x))
-    assert import_projector(tmp_path / "mm_projector.bin", tmp_path / "ours.safetensors") == kind
-    fresh = CONNECTORS.get(kind)(7, 5)
-    load_projector(fresh, tmp_path / "ours.safetensors")
-    assert torch.equal(fresh(x), part(x))
 
 
 def test_connectors_that_llava_has_not(tmp_path: Path, vlm: Path, make: Callable[..., Path], vicuna: Path) -> None:
