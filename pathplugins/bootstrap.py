@@ -75,7 +75,7 @@ class Finder:
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        """The spec the other finders give, its loader wrapped; ``None`` for names that are not ours."""
+        """Return the spec the other finders give, its loader wrapped; ``None`` for names that are not ours."""
         if name not in self.adapters:
             return None
         key = (name, get_ident())  # another hook that asks all finders, as we do, must not send us in circles

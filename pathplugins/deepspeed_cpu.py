@@ -14,7 +14,7 @@ from typing import Any
 
 
 def apply(name: str, module: ModuleType) -> None:
-    """The post-import hook of ``deepspeed.runtime.zero.partition_parameters``."""
+    """Mend ``deepspeed.runtime.zero.partition_parameters``, right after it was imported."""
     del name
     together = module.Init._allgather_params_coalesced
 

@@ -68,7 +68,7 @@ class Registry:
         return iter(sorted({*self._targets, *self._added()}))
 
     def _added(self) -> dict[str, tuple[EntryPoint, ...]]:
-        """Entry points of other packages by their name."""
+        """Return the entry points of other packages by their name."""
         return _entry_points(self._group) if self._group else {}
 
     def _imported(self, entry: EntryPoint) -> Any:
@@ -98,7 +98,7 @@ def unknown(kind: str, name: str, known: Any) -> str:
 
 @functools.cache
 def _entry_points(group: str) -> dict[str, tuple[EntryPoint, ...]]:
-    """Entry points of ``group`` by name; several under one name where packages collide, in the order of the packages.
+    """Return the entry points of ``group`` by name; several under one name, by package, where packages collide.
 
     Reading them takes tens of milliseconds, as every installed package is looked at.
     """
@@ -111,5 +111,5 @@ def _entry_points(group: str) -> dict[str, tuple[EntryPoint, ...]]:
 
 
 def _owner(entry: EntryPoint) -> str:
-    """Distribution and version of an entry point."""
+    """Return distribution and version of an entry point."""
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value

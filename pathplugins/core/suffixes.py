@@ -4,7 +4,7 @@ SLIDE_SUFFIXES = (
     *(".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi"),
     *(".png", ".jpg", ".jpeg"),
 )
-"""Of slide files, in lower case; nothing else after a dot of a slide's name is a suffix."""
+"""Suffixes of slide files, in lower case; nothing else after a dot of a slide's name is a suffix."""
 
 
 def slide_key(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A symbol of a trainer that we lean on, and the check that it is still what we think it is."""
+"""A symbol of a trainer that we lean on, and the check that it has not changed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Registration:
 
 
 def resolve(path: str) -> Any:
-    """The object at ``package.module:attribute``; a ``HostDriftError`` names what is gone and the versions."""
+    """Return the object at ``package.module:attribute``; a ``HostDriftError`` names what is gone and the versions."""
     module_name, _, attributes = path.partition(":")
     try:
         target: Any = importlib.import_module(module_name)
@@ -58,7 +58,7 @@ def resolve(path: str) -> Any:
 
 
 def check(points: Iterable[TouchPoint]) -> list[str]:
-    """What no longer holds, one sentence a point; imports the trainer."""
+    """Return one sentence for each point that no longer holds; imports the trainer."""
     problems = []
     for point in points:
         try:

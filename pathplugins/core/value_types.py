@@ -59,7 +59,7 @@ def _options(annotation: Any) -> list[Any]:
 
 
 def _plain(option: Any) -> Any:
-    """``dict`` for every mapping, ``list`` for every sequence but text; else the type itself."""
+    """Return ``dict`` for every mapping, ``list`` for every sequence but text; else the type itself."""
     kind = get_origin(option) or option
     if kind is str or not isinstance(kind, type):
         return kind

@@ -21,7 +21,7 @@ TESTED: dict[str, tuple[str, str]] = {
 
 
 def installed(name: str) -> str | None:
-    """Version of an installed distribution (``"python"``: of the interpreter), ``None`` when it is not there."""
+    """Return the version of a distribution (``"python"``: of the interpreter), ``None`` when it is not installed."""
     if name == "python":
         return platform.python_version()
     try:
@@ -31,7 +31,7 @@ def installed(name: str) -> str | None:
 
 
 def release(version: str) -> tuple[int, ...]:
-    """The numbers of a version: ``"2.11.0+cu130"`` -> (2, 11, 0). Pre-release and local parts are left out."""
+    """Return the numbers of a version: ``"2.11.0+cu130"`` -> (2, 11, 0), without pre-release and local parts."""
     match = re.match(r"\d+(\.\d+)*", version)
     if match is None:
         raise ValueError(f"{version!r} does not start with a version number such as 1.2.3")
@@ -48,35 +48,35 @@ def is_tested(name: str, version: str) -> bool:
 
 
 def describe(name: str) -> str:
-    """One clause for messages: ``"llamafactory 0.9.6 installed, 0.9.3 to 0.9.5 tested"``."""
+    """Return one clause for messages: ``"llamafactory 0.9.6 installed, 0.9.3 to 0.9.5 tested"``."""
     version = installed(name)
     found = f"{name} {version} installed" if version else f"{name} not installed as a package"
     return f"{found}, {' to '.join(TESTED[name])} tested" if name in TESTED else found
 
 
 def untested(*names: str) -> list[str]:
-    """`describe` of each of these that is installed in a version outside its tested range."""
+    """Return `describe` of each of these that is installed in a version outside its tested range."""
     versions = {name: installed(name) for name in names}
     return [describe(name) for name, version in versions.items() if version and not is_tested(name, version)]
 
 
 def has_broken_flash_attention_2(transformers: str) -> bool:
-    """Transformers 5.6.0 calls FlashAttention-2 wrongly; it is also the newest that LLaMA-Factory 0.9.5 lets in."""
+    """Whether this Transformers calls FlashAttention-2 wrongly: 5.6.0, the newest that LLaMA-Factory 0.9.5 lets in."""
     return release(transformers) == (5, 6, 0)
 
 
 def is_mismatched_torchaudio(torch: str, torchaudio: str) -> bool:
-    """Each torchaudio is compiled against one minor release of torch and fails to import under another."""
+    """Whether torchaudio was compiled against another minor release of torch, under which it fails to import."""
     return release(torch)[:2] != release(torchaudio)[:2]
 
 
 def refuses_classes_in_checkpoints(torch: str) -> bool:
-    """From 2.6 on ``torch.load`` reads tensors and plain containers; every other class has to be named first."""
+    """Whether ``torch.load`` reads only tensors and plain containers, as from 2.6 on; classes must be named."""
     return release(torch) >= (2, 6)
 
 
 def known_bad(versions: Mapping[str, str | None]) -> list[str]:
-    """What is known to fail among these versions, each with what to type."""
+    """Return what is known to fail among these versions, each with what to type."""
     problems = []
     transformers, torch, torchaudio = (versions.get(name) for name in ("transformers", "torch", "torchaudio"))
     if transformers and has_broken_flash_attention_2(transformers):

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def record_converter(module: ModuleType) -> type:
-    """Converter class from a record row to LLaMA-Factory's columns, made on its base class."""
+    """Return the class that converts a record row to LLaMA-Factory's columns, made on its base class."""
 
     class RecordConverter(module.DatasetConverter):
         """One record: the last turn is the response, an image reference stays a path."""

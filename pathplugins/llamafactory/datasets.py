@@ -1,4 +1,4 @@
-"""Reading our record formats into LLaMA-Factory, checked before training starts."""
+"""Read our record formats into LLaMA-Factory, checked before training starts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pathplugins.models.compose.cache import cache_dir
 
 
 def read_our_formats(loader: ModuleType) -> Callable[..., Any]:
-    """LLaMA-Factory's ``_load_single_dataset`` with our formats read by our readers.
+    """Return LLaMA-Factory's ``_load_single_dataset`` with our formats read by our readers.
 
     The stock CSV loader turns "NA" into null and "1" into a number, knows no tabs and hides line numbers. Ours checks
     every row and every bag of all datasets of the run when the first is asked for, so that one report names them all,
@@ -59,7 +59,7 @@ def _is_ours(dataset_attr: Any, data_args: Any) -> bool:
 
 
 def _checked(attrs: list[Any], model_args: Any, data_args: Any, training_args: Any) -> list[tuple[Any, Path]]:
-    """The good records of every dataset, in a file each; what is wrong with the others, in one report."""
+    """Write the good records of every dataset, in a file each; report what is wrong with the others at once."""
     if data_args.streaming and training_args.dataloader_num_workers == 0:
         raise PathPluginsError(
             "streaming: true needs dataloader_num_workers: 1 or more; LLaMA-Factory cuts its files by them"
@@ -139,7 +139,7 @@ def _records(
 
 
 def _options(reader: Callable[..., Any], dataset_attr: Any, model_args: Any) -> dict[str, Any]:
-    """Options of a reader from ``split`` and ``subset`` of dataset_info.json, which LLaMA-Factory reads anyway."""
+    """Return reader options from ``split`` and ``subset`` of dataset_info.json, which LLaMA-Factory reads anyway."""
     takes = inspect.signature(reader).parameters
     options = {"split": dataset_attr.split, "data_source": model_args.filter_by_data_source}
     subset = dataset_attr.subset

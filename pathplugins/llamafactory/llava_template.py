@@ -17,14 +17,14 @@ class _LlavaTemplate(Template):
     version: ClassVar[Version]
 
     def encode_oneturn(self, tokenizer: Any, messages: Any, system: Any = None, tools: Any = None) -> Any:
-        """Ids of everything up to the last answer, and of that answer."""
+        """Return the ids of everything up to the last answer, and of that answer."""
         *prompt, response = self._texts(tokenizer, messages, system)
         return [token for ids in prompt for token in ids], response
 
     def encode_multiturn(
         self, tokenizer: Any, messages: Any, system: Any = None, tools: Any = None, *rest: Any, **named: Any
     ) -> Any:
-        """Ids of each question and its answer; nothing is an answer in a sample that LLaVA would mask."""
+        """Return the ids of each question and its answer; a sample that LLaVA would mask has no answers."""
         texts = self._texts(tokenizer, messages, system)
         return list(zip(texts[::2], texts[1::2], strict=True))
 

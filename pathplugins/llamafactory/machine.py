@@ -15,7 +15,7 @@ _LAUNCHED = ("LOCAL_RANK", "RANK", "WORLD_SIZE")
 
 
 def fit_to_machine(config: dict[str, Any]) -> None:
-    """Remove, in place, settings that would end the run here; each with one line in the log.
+    """Remove, in place, settings that would end the run on this machine; each with one line in the log.
 
     ``deepspeed`` on one process that no launcher started: there is nobody to share with, and LLaMA-Factory refuses. A
     file that offloads to the CPU does work on one process and stays. ``bf16``, ``fp16`` and ``tf32`` without a GPU: the

@@ -52,7 +52,7 @@ class PathologyPlugin(BasePlugin):
         batch_ids: list[list[int]],
         processor: Any,
     ) -> dict[str, Any]:
-        """Packed vision inputs of a batch.
+        """Return the packed vision inputs of a batch.
 
         In training the patches and tokens drawn depend on (seed, epoch, file name, tokens of the sample), so that a run
         repeats on any number of workers and ranks; in evaluation and generation on the file name alone.
@@ -93,7 +93,7 @@ def _reads_bags(processor: Any) -> bool:
 
 
 def image_tokens(image: Any, processor: Any) -> int:
-    """Vision tokens of whatever LLaMA-Factory hands on as an image."""
+    """Return how many vision tokens an image takes, whatever LLaMA-Factory hands on as one."""
     if not _reads_bags(processor):
         return processor.num_image_tokens(_picture(image))
     if isinstance(image, Image.Image):
@@ -102,12 +102,12 @@ def image_tokens(image: Any, processor: Any) -> int:
 
 
 def _name(image: str | Path | Image.Image) -> str:
-    """File name; a picture that comes as pixels has none, and is told by the text of its sample."""
+    """Return the file name; a picture that comes as pixels has none, and is told by the text of its sample."""
     return "" if isinstance(image, Image.Image) else Path(image).name
 
 
 def _picture(image: Any) -> str | Path | Image.Image:
-    """A path or a Pillow image, of whatever LLaMA-Factory and ``datasets`` hand on as an image."""
+    """Return a path or a Pillow image, whatever LLaMA-Factory and ``datasets`` hand on as an image."""
     if isinstance(image, dict):  # a Parquet column of images
         image = image["path"] if image.get("bytes") is None else image["bytes"]
     if isinstance(image, bytes):
@@ -116,7 +116,7 @@ def _picture(image: Any) -> str | Path | Image.Image:
 
 
 def _null_bag(images: list[Any], processor: Any) -> Any:
-    """LLaMA-Factory puts a blank picture into a batch without images, behind a mask; anything else is a mistake."""
+    """Return inputs for the blank picture that LLaMA-Factory puts behind a mask; refuse any other picture."""
     if len(images) > 1 or images[0].size != (64, 64):
         raise ValueError(
             "this model looks at H5 feature bags, not at pictures: pass the path of a .h5 file as the image"

@@ -42,7 +42,7 @@ PARTS = tuple(dict.fromkeys((*_CONFIG, *_BAGS, *_IMAGES, *CONNECTOR_KEYS, *_COMP
 
 
 def model_settings(directory: str | None) -> dict[str, Any] | None:
-    """``config.json`` of a `custom_llava` directory, None for any other model."""
+    """Return ``config.json`` of a `custom_llava` directory, None for any other model."""
     path = Path(directory or "") / "config.json"
     if not path.is_file():
         return None
@@ -104,7 +104,7 @@ def compose_model(args: PathPluginsArguments) -> Path:
 
 
 def _image_options(args: PathPluginsArguments) -> dict[str, Any]:
-    """Options of a composed model whose tower reads images."""
+    """Return the options of a composed model whose tower reads images."""
     if names := ", ".join(given(args, _BAGS)):
         raise PathPluginsError(f"{names}: for feature bags, and {args.vision_model_name} reads images; remove the keys")
     options = given(args, _IMAGES)

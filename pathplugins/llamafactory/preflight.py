@@ -132,7 +132,7 @@ def _has_images(dataset: Any) -> Any:
 
 
 def _by_name(datasets: Mapping[str, Any]) -> dict[str, Any]:
-    """Name -> dataset, of those whose length is known: a stream has no end to look at."""
+    """Return name -> dataset for those whose length is known: a stream has no end to look at."""
     flat: dict[str, Any] = {}
     for name, dataset in (("train", datasets.get("train_dataset")), ("eval", datasets.get("eval_dataset"))):
         flat.update(dataset if isinstance(dataset, dict) else {name: dataset})
@@ -165,7 +165,7 @@ def _problems(name: str, dataset: Any, processor: Any) -> list[Problem]:
 
 
 def _count_per_row(column: Any, test: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """How many entries of each row of a list column pass ``test``, [rows] int64."""
+    """Count the entries of each row of a list column that pass ``test``, [rows] int64."""
     lists = column.combine_chunks()
     passed = np.concatenate([[0], np.cumsum(test(lists.flatten().to_numpy(zero_copy_only=False)))])
     ends = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy(zero_copy_only=False))])

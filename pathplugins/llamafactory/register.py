@@ -22,7 +22,7 @@ def _replace(module: ModuleType, name: str, make: Callable[[ModuleType], Callabl
 
 
 def on_mm_plugin(module: ModuleType) -> None:
-    """``llamafactory.data.mm_plugin``: the plugins that read images and bags."""
+    """Register, in ``llamafactory.data.mm_plugin``, the plugins that read images and bags."""
     from pathplugins.llamafactory.mm_plugin import LLAVA_PLUGIN, PLUGIN, LlavaPlugin, PathologyPlugin
 
     for name, plugin in ((PLUGIN, PathologyPlugin), (LLAVA_PLUGIN, LlavaPlugin)):
@@ -31,7 +31,7 @@ def on_mm_plugin(module: ModuleType) -> None:
 
 
 def on_template(module: ModuleType) -> None:
-    """``llamafactory.data.template``: the templates that use the plugin."""
+    """Register, in ``llamafactory.data.template``, the templates that use the plugin."""
     from pathplugins.llamafactory.template_checks import with_family_check
     from pathplugins.llamafactory.templates import register_templates
 
@@ -40,7 +40,7 @@ def on_template(module: ModuleType) -> None:
 
 
 def on_converter(module: ModuleType) -> None:
-    """``llamafactory.data.converter``: one converter per record format."""
+    """Register, in ``llamafactory.data.converter``, one converter per record format."""
     from pathplugins.data.formats import FORMATS
     from pathplugins.llamafactory.converters import record_converter
 
@@ -50,14 +50,14 @@ def on_converter(module: ModuleType) -> None:
 
 
 def on_loader(module: ModuleType) -> None:
-    """``llamafactory.data.loader``: our formats are read and checked by our reader."""
+    """Let ``llamafactory.data.loader`` read and check our formats by our readers."""
     from pathplugins.llamafactory.datasets import read_our_formats
 
     _replace(module, "_load_single_dataset", read_our_formats)
 
 
 def on_parser(module: ModuleType) -> None:
-    """``llamafactory.hparams.parser``: the YAML keys."""
+    """Add our YAML keys to ``llamafactory.hparams.parser``."""
     from pathplugins.llamafactory.arguments import PathModelArguments
     from pathplugins.llamafactory.yaml_files import tolerant_reader
 
@@ -82,7 +82,7 @@ def _copy_with_the_class_of_the_source(copyfrom: Callable[..., Any]) -> Callable
 
 
 def on_visual(module: ModuleType) -> None:
-    """``llamafactory.model.model_utils.visual``: what freezing and LoRA call our parts."""
+    """Tell ``llamafactory.model.model_utils.visual`` what freezing and LoRA call our parts."""
     register = module._register_composite_model
     key = "projector_keys" if "projector_keys" in inspect.signature(register).parameters else "projector_key"
     projector = ["multi_modal_projector"] if key == "projector_keys" else "multi_modal_projector"
@@ -95,7 +95,7 @@ def on_visual(module: ModuleType) -> None:
 
 
 def on_model_loader(module: ModuleType) -> None:
-    """``llamafactory.model.loader``: the Auto classes, where Transformers was imported before the hook was in place."""
+    """Register the Auto classes, for Transformers may have been imported before the hook was in place."""
     from pathplugins.models.custom_llava.auto import register
 
     del module
@@ -103,7 +103,7 @@ def on_model_loader(module: ModuleType) -> None:
 
 
 def on_workflow(module: ModuleType) -> None:
-    """``llamafactory.train.sft.workflow``: our trainer for our models."""
+    """Let ``llamafactory.train.sft.workflow`` use our trainer for our models."""
     from pathplugins.llamafactory.sft import with_our_trainer
 
     _replace(module, "run_sft", with_our_trainer)

@@ -35,12 +35,12 @@ class ModalityLengthSampler(Sampler):
         return iter(grouped_by_modality(self.lengths, self.batch_size, self.batches, self.seed, self.epoch).tolist())
 
     def set_epoch(self, epoch: int) -> None:
-        """Called before each epoch."""
+        """Set the epoch that the next order is drawn for."""
         self.epoch = epoch
 
 
 def modality_lengths(dataset: Any) -> np.ndarray:
-    """Tokens of each row of a tokenized dataset, negative without images; int64 [rows]."""
+    """Return the tokens of each row of a tokenized dataset, negative without images; int64 [rows]."""
     if not hasattr(dataset, "select_columns") or not hasattr(dataset, "__len__"):
         raise PathPluginsError(
             "group_by_modality_length needs to know every length before training; set streaming: false"

@@ -1,4 +1,4 @@
-"""Trainer: draws that repeat, checks before the first step, evaluation without vision, the connector's file."""
+"""LLaMA-Factory's trainer for our models: draws that repeat, evaluation without vision, the connector's file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class EpochClock(TrainerCallback):
             self.sampler.set_epoch = lambda epoch: None
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Before the epoch's iterator, and so its workers, are made; right after a resume as well."""
+        """Set the clock before the epoch's iterator, and so its workers, are made; right after a resume as well."""
         self.epoch.fill_(int((state.epoch or 0) + 1e-6))  # a share of steps done, summed up in floating point
         if hasattr(self.sampler, "set_epoch"):
             self.sampler.epoch = int(self.epoch)
@@ -71,7 +71,7 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         self._training_collator.processor = reader
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
-        """The usual optimizer, its groups divided by the learning rates of ``lr_mult``."""
+        """Return the usual optimizer, its groups divided by the learning rates of ``lr_mult``."""
         made = self.optimizer is not None
         optimizer = super().create_optimizer(*args, **kwargs)
         groups = [] if made else [group for group in optimizer.param_groups if group["params"]]
@@ -83,7 +83,7 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         return optimizer
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
-        """The usual sampler, or the one of ``group_by_modality_length``."""
+        """Return the usual sampler, or the one of ``group_by_modality_length``."""
         if not self._group_by_modality_length:
             return super()._get_train_sampler(*args, **kwargs)
         return ModalityLengthSampler(
@@ -94,7 +94,7 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         )
 
     def get_train_dataloader(self) -> Any:
-        """Batches that draw other patches each epoch; evaluation keeps the plain collator, which does not."""
+        """Return batches that draw other patches each epoch; evaluation keeps the plain collator, which does not."""
         plain, self.data_collator = self.data_collator, self._training_collator
         try:
             loader = super().get_train_dataloader()
@@ -106,7 +106,7 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval", **gen_kwargs: Any
     ) -> dict[str, float]:
-        """The usual evaluation; with ``do_sanity_check`` once more with the vision tokens zeroed.
+        """Evaluate as usual; with ``do_sanity_check`` once more with the vision tokens zeroed.
 
         A sanity loss no higher than the loss says that the answers do not come from the slide.
         """
@@ -117,7 +117,7 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         return metrics
 
     def _evaluate_blind(self, eval_dataset: Any, prefix: str) -> dict[str, float]:
-        """The metrics once more, by the same loop: the loss, or what ``predict_with_generate`` measures."""
+        """Return the metrics without vision, by the same loop: the loss, or what ``predict_with_generate`` measures."""
         core = next(m for m in self.model.modules() if isinstance(m, CustomLlavaForConditionalGeneration))
         core.ablate_vision = True
         try:
@@ -133,7 +133,7 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         return output.metrics
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save, and let no rank go on before it is done.
+        """Save, and let no rank continue before it is done.
 
         Right after, Transformers lets each rank see for itself whether the best checkpoint's folder exists. A rank that
         looks before rank 0 has made it believes there is no best model, and the run hangs at its end waiting for it.
@@ -158,7 +158,7 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
 
 
 def _check_frozen(model: Any, finetuning_args: Any) -> None:
-    """LLaMA-Factory freezes by substrings of names, and no list of them knows every language model."""
+    """Raise when weights of a frozen part would be trained: LLaMA-Factory freezes by substrings of names."""
     parts = {
         "freeze_vision_tower": "vision_tower.",
         "freeze_multi_modal_projector": "multi_modal_projector.",
@@ -173,13 +173,13 @@ def _check_frozen(model: Any, finetuning_args: Any) -> None:
 
 
 def _freeze_selector(model: Any, finetuning_args: Any) -> None:
-    """A selector that learns does so with the connector, as in XTuner; no list of LLaMA-Factory names it."""
+    """Freeze the selector with the connector, as in XTuner; no list of LLaMA-Factory names it."""
     if finetuning_args.finetuning_type == "full" and finetuning_args.freeze_multi_modal_projector:
         model.token_selector.requires_grad_(False)
 
 
 def _part_state(state: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The weights of a part out of the model's, whatever PEFT has put in front or kept beside them."""
+    """Return the weights of a part, without what PEFT has put in front or kept beside them."""
     found = {key.split(prefix, 1)[1]: value for key, value in state.items() if prefix in key}
     found = {key: value for key, value in found.items() if not key.startswith("original_module.")}
     return {

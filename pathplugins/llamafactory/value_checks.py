@@ -15,8 +15,8 @@ _NUMBERS = (int, float, int | None, float | None)
 def check_values(config: Mapping[str, Any], ours: type, theirs: Iterable[type], source: str) -> None:
     """Raise a `PathPluginsError` that names every value of the wrong type.
 
-    Our keys are judged by their declared types. Of the trainer's own, whose types say less than they take, only those
-    are judged that are one number: text that reads as none, lists and mappings cannot be meant.
+    Our keys are judged by their declared types. The trainer's own take more than their types say: only those are judged
+    that are one number, which text, a list or a mapping cannot mean.
 
     Args:
         config: key -> value, as read from the configuration.

@@ -1,4 +1,4 @@
-"""Reading YAML configurations: keys given twice, and keys nobody knows."""
+"""Read YAML configurations: take keys given twice, and check keys, values and names before anything is loaded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def tolerant_reader(parser: ModuleType) -> Callable[..., Any]:
-    """LLaMA-Factory's ``read_args`` for configurations of ours.
+    """Return LLaMA-Factory's ``read_args`` with checks for configurations of ours.
 
     Both published WSI-LLaVA files give ``save_steps`` twice, which OmegaConf refuses; the last one counts, as YAML
     readers have it, and a warning says so. A key nobody knows is answered with the nearest one that exists.
@@ -71,7 +71,7 @@ def _check(config: dict[str, Any], parser: ModuleType, source: str) -> None:
 
 
 def _classes(parser: ModuleType) -> dict[type, None]:
-    """The argument classes of all commands, in order."""
+    """Return the argument classes of all commands, in order."""
     lists = (parser._TRAIN_ARGS, parser._INFER_ARGS, parser._EVAL_ARGS, [parser.RayArguments])
     return dict.fromkeys(cls for classes in lists for cls in classes)
 
@@ -84,7 +84,7 @@ def _find_beside(config: dict[str, Any], yaml_file: Path) -> None:
 
 
 def without_repeated_keys(text: str, source: str) -> str:
-    """``text`` with every top-level key left only where it stands last."""
+    """Return ``text`` with every top-level key left only where it stands last."""
     root = yaml.compose(text)
     if not isinstance(root, yaml.MappingNode):
         return text

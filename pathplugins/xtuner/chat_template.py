@@ -13,11 +13,11 @@ from pathplugins.xtuner.templates import llava_version
 
 
 def jinja_template(template: Any, system: str = "", *, tokenizer: Any = None) -> str:
-    """The template in the language of tokenizers.
+    """Return the template in the language of tokenizers.
 
     Args:
         template: entry of ``PROMPT_TEMPLATE`` or of `pathplugins.xtuner.templates`, or its dotted name.
-        system: what stands in the system turn when a conversation has none.
+        system: system prompt of a conversation that has none.
         tokenizer: whose special tokens a template of LLaVA v1.5 writes out; the others do without.
     """
     entry = resolve_template(template)
@@ -50,7 +50,7 @@ def jinja_template(template: Any, system: str = "", *, tokenizer: Any = None) ->
 
 
 def _filled(text: str, names: Mapping[str, str]) -> str:
-    """A ``str.format`` text with Jinja expressions in its braces."""
+    """Return a ``str.format`` text with Jinja expressions in its braces."""
     pieces = re.split("(" + "|".join(rf"\{{{name}\}}" for name in names) + ")", text)
     return "".join(
         "{{ " + names[piece[1:-1]] + " }}" if piece[1:-1] in names and piece[:1] == "{" else _literal(piece)

@@ -14,7 +14,7 @@ from pathplugins.xtuner.parts import Model, load_processor
 
 
 def collate(instances: Sequence[Mapping[str, Any]], model: Model) -> dict[str, Any]:
-    """A batch of samples of `PathologyDataset`, for ``collate_fn=dict(type=collate, model=...)``.
+    """Make a batch of samples of `PathologyDataset`, for ``collate_fn=dict(type=collate, model=...)``.
 
     Runs in the data workers, so that is where images and slides are read. B samples, L tokens of the longest.
 
@@ -51,7 +51,7 @@ def collate(instances: Sequence[Mapping[str, Any]], model: Model) -> dict[str, A
 
 
 def _keys(instances: Sequence[Mapping[str, Any]]) -> list[bytes]:
-    """What identifies each image in its sample, as in LLaMA-Factory: the same patches are drawn in both trainers."""
+    """Return what identifies each image in its sample, as in LLaMA-Factory: both trainers draw the same patches."""
     return [
         Path(image).name.encode() + b"\0" + np.asarray(instance["input_ids"]).tobytes()
         for instance in instances

@@ -9,7 +9,7 @@ from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 
 
 def read_config(path: Path) -> Any:
-    """The config at ``path``, as ``xtuner train`` would read it.
+    """Read the config at ``path`` as ``xtuner train`` would.
 
     Raises:
         MissingDependencyError: XTuner is not installed here.

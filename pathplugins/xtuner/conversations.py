@@ -36,7 +36,7 @@ class _Piece(NamedTuple):
 
 
 def resolve_template(template: Mapping[str, Any] | str) -> dict[str, Any]:
-    """The prompt template that a config names.
+    """Return the prompt template that a config names.
 
     Args:
         template: an entry of ``xtuner.utils.PROMPT_TEMPLATE`` or of `pathplugins.xtuner.templates`, its name there, or
@@ -79,7 +79,7 @@ def check_family(template: Mapping[str, Any], tokenizer: Any) -> None:
 
 
 def resolve_system(system: str) -> str:
-    """The system prompt that a config names, also by its dotted path, which is what MMEngine writes down."""
+    """Return the system prompt that a config names, also by its dotted path, which is what MMEngine writes down."""
     found = get_object_from_string(system) if re.fullmatch(r"\w+(\.\w+)+", system) else None
     return found if isinstance(found, str) else system
 
@@ -87,9 +87,9 @@ def resolve_system(system: str) -> str:
 def encode(
     records: Sequence[Record], tokenizer: Any, template: Mapping[str, Any], *, system: str = ""
 ) -> list[Encoded]:
-    """The records as XTuner's ``template_map_fn`` and ``encode_fn`` make them, with images where they stand.
+    """Tokenize records as XTuner's ``template_map_fn`` and ``encode_fn`` do, with images where they stand.
 
-    Templates of LLaVA v1.5 give what LLaVA gives (`pathplugins.data.llava_format`). Of the others, answers are learnt
+    Templates of LLaVA v1.5 give what LLaVA gives (`pathplugins.data.llava_format`). In the others, answers are learnt
     with what ends them, the rest is not. A begin-of-text token opens the conversation, and again each turn after an
     end-of-text token, which is written unless the template brings its own (``SUFFIX_AS_EOS``). Text beside an image is
     tokenized by itself.
@@ -121,7 +121,7 @@ def encode(
 
 
 def _joined(texts: Sequence[list[int]]) -> Encoded:
-    """Questions and answers in turn, of which the answers are learnt."""
+    """Join the ids of questions and answers in turn; only the answers are learnt."""
     ids = [token for text in texts for token in text]
     return Encoded(ids, [t if n % 2 else IGNORE_INDEX for n, text in enumerate(texts) for t in text])
 

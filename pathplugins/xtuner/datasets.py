@@ -108,7 +108,7 @@ class PathologyDataset(Dataset):
         return len(self._rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """``input_ids`` and ``labels`` with the images expanded, their references, and what draws depend on."""
+        """Return ``input_ids`` and ``labels`` with the images expanded, their references, and what draws depend on."""
         row = int(self._rows[index])
         item = self.texts[row]
         tokens = self._tokens[self._starts[row] : self._starts[row + 1]].tolist()
@@ -123,7 +123,7 @@ class PathologyDataset(Dataset):
 
     @property
     def modality_length(self) -> list[int]:
-        """Tokens of each sample, negative without images, as XTuner's ``LengthGroupedSampler`` asks for."""
+        """Return the tokens of each sample, negative without images, as XTuner's ``LengthGroupedSampler`` asks for."""
         lengths = np.minimum(self._lengths.total, self.max_length)
         return np.where(np.diff(self._starts) > 0, lengths, -lengths)[self._rows].tolist()
 
@@ -164,7 +164,7 @@ class PathologyDataset(Dataset):
         return sorted(problems, key=lambda problem: problem[0])
 
     def _without_question(self, model: Model, images: np.ndarray, hopeless: set[int]) -> list[tuple[int, str, str]]:
-        """Rows, of all that are not ``hopeless`` anyway, that ask nothing a token selector could look at."""
+        """Find the rows, among those not ``hopeless`` anyway, that ask nothing a token selector could look at."""
         marks = model_settings(model).get("question_marks")
         if marks is None:  # the selector does not look
             return []
@@ -197,7 +197,7 @@ class PathologyDataset(Dataset):
             logger.info("%d of %d samples are cut at max_length %d", cut, len(self), self.max_length)
 
     def _places(self) -> list[tuple[str, int]]:
-        """File and row each sample came from; a folder that does not know is the file, its rows counted from 0."""
+        """Return file and row of each sample; a folder that does not know is the file, its rows counted from 0."""
         if not {"source", "row"} <= set(self.texts.column_names):
             return [(str(self.folder), number) for number in range(len(self.texts))]
         table = self.texts.select_columns(["source", "row"]).with_format("arrow")[:]
@@ -205,7 +205,7 @@ class PathologyDataset(Dataset):
 
 
 def _tokenized(source: Source, tokenizer: Any, asked_at: float) -> Path:
-    """The folder of ``source`` in the cache, filled once however many ranks and nodes ask at the same time.
+    """Return the folder of ``source`` in the cache, filled once however many ranks and nodes ask at the same time.
 
     Rows that could not be used are looked at again if nobody has since we asked: what was missing may be there now.
     """
@@ -227,7 +227,7 @@ def _tokenized(source: Source, tokenizer: Any, asked_at: float) -> Path:
 
 
 def _log_with_trainer() -> None:
-    """What this package logs goes where XTuner logs."""
+    """Let this package log where XTuner logs."""
     ours = logging.getLogger("pathplugins")
     if not ours.handlers:
         ours.setLevel(logging.INFO)

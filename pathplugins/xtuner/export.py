@@ -1,4 +1,4 @@
-"""``pathplugins export xtuner``: a checkpoint of XTuner -> one Hugging Face directory, adapters merged."""
+"""``pathplugins export xtuner``: write a checkpoint of XTuner as one Hugging Face directory, adapters merged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def export_checkpoint(pth: Path, config: Path, out: Path, *, fp32: bool = False,
 
 
 def write_directory(cfg: Any, state: Mapping[str, Tensor], out: Path, *, fp32: bool = False, **options: Any) -> None:
-    """Model, tokenizer and processor of a training config with the trained weights ``state`` in it.
+    """Write model, tokenizer and processor of a training config, with the trained weights ``state`` in it.
 
     Args:
         cfg: the training config.
@@ -71,7 +71,7 @@ def write_directory(cfg: Any, state: Mapping[str, Tensor], out: Path, *, fp32: b
 
 
 def save_processor(cfg: Any, out: Path) -> None:
-    """Tokenizer and image processor, with the chat template of the training."""
+    """Write tokenizer and image processor, with the chat template of the training."""
     dataset = cfg.train_dataloader.dataset
     processor = CustomLlavaProcessor.from_pretrained(model_directory(dataset["model"]))
     if (template := dataset.get("prompt_template")) is not None:
@@ -83,7 +83,7 @@ def save_processor(cfg: Any, out: Path) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``pathplugins export``."""
+    """Add the options of ``pathplugins export``."""
     trainers = parser.add_subparsers(dest="trainer", required=True, metavar="TRAINER")
     xtuner = trainers.add_parser("xtuner", help="an iter_N.pth of XTuner")
     xtuner.add_argument("checkpoint", type=Path, metavar="ITER.pth", help="file, or DeepSpeed directory")

@@ -1,4 +1,4 @@
-"""Hooks: a look at what the model says while it trains, and a guard against resuming a stranger's run."""
+"""Hooks of the configs: ask the model while it trains, and refuse to resume a checkpoint of a different run."""
 
 from __future__ import annotations
 
@@ -83,20 +83,20 @@ class PathologyChatHook(Hook):
             self.stop_words = list(resolve_template(named["prompt_template"]).get("STOP_WORDS", []))
 
     def before_train(self, runner: Any) -> None:
-        """Before the first step: what the model says untrained."""
+        """Ask before the first step."""
         self._ask(runner)
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Every ``every_n_iters`` steps."""
+        """Ask every ``every_n_iters`` steps."""
         if self.every_n_iters is not None and self.every_n_train_iters(runner, self.every_n_iters):
             self._ask(runner)
 
     def after_train(self, runner: Any) -> None:
-        """After the last step."""
+        """Ask after the last step."""
         self._ask(runner)
 
     def prompts(self) -> list[tuple[str, list[str]]]:
-        """Text and images of each question."""
+        """Return text and images of each question."""
         asked = []
         for number, question in enumerate(self.questions):
             owned = [self.images[number]] if self.images else []
@@ -144,18 +144,18 @@ class SameRunHook(Hook):
     """Refuse to resume a run of other weights, data or trained parts.
 
     The published configs resume whatever lies in the work directory. What a run is made of travels in the message hub,
-    which mmengine writes into every checkpoint and reads back before training goes on.
+    which mmengine writes into every checkpoint and reads back before training continues.
     """
 
     priority = "VERY_HIGH"
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Before weights and optimizer are taken over; under DeepSpeed nobody calls this."""
+        """Compare before weights and optimizer are taken over; under DeepSpeed nobody calls this."""
         if runner.cfg.get("resume"):
             _compare(runner, checkpoint.get("message_hub", {}).get("runtime_info", {}).get(_INFO))
 
     def before_train(self, runner: Any) -> None:
-        """After mmengine has resumed and before the first step."""
+        """Compare after mmengine has resumed and before the first step; note what this run is made of."""
         if runner.iter > 0:
             _compare(runner, runner.message_hub.runtime_info.get(_INFO))
         runner.message_hub.update_info(_INFO, json.dumps(_made_of(runner)), resumed=True)
@@ -165,7 +165,7 @@ _INFO = "pathplugins_run"
 
 
 def _unwrapped(model: Any) -> Any:
-    """Our model without what DDP or DeepSpeed put around it."""
+    """Return our model without what DDP or DeepSpeed put around it."""
     return model.module if is_model_wrapper(model) else model
 
 

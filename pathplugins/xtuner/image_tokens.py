@@ -1,4 +1,4 @@
-"""The images of a dataset: which can be used, and how many vision tokens each takes."""
+"""Find out which images of a dataset can be used, and how many vision tokens each takes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def image_tokens(
 
 
 def _unfit(encoders: dict[str, str | None], model: Model) -> dict[str, str]:
-    """Bags (path -> encoder) of another patch encoder than the tower expects or earlier data sets of the run name."""
+    """Find the bags (path -> encoder) of another patch encoder than the tower expects or earlier datasets name."""
     directory = str(model_directory(model))
     expected = getattr(load_processor(model).image_processor, "expects_encoder", None)
     unfit = unfit_encoders(encoders, expected, settled=_SETTLED.get(directory))

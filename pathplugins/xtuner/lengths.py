@@ -33,7 +33,7 @@ class Lengths:
 
 
 def images_of(texts: datasets.Dataset) -> tuple[np.ndarray, list[str]]:
-    """How many images each row has [R] int64, and the references of all rows, in order."""
+    """Return how many images each row has [R] int64, and the references of all rows, in order."""
     if "image" not in texts.column_names:
         return np.zeros(len(texts), np.int64), []
     counts, references = [np.zeros(0, np.int64)], []
@@ -53,7 +53,7 @@ def images_of(texts: datasets.Dataset) -> tuple[np.ndarray, list[str]]:
 def measure(
     texts: datasets.Dataset, images: np.ndarray, tokens: np.ndarray, *, vocabulary: int, image_token_id: int
 ) -> Lengths:
-    """Lengths of all rows.
+    """Measure all rows.
 
     Args:
         texts: with the columns ``input_ids`` and ``labels``.
@@ -105,7 +105,7 @@ def measure(
 
 
 def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Values of all rows [K] and where each row starts [r + 1]."""
+    """Return the values of all rows [K] and where each row starts [r + 1]."""
     lists = column.combine_chunks()
     lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0)).astype(np.int64)
     return np.asarray(pc.list_flatten(lists)), np.concatenate([[0], np.cumsum(lengths)])

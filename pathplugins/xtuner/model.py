@@ -79,10 +79,10 @@ class PathologyLLaVAModel(BaseModel):
         mark_learning_rates(self, lr_mult or {})
 
     def init_weights(self) -> None:
-        """Nothing: MMEngine calls this before training, and Transformers would draw the adapters' weights anew."""
+        """Do nothing: MMEngine calls this before training, and Transformers would draw the adapters' weights anew."""
 
     def forward(self, data: dict[str, Any], data_samples: Any = None, mode: str = "loss") -> Any:
-        """Loss of a batch of `collate`; the whole output in the modes ``tensor`` and ``predict``."""
+        """Return the loss of a batch of `collate`; the whole output in the modes ``tensor`` and ``predict``."""
         del data_samples
         output = self.llm(**data, use_cache=False)
         return {"loss": output.loss} if mode == "loss" else output
@@ -92,7 +92,7 @@ class PathologyLLaVAModel(BaseModel):
         return {name: tuple(_shape(weight)) for name, weight in self.named_parameters() if weight.requires_grad}
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
-        """Weights that are trained, here or in the stage before; the rest is where it was loaded from."""
+        """Return the weights that are trained, here or in the stage before; the rest is where it was loaded from."""
         state = super().state_dict(*args, **kwargs)
         prefix = kwargs.get("prefix", args[1] if len(args) > 1 else "")
         kept = {prefix + name for name in self.taken_over.union(self.trained_shapes())}
@@ -138,7 +138,7 @@ class PathologyLLaVAModel(BaseModel):
         save_pretrained_kwargs: Any = None,
         save_format: str = "xtuner",
     ) -> None:
-        """``xtuner convert pth_to_hf``: one Hugging Face directory, adapters merged, whatever ``save_format`` says."""
+        """Write one Hugging Face directory, adapters merged, for ``xtuner convert pth_to_hf`` of any ``save_format``."""
         del save_format
         state = {name: value for name, value in self.state_dict().items() if not value.is_meta}
         options = {**(save_pretrained_kwargs or {}), "safe_serialization": True}
@@ -163,7 +163,7 @@ def _prepare_quantised(core: nn.Module) -> nn.Module:
 
 
 def _with_lora(core: nn.Module, lora: Any) -> nn.Module:
-    """PEFT's wrapping; the layers named in ``target_modules`` (all linear ones by default) of the LLM alone."""
+    """Wrap by PEFT the layers named in ``target_modules`` (all linear ones by default), of the LLM alone."""
     from peft import get_peft_model
 
     config = lora if not isinstance(lora, Mapping) else BUILDER.build(dict(lora))
@@ -190,14 +190,14 @@ def _leaves(names: list[str]) -> list[str]:
 
 
 def _train_in_float32(core: nn.Module) -> None:
-    """Gradient scaling refuses float16 weights, and float16 steps are too coarse for small learning rates."""
+    """Cast trained weights to float32: gradient scaling refuses float16, too coarse for small learning rates."""
     for parameter in core.parameters():
         if parameter.requires_grad and parameter.dtype in (torch.float16, torch.bfloat16):
             parameter.data = parameter.data.float()
 
 
 def _bare(name: str) -> str:
-    """A weight's name without what PEFT puts around the module it adapts."""
+    """Return a weight's name without what PEFT puts around the module it adapts."""
     return name.replace("base_model.model.", "", 1).replace(".base_layer.", ".")
 
 

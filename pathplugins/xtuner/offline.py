@@ -32,7 +32,7 @@ def check_origin(
 ) -> None:
     """Raise if a folder was made with another tokenizer, or in other words than the config asks for.
 
-    Ours says what it was made with. Of the others, which XTuner wrote, some rows are tokenized again.
+    Ours says what it was made with. Some rows of the others, which XTuner wrote, are tokenized again.
 
     Args:
         folder: what messages call it.

@@ -17,7 +17,7 @@ from pathplugins.models.learning_rates import by_learning_rate
 
 
 def adamw_by_module(params: Iterable[nn.Parameter], lr: float, **options: Any) -> torch.optim.AdamW:
-    """AdamW over the parameters that are trained, in one group per marked rate; for ``optimizer=dict(type=...)``.
+    """Make AdamW over the trained parameters, in one group per marked rate; for ``optimizer=dict(type=...)``.
 
     Args:
         params: all parameters of the model.

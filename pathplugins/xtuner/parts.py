@@ -1,4 +1,4 @@
-"""From what a config names to a model directory, and what is read from that directory.
+"""Turn the model of a config into a model directory, and read what lies in it.
 
 ``model`` is a composed or trained directory, or the parts of one: a dictionary of the fields of `ComposeSpec`, whose
 directory is composed once and cached, the same one LLaMA-Factory finds for the same parts.
@@ -28,24 +28,24 @@ Model = str | Path | Mapping[str, Any]
 
 
 def model_directory(model: Model) -> Path:
-    """The directory of ``model``; composes it if parts are given and it is not there yet."""
+    """Return the directory of ``model``, which is composed if parts are given and no such directory exists yet."""
     return _directory(_key(model))
 
 
 def load_processor(model: Model) -> CustomLlavaProcessor:
-    """The processor of ``model``, one per process."""
+    """Return the processor of ``model``, one per process."""
     return _processor(_key(model))
 
 
 def model_settings(model: Model) -> dict[str, Any]:
-    """``config.json`` of ``model``."""
+    """Return ``config.json`` of ``model``."""
     return read_json(model_directory(model) / "config.json")
 
 
 def load_model(
     model: Model, torch_dtype: Any = "auto", quantization_config: Any = None, attn_implementation: str | None = None
 ) -> Any:
-    """`custom_llava` with its weights, for ``llm=dict(type=load_model, model=...)`` of a config.
+    """Load `custom_llava` with its weights, for ``llm=dict(type=load_model, model=...)`` of a config.
 
     Args:
         model: directory or parts.
@@ -77,12 +77,12 @@ def load_model(
 
 
 def _key(model: Model) -> str:
-    """``model`` as text, so that a config's dictionaries can be remembered by."""
+    """Return ``model`` as text, by which the dictionaries of a config are cached."""
     return json.dumps(_plain(model), sort_keys=True, default=str)
 
 
 def _plain(value: Any) -> Any:
-    """Without MMEngine's types: their ``to_dict`` gives the name of what a config imports, not its value."""
+    """Return ``value`` without MMEngine's types, whose ``to_dict`` gives the name of an import, not its value."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

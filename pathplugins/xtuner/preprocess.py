@@ -15,7 +15,7 @@ from pathplugins.xtuner.configs import read_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options of ``pathplugins preprocess``."""
     parser.add_argument("config", type=Path, metavar="CONFIG.py", help="whose training samples to tokenize")
     parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="new folder")
     parser.add_argument("--workers", type=int, default=8, metavar="N", help="threads that check images; %(default)s")
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the folder, and say what is in it and what to put into the config.
 
-    What was tokenized and checked is in the cache: a run that was interrupted goes on from there.
+    What was tokenized and checked is in the cache: a run that was interrupted continues from there.
     """
     refuse_nonempty(args.out)
     dataset = _dataset(args.config, args.workers)
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _dataset(path: Path, workers: int) -> Any:
-    """The training samples of a config, as ``xtuner train`` would make them."""
+    """Make the training samples of a config as ``xtuner train`` would."""
     config = read_config(path).get("train_dataloader", {}).get("dataset", {})
     from mmengine.utils.misc import get_object_from_string
 

@@ -25,7 +25,7 @@ def no_accelerator() -> bool:
 
 
 def on_checkpoint(module: ModuleType) -> None:
-    """``mmengine.runner.checkpoint``: name the classes that checkpoints of MMEngine hold beside tensors.
+    """Name, for ``mmengine.runner.checkpoint``, the classes that checkpoints of MMEngine hold beside tensors.
 
     PyTorch 2.6 reads what it knows to be harmless and refuses the rest. This adds what a log of numbers consists of,
     where ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` would let any file run any code.
@@ -54,7 +54,7 @@ def on_checkpoint(module: ModuleType) -> None:
 
 
 def on_dist(module: ModuleType) -> None:
-    """``mmengine.dist.utils``: processes talk by gloo, and no CUDA device is chosen."""
+    """Let processes talk by gloo in ``mmengine.dist.utils``, and choose no CUDA device."""
 
     @functools.wraps(module._init_dist_pytorch)
     def start(backend: str, init_backend: str = "torch", **options: Any) -> None:
@@ -70,7 +70,7 @@ def on_dist(module: ModuleType) -> None:
 
 
 def on_wrapper(module: ModuleType) -> None:
-    """``mmengine.model.wrappers.distributed``: DDP takes no device numbers for a model on the CPU."""
+    """Drop device numbers in ``mmengine.model.wrappers.distributed``: DDP takes none for a model on the CPU."""
     original = module.MMDistributedDataParallel.__init__
 
     @functools.wraps(original)
@@ -82,12 +82,12 @@ def on_wrapper(module: ModuleType) -> None:
 
 
 def on_data_preprocessor(module: ModuleType) -> None:
-    """``mmengine.model.base_model.data_preprocessor``: XTuner 0.1.23 sends it to CUDA under DeepSpeed."""
+    """Keep ``mmengine.model.base_model.data_preprocessor`` on the CPU; XTuner 0.1.23 sends it to CUDA."""
     module.BaseDataPreprocessor.cuda = lambda self, *args, **kwargs: self.to("cpu")
 
 
 def on_amp(module: ModuleType) -> None:
-    """``mmengine.optim.optimizer.amp_optimizer_wrapper``: half precision on the CPU is bfloat16, without scaling."""
+    """Use bfloat16 without scaling in ``mmengine.optim.optimizer.amp_optimizer_wrapper``, the CPU's half precision."""
     import torch
 
     cls = module.AmpOptimWrapper
@@ -104,7 +104,7 @@ def on_amp(module: ModuleType) -> None:
 
 
 def on_device(module: ModuleType) -> None:
-    """``xtuner.utils.device`` (0.2.0): XTuner asks ``torch.cpu`` what only ``torch.cuda`` can answer."""
+    """Give ``torch.cpu`` the function that ``xtuner.utils.device`` (0.2.0) asks and only ``torch.cuda`` has."""
     import torch
 
     del module
@@ -113,7 +113,7 @@ def on_device(module: ModuleType) -> None:
 
 
 def on_tools(module: ModuleType) -> None:
-    """``xtuner.tools.utils``: "auto" in a DeepSpeed file is bfloat16, the one half precision of the CPU."""
+    """Read "auto" in a DeepSpeed file as bfloat16, the one half precision of the CPU, in ``xtuner.tools.utils``."""
 
     @functools.wraps(module.auto_dtype_of_deepspeed_config)
     def choose(config: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def on_tools(module: ModuleType) -> None:
 
 
 def on_bitsandbytes(module: ModuleType) -> None:
-    """``bitsandbytes.triton.triton_utils`` (0.45.0, which XTuner 0.2.0 pins): no ``triton.ops`` since triton 3.2."""
+    """Tell bitsandbytes 0.45.0, which XTuner 0.2.0 pins, that there is no ``triton.ops`` since triton 3.2."""
     from importlib.util import find_spec
 
     available = module.is_triton_available
@@ -134,7 +134,7 @@ def on_bitsandbytes(module: ModuleType) -> None:
 
 
 def on_triton(module: ModuleType) -> None:
-    """``triton.runtime.driver`` (3.2): asked for its GPU when a kernel is defined, as importing DeepSpeed does."""
+    """Give ``triton.runtime.driver`` (3.2), which importing DeepSpeed asks for its GPU, a driver without a device."""
     import torch
 
     if torch.cuda.is_available() or not hasattr(module.driver, "set_active"):

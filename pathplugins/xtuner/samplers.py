@@ -16,7 +16,7 @@ class EpochSampler(DefaultSampler):
     """MMEngine's sampler, in place of ``DefaultSampler``."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by MMEngine's loop when it starts the samples anew."""
+        """Set the epoch; MMEngine's loop calls this when it starts the samples anew."""
         super().set_epoch(epoch)
         _tell(self.dataset, epoch)
 
@@ -25,7 +25,7 @@ class EpochLengthGroupedSampler(LengthGroupedSampler):
     """XTuner's sampler of samples of like length, in place of ``LengthGroupedSampler``."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by MMEngine's loop when it starts the samples anew."""
+        """Set the epoch; MMEngine's loop calls this when it starts the samples anew."""
         super().set_epoch(epoch)
         _tell(self.dataset, epoch)
 
@@ -46,7 +46,7 @@ class ModalityLengthSampler(EpochSampler):
         self.batch_size = batch_size
 
     def __iter__(self) -> Iterator[int]:
-        """The samples of this rank, batch after batch."""
+        """Yield the samples of this rank, batch after batch."""
         parts = getattr(self.dataset, "datasets", [self.dataset])
         lengths = [length for part in parts for length in part.modality_length]
         order = grouped_by_modality(lengths, self.batch_size, self.world_size, self.seed, self.epoch)
@@ -58,7 +58,7 @@ class ModalityLengthSampler(EpochSampler):
 
 
 def _tell(dataset: Any, epoch: int) -> None:
-    """The dataset and, if it is made of others, those."""
+    """Tell the dataset the epoch or, if it is made of others, those."""
     for part in getattr(dataset, "datasets", [dataset]):
         if hasattr(part, "epoch"):
             part.epoch.fill_(epoch)

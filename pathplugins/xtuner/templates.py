@@ -17,5 +17,5 @@ TEMPLATES = {"pathgen_plain": PATHGEN_PLAIN, "pathgen_v1": PATHGEN_V1}
 
 
 def llava_version(template: Mapping[str, Any]) -> Version | None:
-    """Which format of LLaVA v1.5 a template is, if it is one."""
+    """Return which format of LLaVA v1.5 a template is, None for any other template."""
     return template.get("LLAVA")

@@ -56,7 +56,7 @@ class Source:
     format: str
     """Name of the reader."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Of the reader."""
+    """Options of the reader."""
     image_folder: str | None = None
     """What relative references are relative to."""
     template: Mapping[str, Any]
@@ -76,7 +76,7 @@ class Source:
                 raise PathPluginsError(f"data_path: {path} does not exist; give a file or folder of samples")
 
     def read(self, end: str) -> tuple[list[Record], list[BadSample]]:
-        """The records of all files, and what is wrong with the rows that make none.
+        """Read the records of all files, and what is wrong with the rows that make none.
 
         Args:
             end: the tokenizer's end-of-text token, which no text may hold in a format of LLaVA v1.5.
@@ -96,7 +96,7 @@ class Source:
         return records if rows is None else [records[row] for row in rows], bad
 
     def key(self, tokenizer: Any) -> str:
-        """Names the token ids this makes with a tokenizer, without reading a sample."""
+        """Return a name for the token ids this makes with a tokenizer, without reading a sample."""
         named = [value for value in self.options.values() if isinstance(value, str | os.PathLike)]
         paths = named if self.format in MADE_UP else (*self.data_path, *named)
         files = [file for path in paths for file in _files(Path(path))]
@@ -148,7 +148,7 @@ def write_texts(out: Path, source: Source, tokenizer: Any) -> None:
 
 
 def open_texts(folder: Path) -> tuple[datasets.Dataset, dict[str, Any] | None]:
-    """A folder's rows, memory-mapped, and its description if it is one of ours."""
+    """Open a folder's rows, memory-mapped, and its description if it is one of ours."""
     try:
         texts = datasets.load_from_disk(str(folder))
     except (OSError, ValueError) as error:
@@ -170,7 +170,7 @@ def open_texts(folder: Path) -> tuple[datasets.Dataset, dict[str, Any] | None]:
 
 
 def chosen(count: int, limit: int | None) -> list[int] | None:
-    """Which of ``count`` samples ``limit`` keeps, in order, the same in every process; None for all of them."""
+    """Choose which of ``count`` samples ``limit`` keeps, in order, the same in every process; None for all of them."""
     if limit is None or limit >= count:
         return None
     import numpy as np
@@ -179,14 +179,14 @@ def chosen(count: int, limit: int | None) -> list[int] | None:
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """Names what a tokenizer does, whatever class and library version it was loaded with."""
+    """Return a name for what a tokenizer does, whatever class and library version it was loaded with."""
     probe = tokenizer.encode("Grade 2 ER+ (ductal); 0.25 µm\n\n Ki-67: 14 %", add_special_tokens=False)
     parts = [sorted(tokenizer.get_vocab().items()), probe, tokenizer.bos_token_id, tokenizer.eos_token_id]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def tokenizer_name(tokenizer: Any) -> str:
-    """What messages call a tokenizer."""
+    """Return what messages call a tokenizer."""
     return f"{type(tokenizer).__name__} of {tokenizer.name_or_path} with {len(tokenizer)} entries"
 
 
@@ -197,7 +197,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _stored(image: str, folder: str | None) -> str:
-    """Relative where that is possible, so that images and folder may move together."""
+    """Return the path relative where that is possible, so that images and folder may move together."""
     if folder is None or not Path(image).is_relative_to(Path(folder).absolute()):
         return image
     return str(Path(image).relative_to(Path(folder).absolute()))
