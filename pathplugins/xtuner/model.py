@@ -138,7 +138,7 @@ class PathologyLLaVAModel(BaseModel):
         save_pretrained_kwargs: Any = None,
         save_format: str = "xtuner",
     ) -> None:
-        """Write one Hugging Face directory, adapters merged, for ``xtuner convert pth_to_hf`` of any ``save_format``."""
+        """Write one Hugging Face directory, adapters merged: ``xtuner convert pth_to_hf`` with any ``save_format``."""
         del save_format
         state = {name: value for name, value in self.state_dict().items() if not value.is_meta}
         options = {**(save_pretrained_kwargs or {}), "safe_serialization": True}
