@@ -189,12 +189,17 @@ def _serve(connection: Connection, recipe: Recipe, device: str | None) -> None:
     """Do slides that come through the pipe and send results back, until the pipe is closed: the main of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that temporary files are removed
+    problem: Exception | None = None
     try:
         worker = SlideWorker(recipe, device=device)
     except (PathPluginsError, MissingDependencyError) as error:
-        connection.send(error)
+        problem = error
+    try:
+        connection.send(problem)
+    except ConnectionError:  # the parent has stopped at the problem of an earlier worker
         return
-    connection.send(None)
+    if problem is not None:
+        return
     jobs: queue.SimpleQueue[SlideJob] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, jobs), daemon=True).start()
     while True:

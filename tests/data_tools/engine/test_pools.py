@@ -1,13 +1,19 @@
 """Processes of this machine write the bytes that one process writes, and one that dies costs its slide alone."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from slide_runs import SLOW, SMALL, bags, temporaries, until, worker_at_work
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data_tools.engine.jobs import Recipe, Steps
+from pathplugins.data_tools.engine.pools import _serve
 
 pytest.importorskip("openslide")
 pytest.importorskip("timm")
@@ -45,3 +51,23 @@ def test_a_worker_that_is_killed_costs_its_slide_alone(
     assert code == 0, said
     assert len(bags(tmp_path)) == 4
     assert not temporaries(tmp_path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused(Recipe):
+    """Cannot be opened."""
+
+    def open(self, device: str | None) -> Steps:
+        raise PathPluginsError("no weights given")
+
+
+def test_a_worker_whose_parent_has_stopped_ends_without_a_traceback(tmp_path: Path) -> None:
+    """As the second one does when all lack the same weights: the parent stops at the first."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    parent, child = multiprocessing.Pipe()
+    parent.close()
+    try:
+        _serve(child, Refused(command="run", work=tmp_path), None)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
