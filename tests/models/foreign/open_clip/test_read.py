@@ -29,7 +29,7 @@ def test_shapes_tell_the_model_and_the_configuration_its_activation(tmp_path: Pa
     }
     assert (checkpoint.told_by, checkpoint.text, checkpoint.projection_dim) == (CONFIG, None, 20)
     assert describe(checkpoint).startswith("no listed architecture (3 layers of width 64, patches of 7 px")
-    with pytest.raises(CheckpointError, match=r"is no ViT-B-16: its weights are no listed architecture"):
+    with pytest.raises(CheckpointError, match=r"is no ViT-B/16: its weights are no listed architecture"):
         check_architecture(checkpoint, "ViT-B/16")
 
 
