@@ -219,7 +219,7 @@ def test_in_xtuner(images: Path, shell: Callable[..., str]) -> None:
     for line in IN_XTUNER:
         log = shell(line)
         if "configs copy" in line:
-            for config in images.glob("pa*.py"):
+            for config in (*images.glob("pallava_*.py"), *images.glob("pathgen_*.py")):
                 _make_small(config)
         elif line.startswith("xtuner train"):
             written = sorted((images / line.split("--work-dir ")[1].split()[0]).glob("iter_*.pth"))
