@@ -350,3 +350,21 @@ def mixed(toy: Toy, quick: dict[str, Any]) -> dict[str, Any]:
 def plain(run: Callable[..., Finished], toy: Toy, mixed: dict[str, Any]) -> Finished:
     """The mixed run in one process, undisturbed."""
     return run("train", "wsi_llava_stage2.yaml", {**mixed, "output_dir": toy.root / "plain"})
+
+
+@pytest.fixture(scope="session")
+def typed(toy: Toy) -> dict[str, Any]:
+    """Keys of a run of the toy's model, with the types that YAML gives them."""
+    keys = {key: str(value) if isinstance(value, Path) else value for key, value in toy.model_keys.items()}
+    return {"model_name_or_path": "custom_llava", **keys, "vision_config": json.loads(keys["vision_config"])}
+
+
+@pytest.fixture(scope="session")
+def arguments(environment: dict[str, str]) -> Any:
+    """Our model arguments."""
+    del environment
+    import llamafactory.hparams.parser  # noqa: F401 - with the hook in place
+
+    from pathplugins.llamafactory.arguments import PathModelArguments
+
+    return PathModelArguments
