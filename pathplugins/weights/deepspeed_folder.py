@@ -83,12 +83,14 @@ class _Joined(Stored):
     """(vector, first value, value behind the last)."""
 
     def read(self) -> Tensor:
+        """Return the weight; each piece is read from its own file."""
         import torch
 
         parts = [vector.rows(start, stop) for vector, start, stop in self.pieces]
         return torch.cat(parts).view(self.shape) if len(parts) > 1 else parts[0].view(self.shape)
 
     def rows(self, start: int, stop: int) -> Tensor:
+        """Return some rows of the first axis; the whole weight is read for them."""
         return self.read()[start:stop]
 
 

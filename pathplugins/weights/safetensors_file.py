@@ -44,10 +44,12 @@ class _InSafetensors(Stored):
     name: str
 
     def read(self) -> Tensor:
+        """Return the tensor."""
         with _opened(self.path) as file:
             return file.get_tensor(self.name)
 
     def rows(self, start: int, stop: int) -> Tensor:
+        """Return some rows of the first axis."""
         with _opened(self.path) as file:
             return file.get_slice(self.name)[start:stop]
 

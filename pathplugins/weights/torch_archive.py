@@ -67,6 +67,7 @@ class _InArchive(Storage):
         self.archive, self.dtype, self.key, self.path = archive, dtype, key, archive.path
 
     def bytes(self, start: int, stop: int) -> bytearray:
+        """Return some bytes of the storage."""
         name = f"{self.archive.root}data/{self.key}"
         entry = self.archive.entries.get(name)
         if entry is None:

@@ -59,6 +59,7 @@ class _InFile(Storage):
         self.begin = self.count = 0
 
     def bytes(self, start: int, stop: int) -> bytearray:
+        """Return some bytes of the storage."""
         if stop > self.count:
             raise self.damaged(f"has {self.count} bytes, at least {stop} wanted")
         data = bytearray(stop - start)
