@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pathplugins.commands.loading import LoadedModel, Reads, load_model, load_processor, reads_of
+from pathplugins.commands.loading import LoadedModel, Reads, add_encoder_option, load_model, load_processor, reads_of
 from pathplugins.commands.model_directory import model_directory
 from pathplugins.commands.prompting import conversation
 from pathplugins.commands.vision_input import check_vision_input
@@ -29,13 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, ...; auto: a GPU if any")
     parser.add_argument("--adapter", metavar="DIR", help="LoRA adapter trained on the model")
+    add_encoder_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Check what was given, load the model, print its answer."""
-    folder = model_directory(args.model)
-    _checked(args.question, args.bag, args.image, args.max_new_tokens, reads_of(load_processor(folder)), args.model)
-    model = load_model(folder, adapter=args.adapter, device=args.device)
+    folder, other = model_directory(args.model), args.allow_other_encoder
+    processor: Any = load_processor(folder, allow_other_encoder=other)
+    path = _checked(args.question, args.bag, args.image, args.max_new_tokens, reads_of(processor), args.model)
+    processor.num_image_tokens(path)  # says of a damaged file, and of one of another encoder, what is wrong with it
+    model = load_model(folder, adapter=args.adapter, device=args.device, allow_other_encoder=other)
     told = ask(model, args.question, bag=args.bag, image=args.image, max_new_tokens=args.max_new_tokens)
     sys.stdout.write(f"{told}\n")
     return 0

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pathplugins.commands.ask import answers
-from pathplugins.commands.loading import load_model
+from pathplugins.commands.loading import add_encoder_option, load_model
 from pathplugins.commands.predictions import append, gather
 from pathplugins.commands.questions import Prepared, Question, QuestionSet, prepare
 from pathplugins.core.errors import PathPluginsError
@@ -65,6 +65,7 @@ class EvaluateOptions:
             limit=args.limit,
             on_bad_sample=args.on_bad_sample,
             task=args.task,
+            allow_other_encoder=args.allow_other_encoder,
         )
         return cls(test=test, **{name: getattr(args, name) for name in own})
 
@@ -87,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bits", type=int, choices=(4, 8), help="quantize the language model by bitsandbytes (GPU)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="questions at once; default %(default)s")
     parser.add_argument("--max-new-tokens", type=int, default=128, metavar="N", help="length of an answer, at most")
+    add_encoder_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -126,7 +128,14 @@ def _ask(options: EvaluateOptions, questions: Sequence[Question], rank: int, wor
         import torch
 
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-    model = load_model(options.model, adapter=options.adapter, device=device, dtype=options.dtype, bits=options.bits)
+    model = load_model(
+        options.model,
+        adapter=options.adapter,
+        device=device,
+        dtype=options.dtype,
+        bits=options.bits,
+        allow_other_encoder=options.test.allow_other_encoder,
+    )
     began = said_at = time.monotonic()
     for start in range(0, len(questions), options.batch_size):
         batch = questions[start : start + options.batch_size]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -41,6 +42,7 @@ def load_model(
     device: str = "auto",
     dtype: str = "auto",
     bits: Literal[4, 8] | None = None,
+    allow_other_encoder: bool = False,
 ) -> LoadedModel:
     """Load a composed or trained model with its processor.
 
@@ -50,6 +52,7 @@ def load_model(
         device: ``cpu``, ``cuda``, ``cuda:1`` and so on; ``auto`` is a GPU if there is any.
         dtype: of the weights, e.g. ``bfloat16``; ``auto`` is the checkpoint's.
         bits: quantize the language model by bitsandbytes; vision tower, connector and head stay as they are.
+        allow_other_encoder: take bags whose features are of another patch encoder than the tower was trained on.
 
     Raises:
         PathPluginsError: a path, the device or an option cannot be used; nothing was loaded.
@@ -60,7 +63,7 @@ def load_model(
 
     folder = model_directory(str(directory))
     adapter_folder = None if adapter is None else adapter_directory(str(adapter))
-    processor = load_processor(folder)
+    processor = load_processor(folder, allow_other_encoder=allow_other_encoder)
     place = _device(device)
     options: dict[str, Any] = {"torch_dtype": dtype if dtype == "auto" else getattr(torch, dtype)}
     if bits is not None:
@@ -71,8 +74,8 @@ def load_model(
     return LoadedModel((model if bits else model.to(place)).eval(), processor)
 
 
-def load_processor(directory: str | Path) -> ProcessorMixin:
-    """Load the processor of a model directory or hub id.
+def load_processor(directory: str | Path, *, allow_other_encoder: bool = False) -> ProcessorMixin:
+    """Load the processor of a model directory or hub id; ``allow_other_encoder`` is `load_model`'s.
 
     Raises:
         PathPluginsError: it is no model of this package, or its processor and its model count vision tokens in
@@ -93,7 +96,18 @@ def load_processor(directory: str | Path) -> ProcessorMixin:
                 f"{folder}: {setting} is {theirs} in config.json and {ours} in preprocessor_config.json, which must be "
                 "the same; correct the one that was changed, or copy both files from one model"
             )
+    if allow_other_encoder and hasattr(processor.image_processor, "allow_other_encoder"):
+        processor.image_processor.allow_other_encoder = True
     return processor
+
+
+def add_encoder_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--allow-other-encoder`` to a command that reads bags."""
+    parser.add_argument(
+        "--allow-other-encoder",
+        action="store_true",
+        help="take bags whose features are of another patch encoder than the vision tower was trained on",
+    )
 
 
 def reads_of(processor: ProcessorMixin) -> Reads:

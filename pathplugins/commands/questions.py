@@ -41,6 +41,8 @@ class QuestionSet(NamedTuple):
     """Ask so many, drawn evenly from all; all of them when None."""
     on_bad_sample: Literal["error", "skip"]
     task: Task
+    allow_other_encoder: bool
+    """Take bags of another patch encoder than the tower was trained on."""
 
 
 class Question(NamedTuple):
@@ -82,7 +84,7 @@ def prepare(model: str, adapter: str | None, test: QuestionSet, out: Path, setti
     from transformers import AutoConfig
 
     folder = model_directory(model)
-    processor: Any = load_processor(folder)
+    processor: Any = load_processor(folder, allow_other_encoder=test.allow_other_encoder)
     vision_config = AutoConfig.from_pretrained(folder).vision_config
     records, labels, left_out = _checked(test, model, processor, vision_config, out)
     questions = {}
@@ -109,7 +111,7 @@ def _checked(
 ) -> tuple[list[Record], list[str], int]:
     """Return the records to ask about, every row and image checked; the labels; how many rows were left out."""
     from pathplugins.models.compose.cache import cache_dir
-    from pathplugins.models.custom_llava.image_checks import image_check
+    from pathplugins.models.custom_llava.image_checks import image_check, other_encoders
 
     if not test.data.exists():
         raise PathPluginsError(f"--data {test.data}: no such file or folder{near_path(test.data)}")
@@ -124,6 +126,7 @@ def _checked(
     check, rules = image_check(processor.image_processor, vision_config)
     remembered = cache_dir() / "bag_checks" / f"{_digest(str(test.data.absolute()))}.json"
     bad += check_images(records, _said_well(check, reads, model), progress=True, cache=remembered, cache_key=rules)
+    bad += other_encoders(records, processor.image_processor, known_bad=bad)
     good = apply_policy(
         records,
         bad,

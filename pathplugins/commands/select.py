@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pathplugins.commands.loading import load_model, load_processor
+from pathplugins.commands.loading import add_encoder_option, load_model, load_processor
 from pathplugins.commands.model_directory import model_directory
 from pathplugins.commands.selection import check_selection, draw_selection, locate, require_bags, selector_mode
 from pathplugins.models.selectors import SELECTORS
@@ -26,17 +26,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--patches", type=int, metavar="N", help="read N patches of the bag, drawn as for a question; all unless given"
     )
     parser.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, ...; auto: a GPU if any")
+    add_encoder_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Check, select, draw, and print where the picture is."""
     folder = model_directory(args.model, "--model")
     view = _with_options(folder, args.model, args.mode, args.budget)
-    processor = load_processor(view)
+    other = args.allow_other_encoder
+    processor: Any = load_processor(view, allow_other_encoder=other)
     check_selection(processor, args.model, args.bag, args.out, prompt=args.prompt, patches=args.patches)
     locate(args.bag, args.slide)
+    processor.num_image_tokens(args.bag)  # refuses features of another encoder
     trained = _is_trained(folder, SELECTORS.get(selector_mode(processor)))
-    model = load_model(view, device=args.device)
+    model = load_model(view, device=args.device, allow_other_encoder=other)
     drawn = draw_selection(
         model,
         args.bag,

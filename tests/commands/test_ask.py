@@ -184,3 +184,26 @@ def test_a_processor_of_another_model_is_refused(
     write_json(mixed / "preprocessor_config.json", {**settings, "image_seq_length": 8})
     said = refused(capsys, mixed, "--bag", bag, "--question", QUESTION)
     assert "image_seq_length is 5 in config.json and 8 in preprocessor_config.json, which must be the same" in said
+
+
+def test_features_of_another_encoder_need_an_option(
+    model: Path, bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    import h5py
+
+    from pathplugins.core.files import read_json, write_json
+
+    strict, other = tmp_path / "strict", tmp_path / "other.h5"
+    shutil.copytree(model, strict, symlinks=True)
+    settings = read_json(strict / "preprocessor_config.json")
+    write_json(strict / "preprocessor_config.json", {**settings, "expects_encoder": "gigapath"})
+    shutil.copy(bag, other)
+    with h5py.File(other, "a") as file:
+        file.attrs["encoder"] = "uni2-h"
+    words = (strict, "--bag", other, "--question", QUESTION, "--max-new-tokens", "3")
+    said = refused(capsys, *words)
+    assert "other.h5: features are of the encoder 'uni2-h', but the vision tower was trained on those of 'giga" in said
+    assert "--allow-other-encoder" in said
+    assert main(["ask", *map(str, words), "--allow-other-encoder", "--device", "cpu"]) == 0

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
 from pathplugins.cli import main
-from pathplugins.core.errors import BagError, PathPluginsError
 from pathplugins.data.bags import BagAttributes, sample_rows, stable_seed, write_bag
 from pathplugins.data.prompts import SYSTEM_PROMPT
 
@@ -197,34 +194,6 @@ def test_on_the_slide(model: Path, bag: Path, tmp_path: Path, capsys: pytest.Cap
     assert "slide of 7000 x 5000 pixels" in capsys.readouterr().err
 
 
-def test_a_bag_says_where_its_patches_are(bag: Path, tmp_path: Path) -> None:
-    from pathplugins.commands.selection import locate
-
-    silent = tmp_path / "silent.h5"
-    shutil.copy(bag, silent)
-    with h5py.File(silent, "a") as file:
-        for name in ("patch_size_level0", "level0_mpp"):
-            del file.attrs[name]
-    with pytest.raises(BagError, match=r"silent\.h5 does not record how large its patches are.*patch_size_level0"):
-        locate(silent, None)
-    with h5py.File(silent, "a") as file:
-        file.attrs["level0_mpp"] = 0.25
-    assert locate(silent, None)[1:] == (SIDE, 0.25)
-    microns = tmp_path / "microns.h5"
-    with h5py.File(microns, "w") as file:  # as STAMP writes it
-        file["feats"], file["coords"] = np.ones((ROWS, 9), np.float16), COORDS_XY * 0.25
-        file.attrs.update({"unit": "um", "tile_size_um": 128.0, "tile_size_px": 256})
-    with pytest.raises(BagError, match=r"microns\.h5 stores microns.*--slide"):
-        locate(microns, None)
-    pytest.importorskip("openslide")
-    from PIL import Image
-
-    Image.new("RGB", (300, 200)).save(tmp_path / "slide.png", dpi=(101_600, 101_600))  # 0.25 um
-    found = locate(microns, tmp_path / "slide.png")
-    assert (found.coords_xy == COORDS_XY).all()
-    assert found.size_px0 == SIDE
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -245,13 +214,3 @@ def test_mistakes_are_one_line(
     assert main(["select", *map(str, options)]) == 2
     assert re.search(message, capsys.readouterr().err)
     assert not list(tmp_path.iterdir())
-
-
-def test_models_of_images_are_refused(model: Path, bag: Path, tmp_path: Path) -> None:
-    from pathplugins.commands.selection import require_bags
-
-    class Tiles:
-        image_processor = object()
-
-    with pytest.raises(PathPluginsError, match="reads images; patches are selected from feature bags"):
-        require_bags(Tiles(), "directory")
