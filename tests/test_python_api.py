@@ -29,6 +29,11 @@ print(f"kept {drawn.kept} of {drawn.read} patches: {drawn.picture} and {drawn.ge
 """README.md and docs/python.md show these."""
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_the_pages_show_them(page: str) -> None:
+    assert LINES.strip() in (ROOT / page).read_text(encoding="utf-8")
+
+
 def test_the_lines_of_the_readme_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
