@@ -21,7 +21,7 @@ def near_path(path: Path) -> str:
     The first folder or file name that is wrong is compared with the names beside it.
 
     Returns:
-        ``"; did you mean saves/merged?"``, or which names the folder holds where none is like it, or ``""``.
+        ``"; did you mean saves/merged?"``, or the names of a small folder where none is like it, or ``""``.
     """
     path = path.expanduser()
     missing = path
@@ -34,6 +34,6 @@ def near_path(path: Path) -> str:
         found = missing.with_name(name)
         whole = found / path.relative_to(missing)
         return f"; did you mean {whole if whole.exists() else found}?"
-    if not names or len(names) > _SHOWN:
+    if missing != path or not names or len(names) > _SHOWN:
         return ""
     return f"; {missing.parent.resolve().name or missing.parent} holds {', '.join(names)}"

@@ -31,6 +31,7 @@ def test_nearest() -> None:
         ("saves/stag2/checkpoint-20", "; did you mean saves/stage2/checkpoint-20?"),
         ("saves/zzz", "; saves holds merged, stage2"),
         ("saves/stage2/checkpoint-20/x", ""),
+        ("lab/model", ""),
     ],
 )
 @pytest.mark.usefixtures("saves")
