@@ -223,8 +223,7 @@ def run(start: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> 
         command: str, config: str | Path, keys: dict[str, Any], *, env: dict[str, str] | None = None, rc: int | None = 0
     ) -> Finished:
         log = tmp_path_factory.mktemp("log") / "log.txt"
-        typed = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in keys.items()]
-        line = ["llamafactory-cli", command, str(CONFIGS / config), *typed]
+        line = ["llamafactory-cli", command, str(CONFIGS / config), *_typed(keys)]
         process = start(*line, log=log, env=env)
         try:
             code = process.wait(timeout=300)
@@ -238,6 +237,31 @@ def run(start: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> 
         return Finished(command=line, rc=code, log=text, out=Path(keys["output_dir"]) if "output_dir" in keys else None)
 
     return run
+
+
+def _typed(keys: dict[str, Any]) -> list[str]:
+    """Keys as words of a command line."""
+    return [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in keys.items()]
+
+
+@pytest.fixture(scope="session")
+def refused(environment: dict[str, str]) -> Callable[..., str]:
+    """Start ``llamafactory-cli train CONFIG key=value ...`` in this process; what it says when it refuses to train."""
+    del environment
+
+    def refused(config: str, keys: dict[str, Any]) -> str:
+        from llamafactory.train.tuner import run_exp
+
+        from pathplugins.core.errors import PathPluginsError
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["llamafactory-cli", str(CONFIGS / config), *_typed(keys)])
+            patch.setattr("llamafactory.train.sft.workflow.load_model", lambda *_: pytest.fail("loads a model"))
+            with pytest.raises(PathPluginsError) as raised:
+                run_exp()
+        return str(raised.value)
+
+    return refused
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

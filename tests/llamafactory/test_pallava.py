@@ -160,7 +160,7 @@ def test_an_adaptive_selector(
 
 
 def test_bad_images_are_reported_before_training(
-    run: Callable[..., Any], images: dict[str, Any], pace: dict[str, Any], tmp_path: Path
+    refused: Callable[..., str], images: dict[str, Any], pace: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "cut.png").write_bytes((pace["media_dir"] / "tumour_0_1.png").read_bytes()[:300])
     ask = {"from": "human", "value": "<image>\nWhat?"}
@@ -174,11 +174,11 @@ def test_bad_images_are_reported_before_training(
     (tmp_path / "bad.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     (tmp_path / "dataset_info.json").write_text(json.dumps({"bad": {"file_name": "bad.jsonl", "formatting": "llava"}}))
     own = {"dataset": "bad", "dataset_dir": tmp_path, "media_dir": tmp_path, "output_dir": tmp_path / "out"}
-    done = run("train", "pallava_alignment.yaml", {**images, **pace, **own}, rc=1)
+    said = refused("pallava_alignment.yaml", {**images, **pace, **own})
     for row, reason in enumerate(
         ("missing file", "unreadable file", "placeholder count", "placeholder count", "empty answer"), start=1
     ):
-        assert f"bad.jsonl:{row}: {reason}" in done.log
+        assert f"bad.jsonl:{row}: {reason}" in said
     assert len((tmp_path / "out" / "bad_samples.jsonl").read_text().splitlines()) >= 5
     assert not list((tmp_path / "out").glob("checkpoint-*"))
 
