@@ -18,6 +18,6 @@ class LayerNorm(nn.LayerNorm):
 
 
 def like_weight(x: Tensor, layer: nn.Module) -> Tensor:
-    """``x`` in the type of the weight of ``layer``; as it is for a quantised layer, which casts by itself."""
+    """Return ``x`` in the type of the weight of ``layer``; unchanged for a quantised layer, which casts by itself."""
     dtype = layer.weight.dtype
     return x.to(dtype) if dtype.is_floating_point else x

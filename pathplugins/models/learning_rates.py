@@ -30,7 +30,7 @@ def mark_learning_rates(model: nn.Module, multipliers: Mapping[str, float]) -> N
 
 
 def by_learning_rate(params: Iterable[nn.Parameter], lr: float) -> list[dict[str, Any]]:
-    """Parameters in one optimizer group per marked rate, the unmarked first: it is the one whose rate is logged.
+    """Return one optimizer group per marked rate, the unmarked first: its rate is the one that is logged.
 
     Args:
         params: what one group would hold.

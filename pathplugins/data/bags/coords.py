@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_coords(coords: h5py.Dataset, info: BagInfo) -> np.ndarray:
-    """Every stored position as (x, y) ``[N, 2]``: int64 level-0 pixels, or float64 where the bag stores microns."""
+    """Read every stored position as (x, y) ``[N, 2]``: int64 level-0 pixels, or float64 microns."""
     stored = coords[:]  # [N, 2]
     xy = stored[:, ::-1] if info.convention in ("pathplugins", "unpuzzle") else stored
     whole = xy.dtype.kind in "iu"
@@ -99,7 +99,7 @@ def check_grid(coords_xy: np.ndarray, info: BagInfo, contract: BagContract) -> N
 
 
 def _scale(coords_xy: np.ndarray, info: BagInfo, coords_mpp: float | None, frame_mpp: float) -> float:
-    """Pixels at ``frame_mpp`` per stored unit."""
+    """Return the pixels at ``frame_mpp`` per stored unit."""
     if coords_mpp is not None and not (math.isfinite(coords_mpp) and coords_mpp > 0):
         raise BadBag(f"coords_mpp is {coords_mpp}, expected microns per pixel such as 0.5", reason="unit unknown")
     if info.units == "um":

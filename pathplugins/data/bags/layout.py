@@ -160,7 +160,7 @@ def _convention(file: h5py.File, path: str) -> tuple[Convention, str, str]:
 
 
 def own_dataset(file: h5py.Group, key: str, path: str) -> h5py.Dataset:
-    """A dataset whose values lie in this file; links and values elsewhere are refused."""
+    """Return a dataset whose values lie in this file; refuse links, and values stored elsewhere."""
     refusal = f"{path}: `{key}` %s, which is not followed: copy the data itself into the file (e.g. with h5repack)"
     link = file.get(key, getlink=True)
     if not isinstance(link, h5py.HardLink):
@@ -174,7 +174,7 @@ def own_dataset(file: h5py.Group, key: str, path: str) -> h5py.Dataset:
 
 
 def check_shapes(features: h5py.Dataset, coords: h5py.Dataset, path: str) -> None:
-    """``[N, D]`` floats with one position each, written to their end."""
+    """Check that features are ``[N, D]`` floats with one position each, written to their end."""
     for dataset in (features, coords):
         if dataset.shape is None or 0 in dataset.shape:
             raise BadBag(
@@ -222,7 +222,7 @@ def _checksums(file: h5py.File, info: BagInfo) -> h5py.Dataset:
 
 
 def described(attributes: dict[str, Any], path: str) -> dict[str, Any]:
-    """The attribute part of ``BagInfo`` from those of a bag or patch file, whichever tool's names were used."""
+    """Return the fields of ``BagInfo`` that attributes of a bag or patch file give, by the names of every tool."""
 
     def number(*names: str) -> float | None:
         return next((value for name in names if (value := _number(attributes, name, path)) is not None), None)
@@ -291,7 +291,7 @@ def _check_geometry(info: BagInfo) -> None:
 def geometry_contradiction(
     patch_size: int | None, mpp: float | None, patch_size_level0: float | None, level0_mpp: float | None
 ) -> str | None:
-    """A patch is one square of tissue, so both descriptions must give one side in microns; None if they do."""
+    """Return how two descriptions of a patch contradict each other in microns; None if they agree."""
     if None in (patch_size, mpp, patch_size_level0, level0_mpp):
         return None
     tiled_um, level0_um = patch_size * mpp, patch_size_level0 * level0_mpp

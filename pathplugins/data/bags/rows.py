@@ -1,4 +1,4 @@
-"""Rows of a bag: read those asked for from where they lie in the file, and little else.
+"""Rows of a bag: read the rows asked for from where they lie in the file, and little else.
 
 Plain h5py is slow at random rows: it visits chunks once a row, looks each up anew and holds one lock while it inflates.
 Three ways, by how the features are stored; all give what h5py gives:
@@ -9,7 +9,7 @@ Three ways, by how the features are stored; all give what h5py gives:
   go of the interpreter, HDF5 does not), each used and dropped;
 * *HDF5*: all other filters, number formats and drivers.
 
-Where the bag brings checksums of its rows (see ``bag_write``), each row read is compared with its own.
+Where the bag brings checksums of its rows (see `pathplugins.data.bags.write`), each row read is compared with its own.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class RowReader:
         self._starts: np.ndarray | None = None
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Rows ``[k]`` int64 of the dataset in the order given, repeated ones too: ``[k, D]``, native byte order."""
+        """Read rows ``[k]`` int64 in the order given, repeated ones too: ``[k, D]``, native byte order."""
         order = np.argsort(rows, kind="stable")
         ascending = rows[order]
         first = np.ones(len(rows), bool)
@@ -84,7 +84,7 @@ class RowReader:
         return out if out.dtype.isnative else out.byteswap(inplace=True).view(out.dtype.newbyteorder("="))
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """All rows a block after another: (first row, ``[b, D]``)."""
+        """Yield all rows in blocks: (first row, ``[b, D]``)."""
         n, step = self._features.shape[0], self._block_rows()
         if self._chunk_starts_known():
             self._list_chunks()
@@ -92,19 +92,19 @@ class RowReader:
             yield start, self.read(np.arange(start, min(n, start + step)))
 
     def _block_rows(self) -> int:
-        """Whole chunks, so that none is read twice, unless one is a large part of the bag."""
+        """Return the rows of a block: whole chunks, so that none is read twice, unless chunks are very large."""
         rows = max(1, _BLOCK_BYTES // self._row_bytes)
         return (
             rows if self._chunk_rows > rows and not self._filters else -(-rows // self._chunk_rows) * self._chunk_rows
         )
 
     def _chunk_starts_known(self) -> bool:
-        """Whether the place of a row follows from that of its chunk."""
+        """Return whether the place of a row follows from that of its chunk."""
         whole = self._features.chunks and self._chunk_columns == self._features.shape[1]
         return bool(self._plain and whole and not self._filters and hasattr(self._features.id, "chunk_iter"))
 
     def _list_chunks(self) -> np.ndarray:
-        """Where each chunk starts in the file, bytes; -1 where none was written."""
+        """Return where each chunk starts in the file, bytes; -1 where none was written."""
         if self._starts is None:
             starts, size = np.full(-(-self._features.shape[0] // self._chunk_rows), -1, np.int64), self._chunk_rows
 
@@ -169,7 +169,7 @@ class RowReader:
                 pool.shutdown(cancel_futures=True)
 
     def _pieces(self, rows: np.ndarray, places: np.ndarray) -> Iterator[_Piece]:
-        """The chunks with any of the ascending ``rows``."""
+        """Yield the chunks with any of the ascending ``rows``."""
         chunks = rows // self._chunk_rows
         edges = [0, *(np.flatnonzero(np.diff(chunks)) + 1).tolist(), len(rows)]
         for first, last in itertools.pairwise(edges):
@@ -221,7 +221,7 @@ class RowReader:
 
 
 def row_checksums(rows: np.ndarray) -> np.ndarray:
-    """A number for each row ``[k, D]``, uint64: the sum of its 8-byte words times fixed odd numbers, modulo 2**64.
+    """Return a number for each row ``[k, D]``, uint64: its 8-byte words times fixed odd numbers, summed mod 2**64.
 
     It sees every change within one word, so every flipped bit, and misses others about once in 2**64; only changes to
     nothing but the top bits of an even number of words pass. One ``zlib.crc32`` per row would cost seven times the
@@ -255,7 +255,7 @@ def near_runs(rows: np.ndarray, *, block_rows: int, chunk_rows: int, row_bytes: 
 
 
 def _tasks(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
-    """Pieces in lists of about ``_TASK_BYTES``."""
+    """Yield pieces in lists of about ``_TASK_BYTES``."""
     task: list[_Piece] = []
     size = 0
     for piece in pieces:

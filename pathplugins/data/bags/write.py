@@ -1,10 +1,11 @@
 """Writing feature bags: streamed, self-describing, complete or absent.
 
 Features lie row after row in a few large chunks without filters, so that a row is a known piece of the file: k random
-rows cost k short reads (see ``bag_rows``), other readers get the speed of contiguous data, and a bag that was not
-written to its end still shows. ``features_checksums`` holds a number for each row, so a damaged one is an error and not
-other features, and checking it costs no more than that row. Small chunks with a checksum each, as our first bags had
-them, are looked up one by one and read whole: 112 ms for 2,048 of 50,000 rows of 1,536 float16, against 6 this way.
+rows cost k short reads (see `pathplugins.data.bags.rows`), other readers get the speed of contiguous data, and a bag
+that was not written to its end still shows. ``features_checksums`` holds a number for each row, so a damaged one is an
+error and not other features, and checking it costs no more than that row. Small chunks with a checksum each, as our
+first bags had them, are looked up one by one and read whole: 112 ms for 2,048 of 50,000 rows of 1,536 float16, against
+6 this way.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class BagAttributes:
             raise PathPluginsError(f"extra attributes {sorted(taken)} of {self.slide_id} are taken; rename them")
 
     def to_root(self) -> dict[str, str | int | float]:
-        """The root attributes as written, this package's version included."""
+        """Return the root attributes as written, this package's version included."""
         own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "extra"}
         return {**self.extra, **own, "tool_version": f"pathplugins {__version__}"}
 

@@ -22,7 +22,7 @@ class LinearConnector(nn.Module):
         self.linear_1 = nn.Linear(in_features, out_features)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """``[..., C]`` to ``[..., H]``."""
+        """Map ``[..., C]`` to ``[..., H]``."""
         return self.linear_1(like_weight(tokens, self.linear_1))
 
 
@@ -35,7 +35,7 @@ class MLPConnector(nn.Module):
         self.linear_2 = nn.Linear(out_features, out_features)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """``[..., C]`` to ``[..., H]``."""
+        """Map ``[..., C]`` to ``[..., H]``."""
         x = nn.functional.gelu(self.linear_1(like_weight(tokens, self.linear_1)))  # [..., H]
         return self.linear_2(x)
 
@@ -45,8 +45,8 @@ class GammaMLPConnector(nn.Module):
 
     ``scale = scale_min + sigmoid(scale_logit) * (scale_max - scale_min)``. The published name of the logit holds the
     word that Transformers 4.48 renames when it loads a checkpoint, so here it is ``scale_logit``; the module
-    `checkpoints.projector` translates. The bounds live in the configuration, not in the weights: the same logit under
-    other bounds is another scale.
+    `pathplugins.models.compose.projector` translates. The bounds live in the configuration, not in the weights: the
+    same logit under other bounds is another scale.
 
     Args:
         in_features: C, width of the vision tokens.
@@ -90,14 +90,14 @@ class GammaMLPConnector(nn.Module):
         return self.scale_min + torch.sigmoid(self.scale_logit) * (self.scale_max - self.scale_min)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """``[..., C]`` to ``[..., H]``."""
+        """Map ``[..., C]`` to ``[..., H]``."""
         x = self.linear_1(like_weight(tokens, self.linear_1))  # [..., H]
         x = self.dropout(nn.functional.gelu(self.ln1(x)))
         return self.ln2(self.linear_2(x)) * self.scale.to(x.dtype)
 
 
 def logit_of(scale: float, low: float, high: float) -> float:
-    """The logit that gives ``scale`` between ``low`` and ``high``, both exclusive."""
+    """Return the logit that gives ``scale`` between ``low`` and ``high``, both exclusive."""
     if not low < scale < high:
         raise PathPluginsError(
             f"gamma {scale:.4g} does not lie between gamma_min {low} and gamma_max {high}; widen them"

@@ -138,7 +138,7 @@ class Tiles(NamedTuple):
     """``[I, 1, 1]``, 0 for an image without tiles; None when there is none such."""
 
     def per_image(self, projected: Tensor, images: int) -> Tensor:
-        """``[K, N, C]`` to ``[I, M * N, C]``, filled up with zeros."""
+        """Gather ``[K, N, C]`` to ``[I, M * N, C]``, filled up with zeros."""
         n, width = projected.shape[1:]
         if self.places is not None:
             places = images * self.mask.shape[-1] // n
@@ -147,7 +147,7 @@ class Tiles(NamedTuple):
 
 
 def _tiles_of(tokens: Tensor, firsts: list[int], tile_counts: list[int], *, compat: bool) -> Tiles:
-    """The tiles of each image out of the packed ``[T, N, C]``.
+    """Take the tiles of each image out of the packed ``[T, N, C]``.
 
     An image of one tile gets this very tile with a weight of 0: softmax over nothing is not a number, and with nothing
     to multiply some weights would be left without a gradient, which DDP waits for.
@@ -182,7 +182,7 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, tiles: Tiles | None = None) -> Tensor:
-        """``[I, N, C]`` attends to itself, or to the tiles of its image, and keeps its shape."""
+        """Let ``[I, N, C]`` attend to itself, or to the tiles of its image; the shape stays."""
         q, k, v = self.query(x), *(part(x if tiles is None else tiles.tokens) for part in (self.key, self.value))
         if tiles is not None:
             k, v = (tiles.per_image(part, len(x)) for part in (k, v))  # [I, M * N, C]
@@ -205,7 +205,7 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[I, N, C]`` to the same shape."""
+        """Transform ``[I, N, C]``; the shape stays."""
         return self.norm(x + self.dropout(self.dense(F.gelu(self.intermediate(x)))))
 
 
@@ -219,7 +219,7 @@ class Layer(nn.Module):
         self.feed_forward = FeedForward(width, inner, dropout)
 
     def forward(self, x: Tensor, tiles: Tiles | None) -> Tensor:
-        """``[I, N, C]`` to the same shape."""
+        """Transform ``[I, N, C]``; the shape stays."""
         x = self.attention(x)
         if self.cross_attention is not None:
             x = self.cross_attention(x, tiles)

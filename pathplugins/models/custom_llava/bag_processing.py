@@ -95,7 +95,7 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
             check_encoder(info, self.expects_encoder)
 
     def tokens_of(self, rows: int) -> int:
-        """Vision tokens of a bag of ``rows`` patches."""
+        """Return the vision tokens of a bag of ``rows`` patches."""
         read = rows if self.patches_per_wsi is None else min(rows, self.patches_per_wsi)
         selector = SELECTORS.get(self.vision_feature_select_mode)
         return 1 + selector.num_tokens(read, self.image_seq_length)
@@ -152,7 +152,7 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         return self.tokens_of(1)
 
     def null_inputs(self) -> BatchFeature:
-        """One patch of zeros, for a batch without images.
+        """Return one patch of zeros, for a batch without images.
 
         Every rank must run the tower, or ZeRO-3 waits for ever. Its tokens stand behind attention mask 0 and label
         -100, so that nothing is learnt from them.
@@ -167,7 +167,7 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Settings, as in ``preprocessor_config.json``."""
+        """Return the settings, as in ``preprocessor_config.json``."""
         return {
             **{k: v for k, v in vars(self).items() if not k.startswith("_")},
             "image_processor_type": type(self).__name__,

@@ -81,7 +81,8 @@ def _check_tower(kind: str, vision_config: Mapping[str, Any], where: str) -> Non
     try:
         _built(json.dumps(vision_config, sort_keys=True))
     except TypeError as error:
-        refuse_unknown(vision_config.keys() - {"model_type"}, tower_options(kind), where)
+        if known := tower_options(kind):
+            refuse_unknown(vision_config.keys() - {"model_type"}, known, where)
         raise PathPluginsError(f"{where}: {error}; correct the names") from error
 
 

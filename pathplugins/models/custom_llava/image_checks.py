@@ -72,7 +72,7 @@ def bag_encoders(paths: Sequence[str], *, workers: int = 8) -> dict[str, str | N
 
 
 def _encoder_of(path: str) -> tuple[str | None, ...]:
-    """The encoder of a bag; nothing for one that cannot be read, which `image_check` reports."""
+    """Return the encoder of a bag, or nothing for one that cannot be read, which `image_check` reports."""
     try:
         return (inspect_bag(path).encoder,)
     except (BagError, OSError):

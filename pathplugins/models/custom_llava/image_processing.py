@@ -101,14 +101,14 @@ class TiledImageProcessor(ImageProcessingMixin):
             )
 
     def num_image_tokens(self, image: ImageRef) -> int:
-        """Vision tokens of an image; reads the header of the file, or nothing where all images take as many."""
+        """Return the vision tokens of an image; reads the header of the file, or nothing where all take as many."""
         if self.merged_tiles or self.image_aspect_ratio == "pad":
             return self.tokens_of(1)
         size = image.size if isinstance(image, Image.Image) else _size_of_file(image)
         return self.tokens_of(number_of_tiles(size, self.tile_size))
 
     def tokens_of(self, tiles: int) -> int:
-        """Vision tokens of an image of so many tiles, each counted; of one where they are merged."""
+        """Return the vision tokens of an image of so many tiles; merged tiles count as one."""
         selector = SELECTORS.get(self.vision_feature_select_mode)
         return selector.num_tokens(self.tokens_per_tile * tiles, self.image_seq_length)
 
@@ -136,7 +136,7 @@ class TiledImageProcessor(ImageProcessingMixin):
         return BatchFeature({"pixel_values": packed, "tile_counts": counts, "patch_seeds": torch.tensor(seeds)})
 
     def null_inputs(self) -> BatchFeature:
-        """One black tile, for a batch without images.
+        """Return one black tile, for a batch without images.
 
         Every rank must run the tower, or ZeRO-3 waits for ever. Its tokens stand behind attention mask 0 and label
         -100, so that nothing is learnt from them.
@@ -151,11 +151,11 @@ class TiledImageProcessor(ImageProcessingMixin):
         return self.tokens_of(1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Settings, as in ``preprocessor_config.json``."""
+        """Return the settings, as in ``preprocessor_config.json``."""
         return {**{name: getattr(self, name) for name in _SETTINGS}, "image_processor_type": type(self).__name__}
 
     def _tiles(self, image: ImageRef) -> np.ndarray:
-        """Float32 [tiles of the image, 3, S, S], values of 0 to 255."""
+        """Return float32 [tiles of the image, 3, S, S], values of 0 to 255."""
         rgb = to_rgb(image) if isinstance(image, Image.Image) else open_image(image)
         resizer = torch_bicubic if self.fast_resize else exact_bicubic
         if self.image_aspect_ratio == "anyres":
@@ -164,7 +164,7 @@ class TiledImageProcessor(ImageProcessingMixin):
         return square_image(rgb, self.tile_size, (red, green, blue), resizer=resizer)
 
     def _normalised(self, tiles: np.ndarray) -> torch.Tensor:
-        """``(x / 255 - mean) / std`` in place, as one multiplication and one subtraction; [T, 3, S, S]."""
+        """Compute ``(x / 255 - mean) / std`` in place, as one multiplication and one subtraction; [T, 3, S, S]."""
         mean, std = (np.array(values)[:, None, None] for values in (self.image_mean, self.image_std))
         tiles *= (1 / (255 * std)).astype(np.float32)
         tiles -= (mean / std).astype(np.float32)

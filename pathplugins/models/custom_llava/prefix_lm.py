@@ -11,7 +11,7 @@ from pathplugins.core.errors import PathPluginsError
 
 
 def prefix_lm_mask(attention_mask: Tensor | None, labels: Tensor | None, embeds: Tensor) -> Tensor:
-    """Additive mask [B, 1, T, T] in the type of ``embeds`` [B, T, H].
+    """Return the additive mask [B, 1, T, T] in the type of ``embeds`` [B, T, H].
 
     The prompt is all before the first label; without labels (generation) it is the whole input. Padding is never seen.
     """

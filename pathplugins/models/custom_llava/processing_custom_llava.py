@@ -73,7 +73,7 @@ class CustomLlavaProcessor(ProcessorMixin):
         return "".join(part + token for part, token in zip(parts, [*tokens, ""], strict=True))
 
     def _around_images(self, text: str, images: Sequence[str | Path]) -> list[str]:
-        """The pieces of a text before, between and after its images."""
+        """Return the pieces of a text before, between and after its images."""
         parts = text.split(PLACEHOLDER)
         if len(parts) - 1 != len(images):
             raise PathPluginsError(
@@ -83,7 +83,7 @@ class CustomLlavaProcessor(ProcessorMixin):
         return parts
 
     def _by_chunks(self, text: str, images: Sequence[str | Path]) -> list[int]:
-        """Token ids of a prompt in a format of LLaVA v1.5: the text around images is tokenized by itself."""
+        """Return the token ids of a prompt in a format of LLaVA v1.5: the text around images is tokenized by itself."""
         begin = self.tokenizer.bos_token or ""
         starts = bool(begin) and text.startswith(begin)
         first, *others = self._around_images(text[len(begin) * starts :], images)
@@ -101,7 +101,7 @@ class CustomLlavaProcessor(ProcessorMixin):
         images: Sequence[Sequence[str | Path]] | Sequence[str | Path] | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
-        """Model inputs for one text with its images (or bags), or a batch of texts with a list of them each.
+        """Return the model inputs for one text with its images (or bags), or a batch of texts with a list of them each.
 
         Left padding, as generation needs it, unless ``padding_side`` says otherwise. Where the chat template is one of
         LLaVA v1.5 (`pathplugins.data.llava_format`), ids are as in training.

@@ -20,7 +20,7 @@ Marks = dict[str, list[Any]]
 
 
 def question_marks(tokenizer: Any) -> Marks:
-    """How turns are told apart in the ids of ``tokenizer``, for ``config.json``.
+    """Return how turns are told apart in the ids of ``tokenizer``, for ``config.json``.
 
     Returns:
         ``special``: [first, last] ranges of special tokens; ``starts``, ``ends``: sequences of ids; ``blank``: ids of
@@ -51,7 +51,7 @@ def question_marks(tokenizer: Any) -> Marks:
 def find_questions(
     ids: Sequence[int], seen: Sequence[int], image_token_id: int, images: Sequence[int], marks: Marks
 ) -> list[list[int]]:
-    """The question to every image of one sample.
+    """Return the question to every image of one sample.
 
     It is the text after the image up to the end of the turn, further placeholders left out; where nothing follows, the
     text of the same turn before it. Of several turns with images each has its own.
@@ -92,7 +92,7 @@ def find_questions(
 
 
 def question_problem(ids: Sequence[int], image_token_id: int, images: Sequence[int], marks: Marks) -> str | None:
-    """What is wrong with the questions of a sample that is about to be trained on; None if nothing is."""
+    """Say what is wrong with the questions of a sample that is about to be trained on; None if nothing is."""
     try:
         find_questions(ids, [1] * len(ids), image_token_id, images, marks)
     except ValueError as error:
@@ -119,7 +119,7 @@ def _start(ids: Sequence[int], place: int, image: int, marks: Marks) -> int:
 
 
 def _mark_at(ids: Sequence[int], place: int, spellings: Sequence[Sequence[int]]) -> int:
-    """Length of the longest of ``spellings`` that stands at ``place``; 0 for none."""
+    """Return the length of the longest of ``spellings`` that stands at ``place``; 0 for none."""
     return max((len(s) for s in spellings if list(ids[place : place + len(s)]) == list(s)), default=0)
 
 

@@ -49,7 +49,7 @@ class _Sums(NamedTuple):
 
 
 def torch_bicubic(image: Image.Image, sizes: Sequence[Size]) -> list[np.ndarray]:
-    """PyTorch's own, with weights of 16 bits: fast on processors with AVX2, at most 2 of 255 beside Pillow's."""
+    """Resize as PyTorch does, with weights of 16 bits: fast with AVX2, at most 2 of 255 beside Pillow's."""
     pixels = torch.from_numpy(np.asarray(image))[None].permute(0, 3, 1, 2)  # [1, 3, h, w], colours innermost in memory
     resized = [F.interpolate(pixels, size=(h, w), mode="bicubic", antialias=True) for w, h in sizes]
     return [each[0].numpy() for each in resized]
@@ -57,7 +57,7 @@ def torch_bicubic(image: Image.Image, sizes: Sequence[Size]) -> list[np.ndarray]
 
 @torch.inference_mode()
 def exact_bicubic(image: Image.Image, sizes: Sequence[Size]) -> list[np.ndarray]:
-    """The pixels of `pillow_bicubic`, float32; it does the work where this way is slow or a side shrinks 16 times."""
+    """Return the pixels of `pillow_bicubic`, float32, which does the work where this way would be slow."""
     w, h = image.size
     sides = [_side(*pair) for size in sizes for pair in zip((w, h), size, strict=True)]
     vectorised = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
@@ -100,7 +100,7 @@ class _Table:
         self._from, self._to = torch.from_numpy(self._turned).view(w, 3 * n), self._table[:-1]
 
     def filled(self, pixels: np.ndarray) -> Tensor:
-        """The same memory every time, for uint8 ``[n, w, 3]``."""
+        """Return the same memory every time, for uint8 ``[n, w, 3]``."""
         self._rows[...] = pixels
         self._turned[...] = self._rows.transpose(1, 2, 0)
         self._to.copy_(self._from)
@@ -108,7 +108,7 @@ class _Table:
 
 
 def _weighted(table: Tensor, sums: _Sums, *, out: Tensor | None = None) -> Tensor:
-    """Sums of rows of the table, rounded half up and cut to 0 to 255."""
+    """Return sums of rows of the table, rounded half up and cut to 0 to 255."""
     # the function under `F.embedding_bag`, whose checks would take as long as small sums
     parts = torch.embedding_bag(table, sums.rows, sums.starts, False, 0, False, sums.weights)[0]
     coarse, fine = parts.view(-1, 2, table.shape[1]).unbind(1)  # in 1 and in 2^-11
@@ -118,13 +118,13 @@ def _weighted(table: Tensor, sums: _Sums, *, out: Tensor | None = None) -> Tenso
 
 @functools.lru_cache(maxsize=256)
 def _across(w: int, widths: tuple[int, ...]) -> _Sums:
-    """All rows made of a `_Table`."""
+    """Return all rows made of a `_Table`."""
     return _sums([_side(w, width) for width in widths], ones=w)
 
 
 @functools.lru_cache(maxsize=256)
 def _down(h: int, height: int) -> list[tuple[slice, _Sums] | None]:
-    """For each block of rows of the image: the new rows it is the last for, if any, and how to make them, all colours.
+    """Return, for each block of image rows, the new rows it completes and how to make them, all colours.
 
     Of a table with two blocks, even ones first, in each colour after colour, and ones.
     """
@@ -144,7 +144,7 @@ def _down(h: int, height: int) -> list[tuple[slice, _Sums] | None]:
 
 
 def _sums(sides: Sequence[_Side], *, ones: int) -> _Sums:
-    """Sums for all new pixels; the row of ``ones`` adds the half of rounding half up."""
+    """Return sums for all new pixels; the row of ``ones`` adds the half of rounding half up."""
     rows, weights, lengths = [], [], []
     for side in sides:
         count, taps = side.pixels.shape
@@ -164,7 +164,7 @@ def _sums(sides: Sequence[_Side], *, ones: int) -> _Sums:
 
 @functools.lru_cache(maxsize=256)
 def _side(old: int, new: int) -> _Side:
-    """Pillow's weights."""
+    """Return Pillow's weights."""
     scale = old / new
     wide = max(scale, 1.0)
     centres = (np.arange(new)[:, None] + 0.5) * scale

@@ -8,7 +8,7 @@ from transformers import PretrainedConfig
 
 
 def legacy_rope(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings with ``rope_theta`` and ``rope_scaling``, which all versions read.
+    """Return the settings with ``rope_theta`` and ``rope_scaling``, which all versions read.
 
     Transformers 5 saves ``rope_parameters`` alone. Version 4 does not know that name and computes with a base of 10,000
     instead, without a word: Llama 3, whose base is 500,000, then answers nonsense to anything long.
@@ -23,7 +23,7 @@ def legacy_rope(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def correct_rope(config: PretrainedConfig) -> None:
-    """The same for a configuration that version 4 has read out of a file of version 5."""
+    """Correct a configuration that version 4 has read out of a file of version 5 in the same way."""
     both = {name: vars(config).get(name) for name in ("rope_theta", "rope_parameters")}
     if None in both.values():
         return  # each version's own files

@@ -19,7 +19,7 @@ NAMES = (
 
 
 def is_tokenizer_file(path: Path) -> bool:
-    """Whether a tokenizer is read from this file of a model directory."""
+    """Return whether a tokenizer is read from this file of a model directory."""
     return path.is_file() and (path.suffix in (".model", ".jinja") or path.name in NAMES)
 
 

@@ -10,12 +10,12 @@ from pathplugins.models.towers.longnet_vit import LongNetConfig, LongNetViT
 
 
 def longnet_vit(options: dict[str, Any]) -> LongNetViT:
-    """The GigaPath slide encoder."""
+    """Build a slide encoder of GigaPath's kind."""
     return LongNetViT(LongNetConfig(**options))
 
 
 def clip_vision(options: dict[str, Any]) -> nn.Module:
-    """The vision transformer of CLIP or PLIP."""
+    """Build the vision transformer of CLIP or PLIP."""
     from pathplugins.models.towers.clip_vit import ClipVisionConfig, ClipVisionTower  # Transformers' CLIP is slow
 
     return ClipVisionTower(ClipVisionConfig(**options))

@@ -32,7 +32,7 @@ PLIP_TOKENS = 196
 
 
 def read_clip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """All options and the weights of the vision transformer of a CLIP model.
+    """Read all options and the weights of the vision transformer of a CLIP model.
 
     Args:
         path: A directory with ``config.json`` and weights, or a weights file with ``config.json`` beside it. The model
@@ -72,7 +72,7 @@ def read_clip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[
 
 
 def read_plip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """`read_clip` for PA-LLaVA's PLIP, which another model of that name is not."""
+    """Read PA-LLaVA's PLIP; refuse the other model of that name."""
     config, state = read_clip(path, options)
     tokens = ClipVisionConfig(**config).tokens_per_tile
     if tokens != PLIP_TOKENS:
@@ -85,7 +85,7 @@ def read_plip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[
 
 
 def _told(path: Path) -> dict[str, Any]:
-    """What ``config.json`` says of the vision transformer; it leaves out what Transformers has as default."""
+    """Return what ``config.json`` says of the vision transformer; it leaves out Transformers' defaults."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; the number of heads is told nowhere else: put the model's there")
     settings = read_json(path)
@@ -96,7 +96,7 @@ def _told(path: Path) -> dict[str, Any]:
 
 
 def _from_open_clip(file: Path, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Settings and weights of the vision transformer of OpenCLIP, by Transformers' names."""
+    """Return settings and weights of the vision transformer of OpenCLIP, by Transformers' names."""
     asked = {"activation": options.get("hidden_act"), "heads": options.get("num_attention_heads")}
     checkpoint = read_open_clip(file, **asked, vision_only=True)
     logger.info("%s: %s, activation by %s", file, checkpoint.vision, checkpoint.told_by)
@@ -107,7 +107,7 @@ def _from_open_clip(file: Path, options: dict[str, Any]) -> tuple[dict[str, Any]
 
 
 def _vision_part(path: Path, files: list[Path]) -> dict[str, Tensor]:
-    """Weights of the vision transformer under their bare names."""
+    """Return the weights of the vision transformer under their bare names."""
     state: dict[str, Tensor] = {}
     for file in files:
         state.update(read_weights(file))
@@ -142,7 +142,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _shape_report(config: ClipVisionConfig, state: dict[str, Tensor]) -> str:
-    """The widths that differ, by the names of ``config.json``: what a reader can act on."""
+    """List the widths that differ, by the names of ``config.json``, which a reader can act on."""
     width, _, patch, _ = state[PATCHES].shape
     tokens = state[POSITIONS].shape[0] - 1 if POSITIONS in state else config.tokens_per_tile
     said = (config.hidden_size, config.patch_size, config.tokens_per_tile)

@@ -99,7 +99,7 @@ class ClipVisionTower(nn.Module):
         return self.config.tokens_per_tile
 
     def reset_parameters(self) -> None:
-        """Draw what belongs to no linear or norm, and number the positions, which no checkpoint holds."""
+        """Draw the weights that belong to no linear or norm, and number the positions, which no checkpoint holds."""
         parts, count = self.embeddings, self.tokens_per_tile + 1
         nn.init.normal_(parts.class_embedding, std=self.hidden_size**-0.5)
         nn.init.normal_(parts.patch_embedding.weight, std=0.02)
@@ -131,7 +131,7 @@ class ClipVisionTower(nn.Module):
         return x[:, 0], x[:, 1:]
 
     def attend(self, pixel_values: Tensor, *, layer: int | None = None) -> tuple[Tensor, Tensor, ClsAttention]:
-        """As `forward`, and where the class tokens look in ``layer``; None is the last one that runs."""
+        """Encode as `forward`, and return where class tokens look in ``layer``; None is the last one that runs."""
         block = self.encoder.layers[resolve_layer(layer, self.config.layers_built)]
         with _input_of(block) as seen:
             cls, tokens = self(pixel_values)
@@ -141,7 +141,7 @@ class ClipVisionTower(nn.Module):
 
 @contextmanager
 def _input_of(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """What ``layer`` is called with while the block lasts; each Transformers hands it out in another way."""
+    """Catch what ``layer`` is called with while the block lasts; every Transformers returns it differently."""
     seen: list[Tensor] = []
     handle = layer.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     try:

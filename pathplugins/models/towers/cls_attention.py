@@ -23,7 +23,7 @@ class ClsAttention(NamedTuple):
 
 
 def cls_attention(x: Tensor, q_proj: nn.Module, k_proj: nn.Module) -> ClsAttention:
-    """Attention of the first token of each row.
+    """Return the attention of the first token of each row.
 
     Args:
         x: [B, N + 1, C] input of the layer's projections, already normalised.
@@ -37,7 +37,7 @@ def cls_attention(x: Tensor, q_proj: nn.Module, k_proj: nn.Module) -> ClsAttenti
 
 
 def resolve_layer(layer: int | None, depth: int) -> int:
-    """``layer`` of a tower that runs ``depth`` of them, counted from 0; the last one when None."""
+    """Return the layer to look at of the ``depth`` that a tower runs, from 0; the last one when None."""
     if layer is None:
         return depth - 1
     if not 0 <= layer < depth:

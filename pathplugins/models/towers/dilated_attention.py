@@ -49,7 +49,7 @@ class Piece:
 
 @lru_cache(maxsize=4096)
 def pieces(n: int, segment_lengths: tuple[int, ...], ratios: tuple[int, ...]) -> tuple[Piece, ...]:
-    """The attention calls a bag of ``n`` tokens needs: per branch its whole segments, then what is left over."""
+    """Return the attention calls a bag of ``n`` tokens needs: per branch its whole segments, then what is left over."""
     branches = Counter((min(length, n), ratio) for length, ratio in zip(segment_lengths, ratios, strict=True))
     plan: list[Piece] = []
     for (length, ratio), copies in branches.items():
@@ -85,7 +85,7 @@ def pieces(n: int, segment_lengths: tuple[int, ...], ratios: tuple[int, ...]) ->
 def dilated_attention(
     q: Tensor, k: Tensor, v: Tensor, *, segment_lengths: tuple[int, ...], ratios: tuple[int, ...]
 ) -> Tensor:
-    """Dilated self-attention of one bag; ``q``, ``k``, ``v`` and the result are ``[N, H, D]``.
+    """Compute dilated self-attention of one bag; ``q``, ``k``, ``v`` and the result are ``[N, H, D]``.
 
     Branches mix by softmax over their log-sum-exp per (token, head); no gradient flows through those weights.
     """
@@ -115,7 +115,7 @@ def _next_multiple(number: int, base: int) -> int:
 
 
 def _split(x: Tensor, piece: Piece) -> Tensor:
-    """The tokens each head group of a piece sees: ``[N, H, D]`` to ``[S * R, G, M, D]``."""
+    """Return the tokens each head group of a piece sees: ``[N, H, D]`` to ``[S * R, G, M, D]``."""
     ratio, heads = piece.ratio, _next_multiple(x.shape[1], piece.ratio)
     x = x[piece.first : piece.first + piece.segments * piece.length]
     x = x.unflatten(0, (piece.segments, piece.length))  # [S, length, H, D]
@@ -148,7 +148,7 @@ def _covered(x: Tensor, piece: Piece, heads: int) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, *, zero_keys: int = 0) -> tuple[Tensor, Tensor]:
-    """Softmax attention ``[B, H, M, D]`` that also returns its log-sum-exp ``[B, H, M]`` (float32, no gradient).
+    """Compute softmax attention ``[B, H, M, D]``, and return its log-sum-exp ``[B, H, M]`` (float32, no gradient).
 
     ``zero_keys`` more keys of zero, with values of zero, take part. The fused kernels of PyTorch are private but the
     only ones that give the log-sum-exp; where none fits the device and type, a plain one of bounded memory is used.

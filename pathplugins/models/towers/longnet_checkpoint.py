@@ -72,7 +72,7 @@ def load_slide_encoder(path: str | Path, *, num_heads: int | None = None) -> tup
 
 
 def read_longnet_vit(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """All options and the weights of a slide encoder; ``options`` say what no shape tells and may not contradict it."""
+    """Read all options and weights of a slide encoder; ``options`` add what no shape tells."""
     config, state = load_slide_encoder(path, num_heads=options.get("num_heads"))
     told = {name: getattr(config, name) for name in ("in_chans", "embed_dim", "depth", "mlp_ratio")}
     wrong = {name: value for name, value in told.items() if options.get(name, value) != value}
@@ -83,7 +83,7 @@ def read_longnet_vit(path: str, options: dict[str, Any]) -> tuple[dict[str, Any]
 
 
 def _without_prefix(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The encoder's own tensors under their bare names."""
+    """Return the encoder's own tensors under their bare names."""
     prefixes = sorted(name.removesuffix(PROBES[1]) for name in state if f".{name}".endswith(f".{PROBES[1]}"))
     if len(prefixes) != 1:
         raise CheckpointError(

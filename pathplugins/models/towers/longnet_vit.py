@@ -32,7 +32,7 @@ FFN_ROWS_CPU = 1024
 
 
 def patch_positions(coords_xy: Tensor, *, tile_size: int, grid_size: int) -> Tensor:
-    """Position index of each patch, column * ``grid_size`` + row + 1; 0 is the CLS token. ``[T, 2]`` to ``[T]``."""
+    """Number the cell of each patch, column * ``grid_size`` + row + 1; 0 is the CLS token. ``[T, 2]`` to ``[T]``."""
     cells = torch.div(coords_xy, tile_size, rounding_mode="floor")  # [T, 2], (column, row)
     outside = ~((cells >= 0) & (cells < grid_size)).all(-1)
     if outside.any():
@@ -48,7 +48,7 @@ def patch_positions(coords_xy: Tensor, *, tile_size: int, grid_size: int) -> Ten
 
 
 def _position_rows(positions: Tensor, config: LongNetConfig, dtype: torch.dtype) -> Tensor:
-    """Rows [sin y, cos y, sin x, cos x] of the fixed position table, without the table. ``[T]`` to ``[T, C]``."""
+    """Compute rows [sin y, cos y, sin x, cos x] of the fixed position table alone. ``[T]`` to ``[T, C]``."""
     quarter = config.embed_dim // 4
     frequencies = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64, device="cpu") / quarter)
     angles = torch.arange(config.grid_size, dtype=torch.float64, device="cpu").outer(frequencies)  # [grid, C / 4]
@@ -71,13 +71,13 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(config.embed_dim, config.embed_dim)
 
     def forward(self, x: Tensor, lengths: tuple[int, ...]) -> Tensor:
-        """Packed tokens ``[L, C]`` of bags of ``lengths`` tokens to the same shape."""
+        """Transform packed tokens ``[L, C]`` of bags of ``lengths`` tokens; the shape stays."""
         heads = (proj(x).unflatten(-1, (self.config.num_heads, -1)) for proj in (self.q_proj, self.k_proj, self.v_proj))
         mixed = [self.mix(*qkv).flatten(1) for qkv in zip(*(x.split(lengths) for x in heads), strict=True)]
         return self.out_proj(self.inner_attn_ln(torch.cat(mixed) if len(mixed) > 1 else mixed[0]))
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attention inside one bag, ``[N + 1, heads, C / heads]`` to the same shape."""
+        """Attend inside one bag, ``[N + 1, heads, C / heads]``; the shape stays."""
         config = self.config
         return dilated_attention(q, k, v, segment_lengths=config.segment_lengths, ratios=config.dilated_ratios)
 
@@ -92,7 +92,7 @@ class FeedForward(nn.Module):
         self.fc2 = nn.Linear(config.ffn_dim, config.embed_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[L, C]`` to ``[L, C]``."""
+        """Transform ``[L, C]``; the shape stays."""
         if x.is_cpu and not torch.is_grad_enabled():  # fresh pages for [L, F] would cost a sixth of the layer's time
             return torch.cat([self._transform(rows) for rows in x.split(FFN_ROWS_CPU)])
         return self._transform(x)
@@ -114,7 +114,7 @@ class EncoderLayer(nn.Module):
         self.drop_path_rate = config.drop_path_rate * index / max(1, config.depth - 1)
 
     def forward(self, x: Tensor, lengths: tuple[int, ...]) -> Tensor:
-        """Packed tokens ``[L, C]`` of bags of ``lengths`` tokens to the same shape."""
+        """Transform packed tokens ``[L, C]`` of bags of ``lengths`` tokens; the shape stays."""
         x = x + self._drop(self.self_attn(self.self_attn_layer_norm(x), lengths), lengths)
         return x + self._drop(self.ffn(self.final_layer_norm(x)), lengths)
 
@@ -140,7 +140,7 @@ class Encoder(nn.Module):
     def forward(
         self, x: Tensor, lengths: tuple[int, ...], *, stop_after: int | None = None, look_at: int | None = None
     ) -> tuple[Tensor, ClsAttention | None]:
-        """``[L, C]`` after all layers and the last LayerNorm, or after ``stop_after`` layers without it.
+        """Return ``[L, C]`` after all layers and the last LayerNorm, or after ``stop_after`` layers without it.
 
         With ``look_at`` also where each bag's CLS token looks in that layer, with one head over the whole width.
         """
@@ -156,7 +156,7 @@ class Encoder(nn.Module):
         return (self.layer_norm(x) if stop_after is None else x), seen
 
     def _checkpoints(self, layer: nn.Module, x: Tensor) -> bool:
-        """Whether to recompute ``layer`` in the backward pass; never where there is none, as in a frozen tower."""
+        """Return whether to recompute ``layer`` in the backward pass, which a frozen tower does not have."""
         asked = self.gradient_checkpointing and self.training and torch.is_grad_enabled()
         return asked and (x.requires_grad or any(p.requires_grad for p in layer.parameters()))
 
@@ -169,7 +169,7 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Linear(config.in_chans, config.embed_dim)
 
     def forward(self, features: Tensor) -> Tensor:
-        """``[T, D]`` of any float type to ``[T, C]``."""
+        """Map ``[T, D]`` of any float type to ``[T, C]``."""
         return self.proj(like_weight(features, self.proj))
 
 
@@ -199,7 +199,7 @@ class LongNetViT(nn.Module):
     def attend(
         self, features: Tensor, coords_xy: Tensor, counts: Tensor, *, layer: int | None = None
     ) -> tuple[Tensor, Tensor, ClsAttention]:
-        """As `forward`, and where the CLS token looks in ``layer``; None is the last one."""
+        """Encode as `forward` does, and return where the CLS token looks in ``layer``; None is the last one."""
         return self._encode(features, coords_xy, counts, None, resolve_layer(layer, self.config.depth))
 
     def forward(
