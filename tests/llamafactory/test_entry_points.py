@@ -58,7 +58,8 @@ def test_they_train_on_two_processes(
 
 
 def test_without_the_package_the_name_is_unknown(run: Callable[..., Any], toy: Any, keys: dict[str, Any]) -> None:
-    done = run("train", "wsi_llava_stage2.yaml", {**keys, "output_dir": toy.root / "example_absent"}, rc=1)
+    own = {"dataset": "few_report", "output_dir": toy.root / "example_absent"}
+    done = run("train", "wsi_llava_stage2.yaml", {**keys, **own}, rc=1)
     assert "unknown vision tower 'example_average'. Known: clip, gigapath, longnet_vit, plip" in done.log
 
 

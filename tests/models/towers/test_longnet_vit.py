@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict
@@ -414,23 +413,3 @@ def test_drop_path_drops_whole_bags() -> None:
     kept = layer._drop(torch.ones(3 * 64, 2), (3,) * 64).view(64, 6)
     assert all(len(row.unique()) == 1 for row in kept)
     assert sorted(kept.unique().tolist()) == [0.0, 2.0]
-
-
-def test_config_survives_json() -> None:
-    config = LongNetConfig(embed_dim=32, num_heads=2, segment_lengths=[8, 20], dilated_ratios=[1, 2])
-    assert LongNetConfig(**json.loads(json.dumps(asdict(config)))) == config
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"embed_dim": 770}, "multiple of num_heads=16 and 4, got 770"),
-        ({"dilated_ratios": (1, 2)}, "one dilated ratio per segment length"),
-        ({"segment_lengths": (8,), "dilated_ratios": (16,)}, "ratios must be in"),
-        ({"depth": 0}, "depth must be positive, got 0"),
-        ({"dropout": 1.0}, "dropout must be in"),
-    ],
-)
-def test_config_judges_itself(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        LongNetConfig(**changes)
