@@ -144,7 +144,7 @@ def test_a_deepspeed_directory(
         with torch.no_grad():
             losses.append(model.eval()(samples)["loss"].item())
     assert loss_of(tmp_path / "hf", samples) == pytest.approx(losses[0], rel=1e-5)
-    assert losses[0] == pytest.approx(losses[1], rel=0.1)  # 0.054 apart on some processors, as before any change here
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)  # 0.054 apart on some processors
     assert {value.dtype for value in load_file(tmp_path / "hf" / "model.safetensors").values()} == {torch.float32}
 
 
