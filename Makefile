@@ -59,8 +59,8 @@ test-xtuner: env  ## what starts XTuner
 test-data-tools: env  ## slides, patches, features, captions, formats
 	OMP_NUM_THREADS=1 $(call in,$(LLAMAFACTORY)) python -m pytest tests/data_tools
 
-test-shared-%: env  # models, data and core must run beside either trainer
-	OMP_NUM_THREADS=1 $(call in,$(if $(filter xtuner,$*),$(XT),$(LLAMAFACTORY))) python -m pytest tests/models tests/weights tests/data tests/core
+test-shared-%: env  # models, data and what they stand on must run beside either trainer
+	OMP_NUM_THREADS=1 $(call in,$(if $(filter xtuner,$*),$(XT),$(LLAMAFACTORY))) python -m pytest tests/models tests/weights tests/data tests/published tests/core
 
 test-matrix:  ## the tests that start a trainer, in every supported version
 	set -e; for version in $(VERSIONS); do $(MAKE) host-tests IN=.venv/llamafactory-$$version; done
