@@ -30,7 +30,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def for_the_site(text: str, folder: PurePosixPath) -> str:
-    """A page of ``folder`` with links as the site needs them; what is no page of it stays as text."""
+    """Return a page of ``folder`` with links that fit the site; a link to a file outside it becomes its text."""
 
     def renewed(match: re.Match[str]) -> str:
         target, anchor, where = match["target"].partition("#")

@@ -98,7 +98,7 @@ def look(demo: Path, slide_id: str) -> Seen:
 
 
 def pictures(demo: Path, slide_id: str) -> tuple[np.ndarray, np.ndarray, tuple[float, float], np.ndarray, Any]:
-    """Some patches, the corners and the size of all, the slide as a picture and its size, of one slide."""
+    """Return some patches, the corners and the size of all, the slide as a picture and its size."""
     with Slide(demo / "slides" / f"{slide_id}.svs") as slide:
         w, h = slide.size_px0
         picture = slide.thumbnail((512, round(512 * h / w)))
@@ -109,7 +109,7 @@ def pictures(demo: Path, slide_id: str) -> tuple[np.ndarray, np.ndarray, tuple[f
 
 
 def overlay(path: Path, size_px0: tuple[int, int]) -> np.ndarray:
-    """The picture of ``pathdata patch`` without the lines below it, uint8 [H, W, 3]."""
+    """Return the picture of ``pathdata patch`` without the lines below it, uint8 [H, W, 3]."""
     with Image.open(path) as image:
         scale = image.width / size_px0[0]
         image = image.convert("RGB").crop((0, 0, image.width, round(size_px0[1] * scale)))
@@ -126,23 +126,23 @@ class Canvas:
         self.all.axis("off")
 
     def axes(self, x: float, y: float, w: float, h: float) -> Axes:
-        """An empty panel."""
+        """Add an empty panel."""
         axes = self.figure.add_axes((x / SIZE_IN[0], y / SIZE_IN[1], w / SIZE_IN[0], h / SIZE_IN[1]))
         axes.set_xticks([])
         axes.set_yticks([])
         return axes
 
     def text(self, x: float, y: float, text: str, *, size: float = 8, colour: str = INK, **rest: Any) -> None:
-        """A line of text."""
+        """Write a line."""
         self.all.text(x, y, text, fontsize=size, color=colour, **rest)
 
     def label(self, x: float, y: float, title: str, detail: str, colour: str) -> None:
-        """Two lines below a panel."""
+        """Write two lines below a panel."""
         self.text(x + WIDTH / 2, y - 0.2, title, size=9, colour=colour, weight="bold", ha="center")
         self.text(x + WIDTH / 2, y - 0.38, detail, size=7.5, colour=INK, ha="center")
 
     def band(self, y: float, text: str, colour: str) -> None:
-        """The command that runs a row, above it."""
+        """Write the command that runs a row above it."""
         box = FancyBboxPatch(
             (LEFT[0], y),
             LEFT[-1] + WIDTH - LEFT[0],
@@ -157,13 +157,13 @@ class Canvas:
         )
 
     def arrow(self, start: tuple[float, float], end: tuple[float, float], bend: str = "arc3") -> None:
-        """From panel to panel."""
+        """Draw an arrow from panel to panel."""
         style = {"arrowstyle": "-|>", "mutation_scale": 9, "lw": 1.3, "color": PALE, "shrinkA": 0, "shrinkB": 0}
         self.all.add_patch(FancyArrowPatch(start, end, connectionstyle=bend, **style))
 
 
 def heat(canvas: Canvas, x: float, y: float, values: np.ndarray, colours: str, *, columns: int) -> None:
-    """A matrix, a row for each patch or token; each column is scaled by itself."""
+    """Draw a matrix, a row for each patch or token; each column is scaled by itself."""
     shown = values[:, np.linspace(0, values.shape[1] - 1, columns).round().astype(int)]
     spread = np.abs(shown - shown.mean(0)).max(0)
     axes = canvas.axes(x, y, WIDTH, HEIGHT)
@@ -173,7 +173,7 @@ def heat(canvas: Canvas, x: float, y: float, values: np.ndarray, colours: str, *
 
 
 def picture(canvas: Canvas, x: float, y: float, image: np.ndarray) -> Axes:
-    """A picture of the slide."""
+    """Draw a picture of the slide."""
     axes = canvas.axes(x, y, WIDTH, HEIGHT)
     axes.imshow(image, extent=(0, 1, 1, 0), aspect="auto", interpolation="lanczos")
     for side in axes.spines.values():
@@ -182,7 +182,7 @@ def picture(canvas: Canvas, x: float, y: float, image: np.ndarray) -> Axes:
 
 
 def draw(seen: Seen) -> Figure:
-    """All of it: slide to bag above, bag to answer below."""
+    """Draw all stages: slide to bag above, bag to answer below."""
     canvas = Canvas()
     (upper, lower), n, k = TOP, len(seen.features), len(seen.kept)
     canvas.band(upper + HEIGHT + 0.1, "pathdata run", DATA)
@@ -228,14 +228,14 @@ def draw(seen: Seen) -> Figure:
 
 
 def crop(seen: Seen, x: float, y: float) -> np.ndarray:
-    """A patch of the small picture of the slide, uint8 [h, w, 3]."""
+    """Cut a patch out of the small picture of the slide, uint8 [h, w, 3]."""
     h, w = seen.picture.shape[:2]
     x, y = round(x * w), round(y * h)
     return seen.picture[y : y + round(seen.side[1] * h), x : x + round(seen.side[0] * w)]
 
 
 def talk(canvas: Canvas, x: float, y: float, seen: Seen) -> None:
-    """Question and answer, as two bubbles."""
+    """Draw question and answer as two bubbles."""
     for text, bottom, colour, ink, indent in (
         (wrapped(seen.question), 0.74, "#e9ecef", INK, 0.0),
         (wrapped(seen.answer), 0.06, MODEL, "white", 0.14),
@@ -248,7 +248,7 @@ def talk(canvas: Canvas, x: float, y: float, seen: Seen) -> None:
 
 
 def wrapped(text: str, width: int = 18) -> str:
-    """Words in lines."""
+    """Break a text into lines."""
     lines = [""]
     for word in text.split():
         if lines[-1] and len(lines[-1]) + len(word) >= width:
@@ -258,7 +258,7 @@ def wrapped(text: str, width: int = 18) -> str:
 
 
 def main() -> None:
-    """Look, draw, write a PNG of few colours."""
+    """Read the options, draw, write a PNG of few colours."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("demo", type=Path, help="the folder that `make demo` wrote")
     parser.add_argument("--slide-id", default="val_1", help="which of its slides")
