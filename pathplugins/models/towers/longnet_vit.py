@@ -32,7 +32,7 @@ FFN_ROWS_CPU = 1024
 
 
 def patch_positions(coords_xy: Tensor, *, tile_size: int, grid_size: int) -> Tensor:
-    """Return the cell number of each patch, column * ``grid_size`` + row + 1; 0 is the CLS token. ``[T, 2]`` to ``[T]``."""
+    """Return the cell of each patch, column * ``grid_size`` + row + 1; 0 is the CLS token. ``[T, 2]`` to ``[T]``."""
     cells = torch.div(coords_xy, tile_size, rounding_mode="floor")  # [T, 2], (column, row)
     outside = ~((cells >= 0) & (cells < grid_size)).all(-1)
     if outside.any():
