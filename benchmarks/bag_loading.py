@@ -42,7 +42,7 @@ FILES = ("contiguous", "one row", "CLAM", "gzip", "gzip, wide", *OURS)
 
 
 def write(path: Path, layout: str, values: np.ndarray) -> None:
-    """A bag of ``values`` ``[N, D]``."""
+    """Write a bag of ``values`` ``[N, D]``."""
     n, d = values.shape
     columns = round(n**0.5)
     coords_yx = np.stack([np.arange(n) // columns, np.arange(n) % columns], axis=1) * SIDE_PX0
@@ -79,7 +79,7 @@ def naive(path: Path, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ours(path: Path, rows: np.ndarray) -> np.ndarray:
-    """The rows alone."""
+    """Read the rows alone."""
     return read_bag(path, rows, coords_mpp=0.5).features
 
 

@@ -38,7 +38,7 @@ WORDS = (
 
 
 def generate(path: Path, records: int) -> None:
-    """A list of records with a question of some twelve words and an answer of forty, as captions have."""
+    """Make a list of records with a question of some twelve words and an answer of forty, as captions have."""
     rng = random.Random(0)
 
     def words(number: int) -> str:
@@ -56,7 +56,7 @@ def generate(path: Path, records: int) -> None:
 
 
 def script(source: Path, out: Path) -> None:
-    """What everybody writes."""
+    """Convert as everybody writes it."""
     with source.open(encoding="utf-8") as stream:
         samples = json.load(stream)
     rows, seen = [], set()
@@ -74,7 +74,7 @@ def script(source: Path, out: Path) -> None:
 
 
 def ours(source: Path, out: Path) -> None:
-    """What ``pathdata convert`` calls."""
+    """Convert as ``pathdata convert`` does."""
     from pathplugins.data_tools.records.convert import convert
     from pathplugins.data_tools.records.request import Request
 
@@ -84,7 +84,7 @@ def ours(source: Path, out: Path) -> None:
 
 
 def alone(source: Path, out: Path) -> None:
-    """The same by one process."""
+    """Convert likewise in one process."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     ours(source, out)
 

@@ -90,7 +90,7 @@ class Turn(NamedTuple):
 
 
 def make_slide(path: Path, side: int, block: np.ndarray) -> None:
-    """A block, its tiles encoded once, repeated to a square slide of three levels."""
+    """Write a block, its tiles encoded once, repeated to a square slide of three levels."""
     name = f"Aperio Image Library v12.0.0 pathplugins benchmark\n{side}x{side} [0,0 {side}x{side}] (256x256)"
     known = f" JPEG/RGB Q=90|AppMag = 20|MPP = {MPP}"
     with tifffile.TiffWriter(path) as tiff:
@@ -110,7 +110,7 @@ def make_slide(path: Path, side: int, block: np.ndarray) -> None:
 
 
 def _tiles(block: np.ndarray, across: int) -> Iterator[bytes]:
-    """The encoded tiles of a slide of ``across`` x ``across`` tiles, row by row."""
+    """Yield the encoded tiles of a slide of ``across`` x ``across`` tiles, row by row."""
     n = len(block) // TILE_PX
     grid = block.reshape(n, TILE_PX, n, TILE_PX, 3).swapaxes(1, 2)  # [n, n, tile, tile, 3]
     encoded = [
@@ -234,7 +234,7 @@ def in_two(call: Callable[[Any], int], items: list[Any], patches: int) -> tuple[
 
 
 def compare(rows: list[Row], folder: Path, sample: int, rounds: int) -> tuple[dict[str, Turn], float]:
-    """The best turn of every way, and the seconds that starting the processes took."""
+    """Return the best turn of every way, and the seconds that starting the processes took."""
     by_slide: dict[Path, list[Row]] = defaultdict(list)
     for row in rows:
         by_slide[row.slide].append(row)

@@ -43,14 +43,14 @@ def peak_bytes(call: Callable[[], object]) -> int:
 
 
 def in_fresh_process(module: str, *words: str) -> list[float]:
-    """The numbers that ``python -m module words`` prints."""
+    """Return the numbers that ``python -m module words`` prints."""
     command = [sys.executable, "-m", module, *words]
     run = subprocess.run(command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True, check=True)
     return [float(word) for word in run.stdout.split()]
 
 
 def verdict(name: str, value: float, bar: float, *, at_most: bool) -> tuple[str, bool]:
-    """A line that says whether ``value`` keeps its bar, and whether it does."""
+    """Return a line that says whether ``value`` keeps its bar, and whether it does."""
     kept = value <= bar if at_most else value >= bar
     return f"{name}: {value:.2f}; bar {'<=' if at_most else '>='} {bar}: {'kept' if kept else 'MISSED'}\n", kept
 

@@ -60,7 +60,7 @@ Times = dict[str, list[tuple[float, float]]]
 
 
 def make_model(folder: Path) -> str:
-    """A composed directory: ViT with PLIP's tokens, `scale_invariant` connector, Llama."""
+    """Compose a directory: ViT with PLIP's tokens, `scale_invariant` connector, Llama."""
     llm = build_tiny_llm(folder / "llm", [prompts.PATCH_SYSTEM_PROMPT, ANSWER] * 4, tied=False, **LLM)
     parts = {"vision_model_name": "plip", "mm_projector_type": "scale_invariant"}
     spec = ComposeSpec(llm=str(llm), random_vision_seed=0, vision_config=TOWER, projector_config=CONNECTOR, **parts)
@@ -68,7 +68,7 @@ def make_model(folder: Path) -> str:
 
 
 def make_batch(folder: Path, model: str) -> dict[str, Any]:
-    """A batch as XTuner's dataloader hands it over."""
+    """Make a batch as XTuner's dataloader hands it over."""
     processor = load_processor(model)
     asked, told = processor.tokenizer([prompts.PATCH_SYSTEM_PROMPT, ANSWER], add_special_tokens=False)["input_ids"]
     image = [processor.image_token_id] * processor.image_processor.tokens_per_tile
@@ -114,7 +114,7 @@ class Bare:
         return loss
 
     def least_flops(self, batch: dict[str, Any], *, recomputed: bool) -> float:
-        """The lower bound of the module's docstring."""
+        """Compute the lower bound of the module's docstring."""
         counts = batch["data"]["tile_counts"].tolist()
         self.causal.eval()
         with torch.no_grad():
@@ -147,7 +147,7 @@ class Calls(NamedTuple):
 
 
 def make_calls(directory: str, batch: dict[str, Any], *, checkpointing: bool) -> tuple[Calls, float]:
-    """The calls, after ours and the bare one have been seen to give the same loss, and the least FLOP of a step."""
+    """Return the calls, after ours and the bare one gave the same loss, and the least FLOP of a step."""
     lora = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.05, bias="none", task_type="CAUSAL_LM")
     llm = {"type": load_model, "model": directory, "torch_dtype": "float32"}
     model = PathologyLLaVAModel(llm, llm_lora=lora, use_activation_checkpointing=checkpointing).train()
@@ -186,7 +186,7 @@ def spent(call: Callable[[], object]) -> tuple[float, float]:
 
 
 def measure(calls: Calls, rounds: int) -> Times:
-    """What each call took in every round; every other round goes backwards."""
+    """Measure each call in every round; every other round goes backwards."""
     times: Times = {name: [] for name in Calls._fields}
     for turn in range(rounds + 2):
         for name in Calls._fields[:: 1 if turn % 2 else -1]:

@@ -80,7 +80,7 @@ def spent_by(*words: object) -> Spent:
 
 
 def _family(pid: int) -> Iterator[int]:
-    """The process and those it started."""
+    """Yield the process and those it started."""
     yield pid
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

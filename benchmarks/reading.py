@@ -54,7 +54,7 @@ Patches = np.ndarray  # int64 [N, 2], columns (x, y), level-0 pixels
 
 
 def make_slide(path: Path, side: int) -> None:
-    """A square slide of ``side`` pixels from one painted block."""
+    """Write a square slide of ``side`` pixels from one painted block."""
     block = paint((min(BLOCK_PX, side),) * 2, seed=0, kind=KINDS[0], mpp=MPP)
     times = -(-side // len(block))
     base = np.tile(block, (times, times, 1))[:side, :side]

@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def start_run(slides: Path, out: Path) -> subprocess.Popen[bytes]:
-    """The run, as a process of its own."""
+    """Start the run as a process of its own."""
     command = [sys.executable, "-m", "pathplugins.data_tools", "run", str(slides), "--out", str(out), *ENCODER, *WORDS]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

@@ -61,7 +61,7 @@ class Inputs(NamedTuple):
 
 
 def draw(n: int) -> Inputs:
-    """Inputs whose tokens and attention want a gradient."""
+    """Make inputs whose tokens and attention want a gradient."""
     torch.manual_seed(0)
     attention = torch.randn(n).softmax(0)
     return Inputs(torch.randn(n, WIDTH).requires_grad_(), attention.requires_grad_(), torch.randn(n, WIDTH))
@@ -101,7 +101,7 @@ def halves(attention: Tensor, budget: int) -> tuple[Tensor, Tensor]:
 
 
 def loop(inputs: Inputs, budget: int) -> Callable[[], None]:
-    """The published way, one kept token after another, a sample of them."""
+    """Merge the published way, one kept token after another, a sample of them."""
     rows, dropped = halves(inputs.attention, budget)
     features = inputs.tokens.detach()[dropped].requires_grad_()  # [N - K, C]
     weights = inputs.attention.detach()[dropped].requires_grad_()  # [N - K]
@@ -120,7 +120,7 @@ def loop(inputs: Inputs, budget: int) -> Callable[[], None]:
 
 
 def products(inputs: Inputs, budget: int) -> Callable[[], None]:
-    """The matrix products of a version without a loop, and nothing else."""
+    """Compute the matrix products of a version without a loop, and nothing else."""
     rows, dropped = halves(inputs.attention, budget)
     features = inputs.tokens.detach()[dropped].requires_grad_()  # [N - K, C]
     kept, others = inputs.keys[rows], inputs.keys[dropped]
@@ -135,7 +135,7 @@ def products(inputs: Inputs, budget: int) -> Callable[[], None]:
 
 
 def similarity(inputs: Inputs, budget: int) -> Callable[[], Tensor]:
-    """The one product that no version can do without."""
+    """Compute the one product that no version can do without."""
     rows, dropped = halves(inputs.attention, budget)
     return partial(torch.mm, inputs.keys[rows], inputs.keys[dropped].T)
 

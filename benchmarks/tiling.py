@@ -95,7 +95,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def copying(image: Image.Image, values: int) -> Callable[[], object]:
-    """A copy of half the bytes that must be touched, which reads and writes each of them."""
+    """Copy half the bytes that must be touched, which reads and writes each of them."""
     touched = 2 * image.width * image.height * 3 + values * (1 + 4)
     source, target = np.ones(touched // 2, np.uint8), np.ones(touched // 2, np.uint8)
     return partial(np.copyto, target, source)

@@ -134,7 +134,7 @@ resume = False
 
 
 def prepare(root: Path) -> None:
-    """The language model, tower, images and configurations of both runs."""
+    """Make the language model, tower, images and configurations of both runs."""
     from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
     from pathplugins.data.formats.drawn import read_drawn
