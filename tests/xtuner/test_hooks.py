@@ -62,7 +62,7 @@ def runner(model: PathologyLLaVAModel, tmp_path: Path) -> Any:
     return SimpleNamespace(
         model=model.train(),
         cfg=ConfigDict(train_dataloader={"dataset": data}),
-        logger=MMLogger.get_instance("test_chat_hook"),
+        logger=MMLogger.get_instance("test_hooks"),
         log_dir=str(tmp_path / "log"),
         iter=0,
     )
