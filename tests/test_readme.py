@@ -65,9 +65,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_demo_slide(root / "slides" / "slide_1.svs", (1536, 1280), kind=1)
     (table,) = [body for kind, body in BLOCKS if kind == "csv"]
     (root / "data").mkdir()
-    for split in ("train", "val"):
-        head, row = table.splitlines(keepends=True)
-        (root / "data" / f"{split}.csv").write_text(head + 4 * row, encoding="utf-8")  # a batch of the evaluation
+    head, row = table.splitlines(keepends=True)
+    for split, rows in {"train": 2, "val": 1}.items():  # a batch of stage 3 is two
+        (root / "data" / f"{split}.csv").write_text(head + rows * row, encoding="utf-8")
     build_tiny_llm(root / "Llama-3.2-1B-Instruct", [table])
     tower = LongNetViT(LongNetConfig(in_chans=320, embed_dim=768, depth=2))
     torch.save({"model": tower.state_dict()}, root / "slide_encoder.pth")

@@ -49,6 +49,7 @@ def checked_datasets(get_dataset: Callable[..., dict[str, Any]], finetuning_args
         check_tokenized(found, named["processor"], cutoff_len=data_args.cutoff_len, uncut=uncut)
         if training_args.do_train:
             check_vision(found.get("train_dataset"), finetuning_args)
+            check_batches(found.get("train_dataset"), training_args)
         return found
 
     return get_checked
@@ -124,6 +125,24 @@ def check_vision(dataset: Any, finetuning_args: Any) -> None:
         "none of the %d training samples has an image or a bag: the language model is trained on text alone",
         len(dataset),
     )
+
+
+def check_batches(dataset: Any, training_args: Any) -> None:
+    """Raise where ``dataloader_drop_last`` would drop every training sample: a run of no step ends as a success.
+
+    Args:
+        dataset: the training samples.
+        training_args: the trainer's arguments about batches and processes.
+    """
+    if dataset is None or not hasattr(dataset, "__len__") or not training_args.dataloader_drop_last:
+        return
+    size, processes = training_args.train_batch_size, training_args.world_size
+    if len(dataset) < size * processes:
+        raise PathPluginsError(
+            f"{len(dataset)} training samples fill no batch of {size} on each of {processes} processes, and "
+            "dataloader_drop_last: true drops the rest, so nothing would be trained: lower "
+            "per_device_train_batch_size or set dataloader_drop_last: false"
+        )
 
 
 def _has_images(dataset: Any) -> Any:

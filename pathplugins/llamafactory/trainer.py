@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,16 @@ from pathplugins.models.compose.projector import PREFIX, save_projector
 from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX, save_selector
 from pathplugins.models.custom_llava.modeling_custom_llava import CustomLlavaForConditionalGeneration
 from pathplugins.models.learning_rates import by_learning_rate, mark_learning_rates
+
+
+@contextmanager
+def _keeping_the_last_batch(args: Any) -> Iterator[None]:
+    """Switch ``dataloader_drop_last`` off within the block: the trainer asks the same key for all its loaders."""
+    dropped, args.dataloader_drop_last = args.dataloader_drop_last, False
+    try:
+        yield
+    finally:
+        args.dataloader_drop_last = dropped
 
 
 class EpochClock(TrainerCallback):
@@ -102,6 +114,16 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
             self.data_collator = plain
         self._clock.lead(loader)
         return loader
+
+    def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> Any:
+        """Return batches of all samples: ``dataloader_drop_last`` is for training, a loss is of the whole set."""
+        with _keeping_the_last_batch(self.args):
+            return super().get_eval_dataloader(*args, **kwargs)
+
+    def get_test_dataloader(self, *args: Any, **kwargs: Any) -> Any:
+        """Return batches of all samples, so that each gets its answer."""
+        with _keeping_the_last_batch(self.args):
+            return super().get_test_dataloader(*args, **kwargs)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval", **gen_kwargs: Any

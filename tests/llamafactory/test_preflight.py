@@ -157,3 +157,25 @@ def test_a_stream_is_not_looked_at(processor: Callable[..., Any]) -> None:
 
     check_tokenized({"train_dataset": iter([]), "eval_dataset": None}, processor())
     check_vision(iter([]), SimpleNamespace())
+
+
+@pytest.mark.parametrize(
+    ("samples", "batch", "drop", "trains"), [(3, 4, True, False), (4, 4, True, True), (3, 4, False, True)]
+)
+def test_samples_that_fill_no_batch(samples: int, batch: int, drop: bool, trains: bool, tmp_path: Path) -> None:
+    from datasets import Dataset
+    from transformers import TrainingArguments
+
+    from pathplugins.llamafactory.preflight import check_batches
+
+    training = TrainingArguments(
+        output_dir=str(tmp_path), per_device_train_batch_size=batch, dataloader_drop_last=drop, use_cpu=True
+    )
+    rows = Dataset.from_dict({"images": [["a.h5"]] * samples})
+    if trains:
+        check_batches(rows, training)
+        return
+    with pytest.raises(
+        PathPluginsError, match=r"3 training samples fill no batch of 4 on each of 1 .*drop_last: false"
+    ):
+        check_batches(rows, training)

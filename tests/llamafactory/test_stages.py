@@ -75,9 +75,11 @@ eval_dataset: val_vqa
 template: custom_vqa_llama3
 cutoff_len: 512
 output_dir: {out}
-per_device_eval_batch_size: 32
+per_device_eval_batch_size: 24
+dataloader_drop_last: true
 report_to: none
 """
+"""64 samples are no whole number of batches: the last one counts, as ``dataloader_drop_last`` is for training."""
 
 
 def test_merged_model_evaluates_without_training(
