@@ -12,9 +12,9 @@ from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 COMMANDS = {
     "patch": "find tissue on slides and cut it into patches",
     "features": "encode the patches of every slide into a feature bag",
-    "run": "both in one go, streaming: no patch files on disk",
-    "status": "what is done in a work folder, what failed and why, what is left",
-    "inspect": "say what a bag or coordinate file is, whose convention, and whether it is sane",
+    "run": "patch and encode in one go, without patch files on disk",
+    "status": "report which slides of a work folder are done, failed (and why) or left",
+    "inspect": "name the kind and convention of bags and coordinate files, and every fault in them",
     "convert": "turn one data format into another: conversations, or the features of other tools into bags",
     "pathgen": "PathGen-1.6M: slides, image-caption pairs, representative patches, captions",
     "zero-shot": "classify images with a CLIP and words alone",

@@ -27,7 +27,7 @@ OPTIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where one slide's features are."""
+    """The file, or the group in a file, that holds one slide's features."""
 
     path: Path
     kind: str

@@ -1,6 +1,6 @@
 """H5 files with one slide each: our bags, and those of CLAM, TRIDENT and STAMP.
 
-CLAM's positions are level-0 pixels although nothing in the file says so: its feature files copy those of its patches.
+CLAM's positions are level-0 pixels although nothing in the file says so: they are copied from its patch files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the patches of a slide lie: geometry and positions, from its container, its patch file and the options."""
+"""Place the patches of a slide: geometry and positions from its container, its patch file and the options."""
 
 from __future__ import annotations
 

@@ -30,9 +30,8 @@ def write(
     pt_path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(h5_path) as temporary, TemporaryFile(dir=pt_path.parent) as raw:
         raw.truncate(4 * shape[0] * width)
-        values = np.memmap(
-            raw, np.float32, "r+", shape=shape
-        )  # backed by a file, so that torch saves without holding all rows in memory
+        # backed by a file, so that torch saves without holding all rows in memory
+        values = np.memmap(raw, np.float32, "r+", shape=shape)
         with h5py.File(temporary, "w") as file:
             write_rows(file, "features", _also_into(values, blocks), shape=shape, dtype="float32")
             write_rows(file, "coords", [coords_xy], shape=coords_xy.shape, dtype="int32")

@@ -1,1 +1,1 @@
-"""Captioning: what a vision-language model behind an OpenAI-compatible server says about patches."""
+"""Caption patches with a vision-language model behind an OpenAI-compatible server."""

@@ -39,7 +39,7 @@ class RequestOptions:
 
 @dataclass(frozen=True)
 class Asker:
-    """The source of one stage's answers."""
+    """Finds one stage's answers: in batch results, in the cache, or by a request to the server."""
 
     model: str
     options: RequestOptions

@@ -88,7 +88,7 @@ class Client:
     """Sends requests to one server, from any number of threads."""
 
     def __init__(self, base_url: str, *, key: str, pace: Pace, count: Count, timeout_s: float, retries: int) -> None:
-        """``base_url`` usually ends in ``/v1``; ``key`` may be empty."""
+        """Prepare a client of the server at ``base_url``, which usually ends in ``/v1``; ``key`` may be empty."""
         address = urlsplit(base_url)
         if address.scheme not in ("http", "https") or not address.hostname or address.username is not None:
             raise PathPluginsError(
@@ -121,7 +121,7 @@ class Client:
             self._count.repeat()
 
     def _try(self, body: dict[str, Any]) -> Any:
-        aside, failures = self._pace.turn(), self._requests.exceptions
+        reserved, failures = self._pace.turn(), self._requests.exceptions
         try:
             reply = self._session().post(
                 self.url, json=body, timeout=(_CONNECT_S, self._timeout_s), allow_redirects=False
@@ -139,7 +139,7 @@ class Client:
             raise self._fault(reply, reply.text[:500] if content is None else content)
         if content is None:
             raise _Fault("unreadable reply", f"not JSON: {self._safe(reply.text[:200])!r}")
-        self._note(aside, content)
+        self._note(reserved, content)
         return content
 
     def _fault(self, reply: Any, content: Any) -> Exception:
@@ -165,12 +165,13 @@ class Client:
             lost = self._in_vain >= IN_VAIN or (fault.reason == "no connection" and not self._reached)
         return UnusableServerError(f"{self.url}: {detail}") if lost else RowFailedError(fault.reason, detail)
 
-    def _note(self, aside: float, content: Any) -> None:
+    def _note(self, reserved: float, content: Any) -> None:
+        """Count a reply and its tokens, of which ``reserved`` were set aside for it."""
         usage = usage_of(content)
         with self._lock:
             self._reached, self._in_vain = True, 0
         self._count.add(usage)
-        self._pace.settle(aside, sum(usage) if usage else 0)
+        self._pace.settle(reserved, sum(usage) if usage else 0)
 
     def _session(self) -> Any:
         """Return this thread's session: sessions keep connections open and must not be shared."""

@@ -16,7 +16,7 @@ class Pace:
     def __init__(
         self, stop: threading.Event, *, requests_per_minute: float | None = None, tokens_per_minute: float | None = None
     ) -> None:
-        """``stop`` ends all waiting; a limit of None is no limit."""
+        """Start with no request sent; ``stop`` ends all waiting, and a limit of None is no limit."""
         self._stop = stop
         self._request_s = 60.0 / requests_per_minute if requests_per_minute else 0.0
         self._token_s = 60.0 / tokens_per_minute if tokens_per_minute else 0.0
@@ -34,17 +34,17 @@ class Pace:
             StoppedError: the run is being stopped.
         """
         with self._lock:
-            now, aside = time.monotonic(), self._mean
+            now, reserved = time.monotonic(), self._mean
             start = max(now, self._next, self._tokens_next, self._held_until)
             self._next = max(now, self._next) + self._request_s
-            self._tokens_next = max(now, self._tokens_next) + aside * self._token_s
+            self._tokens_next = max(now, self._tokens_next) + reserved * self._token_s
         self.sleep(start - now)
-        return aside
+        return reserved
 
-    def settle(self, aside: float, tokens: int) -> None:
-        """Account for the ``tokens`` a request took, against the ``aside`` that ``turn`` reserved for it."""
+    def settle(self, reserved: float, tokens: int) -> None:
+        """Correct the pace by the ``tokens`` a request took, compared with those that ``turn`` reserved for it."""
         with self._lock:
-            self._tokens_next += (tokens - aside) * self._token_s
+            self._tokens_next += (tokens - reserved) * self._token_s
             self._mean = 0.9 * self._mean + 0.1 * tokens if self._mean else float(tokens)
 
     def hold(self, seconds: float) -> None:

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 CONTENT_FILTER = "content_filter"
 _FILTERED = (CONTENT_FILTER, "content_policy_violation")  #: error codes of services that filter before they answer
 
-_THINKING = re.compile(
-    r"\A\s*<think>.*?</think>", re.DOTALL
-)  # thinking that the server did not separate from the answer
+_THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+"""Thinking that the server did not separate from the answer."""
 _HELP = (
     r"(?:(?:help|assist|provide|comply|fulfil+|answer|analy[sz]e|interpret|view|process|do that)\b"
     r"|(?:see|describe|identify)(?: \w+){0,2} (?:image|picture|photo)s?\b)"
@@ -69,8 +68,8 @@ def answer_of(body: Any, model: str) -> Answer:
         content, refusal = message.get("content"), message.get("refusal")
     except (TypeError, KeyError, IndexError, AttributeError) as error:
         raise RowFailedError("unreadable reply", f"no choices[0].message in {str(body)[:200]!r}") from error
-    if isinstance(content, list):  # parts, as some servers send them
-        content = "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    if isinstance(content, list):  # of pieces, as some servers send it
+        content = "".join(piece.get("text") or "" for piece in content if isinstance(piece, dict))
     text = _THINKING.sub("", content if isinstance(content, str) else "").strip()
     model = body.get("model") or model
     if half_character(text + str(refusal or "")):

@@ -14,9 +14,8 @@ from pathplugins.data.records import SHOWN, BadSample, report_text
 
 from .rows import PatchRow, image_beside
 
-CONVERSATIONS = (
-    "conversations"  #: column of PathGen-Instruct, dropped: a reader would train on it instead of the caption
-)
+CONVERSATIONS = "conversations"
+"""Column of PathGen-Instruct, dropped: a reader would train on it instead of the caption."""
 REFUSED = "refused"  #: start of the reason given for rows that a model or a content filter declined
 
 

@@ -1,4 +1,4 @@
-"""Servers of captioning: which model and which client answer each stage, with whose key."""
+"""Servers of captioning: the model, the client and the key of each stage."""
 
 from __future__ import annotations
 

@@ -15,14 +15,8 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.registry import unknown
 
 DESCRIPTION = "description"  #: slot for the answer of the stage before; in the first stage, for the row's caption
-SLOTS = (
-    DESCRIPTION,
-    "caption",
-    "organ",
-    "project",
-    "wsi_id",
-    "mpp",
-)  #: always available, like each column of the manifest
+SLOTS = (DESCRIPTION, "caption", "organ", "project", "wsi_id", "mpp")
+"""Slots that are always available, like each column of the manifest."""
 BUILT_IN = ("describe", "describe_published", "revise", "summarise")
 TEXT_ONLY = ("summarise",)  #: the built-in stages that get no image
 

@@ -78,7 +78,8 @@ def check_published_file(file: str, arch: str, config: dict[str, Any]) -> None:
     if published.activation not in (None, runs):
         raise PathPluginsError(
             f"--clip-arch {arch} runs {runs}, but {file} was run with {published.activation} "
-            f"({published.activation_told()}): pass --clip-arch {published.name}, or --activation {runs} to have it so"
+            f"({published.activation_told()}): pass --clip-arch {published.name}, or --activation {runs} "
+            "to keep it"
         )
 
 

@@ -25,7 +25,7 @@ def read_towers(path: Path, arch: str | None, activation: str | None = None) -> 
     """Read the towers in a directory, or in a file of open_clip's weights.
 
     Raises:
-        PathPluginsError: nothing that is known.
+        PathPluginsError: the path is no CLIP in one of these forms.
         CheckpointError: weights that do not fit.
     """
     if path.is_file():
@@ -37,7 +37,9 @@ def read_towers(path: Path, arch: str | None, activation: str | None = None) -> 
         )
     for option, value in (("--clip-arch", arch), ("--activation", activation)):
         if value is not None:
-            raise PathPluginsError(f"{option} {value}: --clip {path} is a directory, which says itself: leave it out")
+            raise PathPluginsError(
+                f"{option} {value}: --clip {path} is a directory, whose own files record it: leave {option} out"
+            )
     if (path / OPEN_CLIP_CONFIG).is_file() and (found := first_files(path, OPEN_CLIP_WEIGHTS, needed=False)):
         told = _read_json(path / OPEN_CLIP_CONFIG)
         if "model_cfg" not in told:

@@ -28,7 +28,7 @@ class Towers(torch.nn.Module):
     context_length: int
     """Tokens of a text that the model reads, its start and end included."""
     activation: str | None = None
-    """The activation that the user said, where nothing published says it."""
+    """The activation that the user named; None where the files or their publishers record it."""
 
     @property
     def sha256(self) -> str:

@@ -71,8 +71,8 @@ def read_labels(given: str, templates: Sequence[str]) -> dict[str, tuple[str, ..
         raise PathPluginsError(f"--labels {given}: wanted a list of classes, or class -> prompts")
     bad = [name for name, texts in prompts.items() if not name.strip() or not _are_texts(texts)]
     if bad or repeats or len(prompts) < 2:
-        what = f"{bad[0]!r} has no prompts, or blank ones" if bad else "a class comes twice" if repeats else "one class"
-        raise PathPluginsError(f"--labels {given}: {what}; wanted at least two classes, each with its prompts")
+        got = f"{bad[0]!r} has no prompts, or blank ones" if bad else "a class comes twice" if repeats else "one class"
+        raise PathPluginsError(f"--labels {given}: {got}; wanted at least two classes, each with its prompts")
     return {name: tuple(texts) for name, texts in prompts.items()}
 
 
@@ -100,8 +100,8 @@ def find_pictures(given: Sequence[Path], labels: Sequence[str]) -> list[Picture]
                 "them or the classes, or pass the folders themselves"
             )
         for file in files:
-            parts = file.relative_to(path).parts
-            found.append(Picture(file, classes[_folded(parts[0])] if len(parts) > 1 else None))
+            folder, *inside = file.relative_to(path).parts
+            found.append(Picture(file, classes[_folded(folder)] if inside else None))
     return found
 
 

@@ -1,4 +1,4 @@
-"""``pathdata inspect``: say what feature and patch files are, in whose convention, and whether they are sane."""
+"""``pathdata inspect``: name the kind and convention of feature and patch files, and every fault in them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps([asdict(report) for report in reports], indent=1) + "\n")
     wrong = sum(bool(report.wrong) for report in reports)
     if wrong:
-        sys.stderr.write(f"something is wrong with {wrong} of {len(reports)}\n")
+        sys.stderr.write(f"{wrong} of {len(reports)} reports name a fault: correct these files, or leave them out\n")
     return FAILED if wrong else 0
 
 

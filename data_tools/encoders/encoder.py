@@ -65,7 +65,7 @@ class PatchEncoder:
         pixels = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)  # [B, 3, crop, crop]
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
-            # no kernel of a GPU chosen by a race, which two processes would end differently
+            # cuDNN must not choose kernels by timing them: two processes could choose different ones
             stack.enter_context(
                 torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
             )
@@ -76,7 +76,7 @@ class PatchEncoder:
         if features.ndim != 2:
             raise PathPluginsError(
                 f"--encoder {self.label}: gives {list(features.shape)} for {len(batch)} patches, wanted one vector a "
-                "patch; pass a model that pools, or a folder whose config.json says a global_pool"
+                "patch; pass a model that pools, or a folder whose config.json sets global_pool"
             )
         return features.float().cpu().numpy()
 
@@ -91,7 +91,7 @@ def load_encoder(choice: EncoderChoice) -> PatchEncoder:
     """Build the encoder and give it weights.
 
     Raises:
-        PathPluginsError: an unknown encoder, no weights, an activation nobody said, or a device that is absent.
+        PathPluginsError: an unknown encoder, no weights, an open activation, or a device that is absent.
         CheckpointError: weights that do not fit.
     """
     card = with_activation(find_card(choice.name), choice.activation)
@@ -126,5 +126,5 @@ def torch_device(wanted: str) -> str:
     except RuntimeError as error:
         raise PathPluginsError(f"--device {wanted}: torch knows no such device; pass cpu, cuda or cuda:1") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise PathPluginsError(f"--device {wanted}: torch finds {torch.cuda.device_count()} GPUs, counted from cuda:0")
+        raise PathPluginsError(f"--device {wanted}: torch finds {torch.cuda.device_count()} GPUs here; pass cuda:0")
     return wanted

@@ -58,7 +58,9 @@ def folder_card(folder: Path) -> EncoderCard:
     preprocess = _timm_preprocess(config.get("pretrained_cfg", config))
     if torchscript:
         if preprocess is None:
-            raise PathPluginsError(f"{config_path}: says no 'input_size'; a TorchScript model needs it, mean and std")
+            raise PathPluginsError(
+                f"{config_path}: lacks 'input_size'; a TorchScript model needs it, mean and std: add them"
+            )
         return EncoderCard(**common, family="torchscript", preprocess=preprocess, precision="float32")
     kwargs = dict(config.get("model_args", {}))
     return EncoderCard(**common, architecture=config["architecture"], timm_kwargs=kwargs, preprocess=preprocess)
@@ -123,7 +125,9 @@ def read_processor(path: Path) -> Preprocess:
     config = json.loads(path.read_text(encoding="utf-8"))
     missing = [key for key in ("size", "image_mean", "image_std") if key not in config]
     if missing or config.get("do_normalize") is False or config.get("do_rescale") is False:
-        raise PathPluginsError(f"{path}: says no {missing or 'normalisation'}; wanted size, image_mean and image_std")
+        raise PathPluginsError(
+            f"{path}: lacks {missing or 'normalisation'}; wanted size, image_mean and image_std: download it again"
+        )
     resize_px = _side(config["size"])
     cropped = config.get("do_center_crop", False)
     return Preprocess(

@@ -40,7 +40,9 @@ class Loaded:
     """Number of weights in the checkpoint, heads and other parts included."""
 
     def __str__(self) -> str:
-        where = ", ".join(f"{what} {name!r}" for what, name in (("in", self.container), ("below", self.prefix)) if name)
+        where = ", ".join(
+            f"{relation} {name!r}" for relation, name in (("in", self.container), ("below", self.prefix)) if name
+        )
         return f"{self.loaded} weights by {self.naming} names{f' {where}' if where else ''}, of {self.entries} entries"
 
 
@@ -68,7 +70,7 @@ def load_weights(model: Any, path: Path, *, unused: tuple[str, ...] = ()) -> Loa
             f"{path} does not fit: of the encoder's {len(wanted)} weights it has "
             f"{len(wanted) - len(missing) - len(reshaped)}, lacks {len(missing)}{_some(missing)}, has "
             f"{len(reshaped)} of another shape{_some(reshaped)}, and has {len(surplus)} the encoder does not "
-            f"know{_some(surplus)}; it is for another --encoder"
+            f"know{_some(surplus)}; pass the --encoder that it was saved from"
         )
     model.load_state_dict({key: own[key] for key in wanted if key in own}, strict=False)
     loaded = sum(key in own for key in wanted)
@@ -78,7 +80,7 @@ def load_weights(model: Any, path: Path, *, unused: tuple[str, ...] = ()) -> Loa
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file, for the record kept with the features."""
+    """Return the hex digest of a file, for the record kept with the features."""
     return fed(hashlib.sha256(), path).hexdigest()
 
 
@@ -101,7 +103,7 @@ def read_weights(path: Path) -> tuple[dict[str, Any], str]:
 def _prefix(found: dict[str, Any], wanted: dict[str, Any], path: Path) -> str:
     """Find what stands before the encoder's names in the checkpoint (``module.backbone.`` and the like).
 
-    Where the encoder is there twice, it is the one that was trained and not its slow copy.
+    Where the checkpoint holds the encoder twice, the one that was trained is taken, not its slow copy.
     """
     probe = next(iter(wanted))
     needed = [key for key in wanted if not key.endswith(COUNTERS)]

@@ -41,7 +41,7 @@ OPEN_CLIP |= {f"attn.in_proj_{kind}": f"attn.qkv.{kind}" for kind in ("weight", 
 
 
 def to_timm(found: Weights) -> tuple[Weights, str, str]:
-    """Return (weights, whose names they had, what stood before these); unchanged where the names are unknown here."""
+    """Return (weights by timm's names, project of the old names, their prefix); unknown names stay."""
     for probe, convert in CONVENTIONS.items():
         for key in found:
             prefix = key.removesuffix(probe)
@@ -68,7 +68,7 @@ def _open_clip(found: Weights, prefix: str) -> tuple[Weights, str, str]:
     return _clip_axes(renamed, None if projection is None else projection.T), "open_clip", prefix
 
 
-#: the weight that tells a naming -> what reads it
+#: name of a weight by which a naming is recognised -> the function that renames from it
 CONVENTIONS: dict[str, Callable[[Weights, str], tuple[Weights, str, str]]] = {
     "embeddings.patch_embeddings.projection.weight": _transformers,
     "embeddings.patch_embedding.weight": _transformers_clip,
@@ -98,10 +98,10 @@ def _joined(weights: Weights) -> Weights:
     joined = {}
     for key, value in weights.items():
         if ".attn.q." in key:
-            parts = [weights.get(key.replace(".attn.q.", f".attn.{letter}.")) for letter in "qkv"]
-            if any(part is None for part in parts):
+            matrices = [weights.get(key.replace(".attn.q.", f".attn.{letter}.")) for letter in "qkv"]
+            if any(matrix is None for matrix in matrices):
                 continue  # the weight is then missing, which the loader reports
-            joined[key.replace(".attn.q.", ".attn.qkv.")] = need("torch").cat(parts)  # [3 C, C] or [3 C]
+            joined[key.replace(".attn.q.", ".attn.qkv.")] = need("torch").cat(matrices)  # [3 C, C] or [3 C]
         elif ".attn.k." not in key and ".attn.v." not in key:
             joined[key] = value
     return joined

@@ -23,7 +23,7 @@ class Outcome:
     """``skipped``: its file existed already, made with the same settings."""
     patches: int
     notes: tuple[str, ...] = ()
-    """What the user should know about this slide although it worked."""
+    """Facts that the user should know although the slide is done."""
 
 
 def recorded_settings(path: Path, attribute: str) -> str:
@@ -42,7 +42,7 @@ def recorded_settings(path: Path, attribute: str) -> str:
 
 
 def disk_is_full(error: BaseException) -> bool:
-    """Whether a file could not be written for want of space."""
+    """Return whether a file could not be written for want of space."""
     return getattr(error, "errno", None) in _DISK_FULL or any(words in str(error) for words in _DISK_FULL_WORDS)
 
 
@@ -60,10 +60,10 @@ def check_same_settings(path: Path, *, found: str, wanted: str) -> None:
     if found == wanted:
         return
     old, new = json.loads(found), json.loads(wanted)
-    unsaid = object()  # a setting may be recorded as null
-    changed = [key for key in sorted({*old, *new}) if old.get(key, unsaid) != new.get(key, unsaid)]
-    there = ", ".join(f"{key} {old.get(key, 'unsaid')}" for key in changed)
-    now = ", ".join(f"{key} {new.get(key, 'unsaid')}" for key in changed)
+    absent = object()  # a setting may be recorded as null
+    changed = [key for key in sorted({*old, *new}) if old.get(key, absent) != new.get(key, absent)]
+    there = ", ".join(f"{key} {old.get(key, 'not set')}" for key in changed)
+    now = ", ".join(f"{key} {new.get(key, 'not set')}" for key in changed)
     raise PathPluginsError(
         f"{path} was made with {there}; this run has {now}: pass --overwrite to redo it, or another --out to keep both"
     )

@@ -26,7 +26,7 @@ _STOP_S = 20.0  #: time for a worker to remove the files that it has half-writte
 
 
 class Pool(Protocol):
-    """What `run.run_jobs` needs of a place where slides are done."""
+    """A place where slides are done, as `run.run_jobs` uses it."""
 
     free: int
     """Number of workers without a slide."""
@@ -154,7 +154,9 @@ class _Process:
     """One worker of a `ProcessPool`, as its parent sees it."""
 
     def __init__(self, recipe: Recipe, device: str | None) -> None:
-        context = multiprocessing.get_context("spawn")  # a forked child shares threads and open slides by halves
+        context = multiprocessing.get_context(
+            "spawn"
+        )  # a forked child has the open slides, but not the threads that read them
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, recipe, device), daemon=True)
         self.process.start()
@@ -162,7 +164,7 @@ class _Process:
         self.job: SlideJob | None = None
 
     def ready(self) -> None:
-        """Wait until the worker has loaded its model; raises what kept it from doing so."""
+        """Wait until the worker has loaded its model; raises the error that kept it from loading."""
         try:
             problem = self.connection.recv()
         except (EOFError, ConnectionError) as error:

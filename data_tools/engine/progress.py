@@ -67,7 +67,7 @@ class Board:
         """Say once that another run is doing a slide."""
         if result.slide_id not in self._waiting:
             self._waiting.add(result.slide_id)
-            say(f"{result.slide_id}: {result.reason} is doing it; waiting for that")
+            say(f"{result.slide_id}: {result.reason} is doing it; waiting for it to end")
 
     def ended(self, result: Result) -> None:
         """Print the result of a slide that has ended."""
@@ -90,5 +90,5 @@ class Board:
 def _line(result: Result) -> str:
     if result.status == "failed":
         return "failed"
-    already = " (there already)" if result.status == "skipped" else ""
+    already = " (exists already)" if result.status == "skipped" else ""
     return "; ".join([f"{result.patches} patches{already}", *result.notes])

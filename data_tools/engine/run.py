@@ -36,7 +36,7 @@ class Summary:
     """Slides left out because each would have failed the same way."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the counts as plain values."""
         return {**vars(self), "seconds": round(self.seconds, 1)}
 
 
@@ -49,7 +49,9 @@ def run_jobs(jobs: Sequence[SlideJob], recipe: Recipe, pool: Pool, board: Board)
     summary, start = Summary(), time.monotonic()
     waiting, held, running = deque(jobs), deque[SlideJob](), 0
     with pool, board:
-        state.begin(job.slide_id for job in jobs)  # once the encoder is there: else nothing was begun
+        state.begin(
+            job.slide_id for job in jobs
+        )  # after the model is loaded: a run that cannot load it records nothing
         remove_leftovers(recipe, jobs)
         while waiting or held or running:
             while pool.free and waiting:
@@ -67,7 +69,7 @@ def run_jobs(jobs: Sequence[SlideJob], recipe: Recipe, pool: Pool, board: Board)
                     board.held(result)
                     continue
                 _count(summary, result)
-                if result.status == "failed" and not result.trace:  # its process could not say so itself
+                if result.status == "failed" and not result.trace:  # its process died before it could record that
                     state.end(result)
                 board.ended(result)
                 if result.fatal:

@@ -60,7 +60,7 @@ class Status:
     seconds_to_go: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the progress as plain values."""
         return asdict(self)
 
 
@@ -160,5 +160,5 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise PathPluginsError(f"{path} is not what pathdata writes there ({error}); delete it") from error
+        raise PathPluginsError(f"{path} is damaged, or no file of pathdata ({error}); delete it") from error
     return value

@@ -1,4 +1,4 @@
-"""What to convert, and how: the request of a conversion, its source opened, and how images are written."""
+"""Request of a conversion: the data set, its options, its source opened, and the image paths to write."""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ WEB_PAGES = (b"<!doctype html", b"<html")
 
 
 def damage(path: Path) -> str | None:
-    """Return what is wrong with a file that should be a slide, and what to do; None where nothing is seen.
+    """Return what is wrong with a file that should be a slide, and what to do; None where no damage is recognised.
 
-    Named for certain: an empty file, a Git-LFS pointer, a web page, a TIFF that ends before its last directory.
+    Recognised are an empty file, a Git-LFS pointer, a web page, a TIFF that ends before its last directory.
     """
     size = path.stat().st_size
     with path.open("rb") as file:

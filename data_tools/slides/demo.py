@@ -19,7 +19,7 @@ SMALLEST_SIDE_PX = 256
 
 @dataclass(frozen=True, kw_only=True)
 class TissueKind:
-    """How one kind of made-up tissue looks; lengths in microns."""
+    """Look of one kind of made-up tissue; lengths in microns."""
 
     name: str
     nuclei_per_mm2: float

@@ -33,7 +33,9 @@ def find_slides(given: list[Path], *, outside: Path) -> list[Path]:
             slides = sorted(p for p in path.rglob("*") if p.suffix.lower() in SLIDE_SUFFIXES and p.is_file())
             slides = [p for p in slides if outside.resolve() not in p.resolve().parents]
             if not slides:
-                raise SlideError(f"{path}: no slides in this folder; looked for {' '.join(sorted(SLIDE_SUFFIXES))}")
+                raise SlideError(
+                    f"{path}: no slides in this folder; looked for {' '.join(sorted(SLIDE_SUFFIXES))}{GIVE}"
+                )
         elif path.is_file():
             slides = [path]
         else:
@@ -65,7 +67,7 @@ def index_slides(
         tell: Called with a sentence on each copy that is not used.
 
     Raises:
-        SlideError: no such folder, or two different files of one slide, all such pairs in one report. Two files of one
+        SlideError: no such folder, or two different files of one slide, all of them in one report. Two files of one
             name and size are taken to be copies, of which the first is used.
     """
     slides: dict[str, list[Path]] = {}
@@ -77,8 +79,8 @@ def index_slides(
     found = {**pictures, **slides}
     clashes = [f"{first} and {other}" for first, *others in found.values() for other in _others(first, others, tell)]
     if clashes:
-        pairs = "\n".join(first_shown(clashes))
-        raise SlideError(f"one slide, two different files; remove or rename one of each two:\n{pairs}")
+        report = "\n".join(first_shown(clashes))
+        raise SlideError(f"one slide, two different files; remove or rename one of each two:\n{report}")
     return {key: paths[0] for key, paths in found.items()}
 
 

@@ -30,7 +30,7 @@ SMALLEST_MCU_PX = 8  #: side of the smallest block that a decoder leaves grey wh
 
 
 class OpenSlideNeededError(Exception):
-    """A slide, or a part of it, that only OpenSlide can read; the message is a clause that says why."""
+    """A slide, or a box of it, that only OpenSlide can read; the message is a clause that says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ class JpegTiles:
         return tile
 
     def _make(self, level: Level, index: int) -> Tile:
-        """Decode a tile, or return what is odd about it: libjpeg would silently invent pixels that are missing."""
+        """Decode a tile, or return why it cannot be used: libjpeg would silently invent pixels that are missing."""
         count = int(level.counts[index])
         if count == 0:
             return "is left out"

@@ -1,4 +1,4 @@
-"""Missing slides: which slides that a data set names have no file, counted and reported once."""
+"""Missing slides: those that a data set names and that have no file, counted and reported once."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class MissingSlides:
     of_patches: int
     """Number of patches on those."""
 
-    def text(self, what: str, beside: Path | None = None) -> str:
+    def text(self, fault: str, beside: Path | None = None) -> str:
         """Return how many are missing, and the first few by name; empty if none is missing.
 
         Args:
-            what: What is wrong with them, e.g. ``are not in slides/``.
+            fault: The rest of the sentence that begins with the slides, e.g. ``are not in slides/``.
             beside: The file that ``write`` wrote, named for the reader.
         """
         if not self.slides:
             return ""
         lost = sum(self.slides.values())
-        counts = f"{len(self.slides)} of {self.of_slides} slides {what} ({lost} of {self.of_patches} patches):"
+        counts = f"{len(self.slides)} of {self.of_slides} slides {fault} ({lost} of {self.of_patches} patches):"
         lines = [counts, *first_shown([f"{name}: {count} patches" for name, count in self.slides.items()])]
         return "\n".join(lines if beside is None else [*lines, f"All of them: {beside}"])
 

@@ -32,13 +32,13 @@ def read_mpp_table(path: Path) -> dict[str, float]:
             if slides is None or "mpp" not in columns:
                 raise PathPluginsError(
                     f"{path}: wanted a column mpp and one of {', '.join(SLIDE_COLUMNS)}; its first row says "
-                    f"{', '.join(columns) or 'nothing'}"
+                    f"{', '.join(columns) or 'nothing'}; correct the first row"
                 )
             return _table(path, [(rows.line_num, row[slides], row["mpp"]) for row in rows])
     except FileNotFoundError as error:
         raise PathPluginsError(f"{path}: no such file{near_path(path)}; give a CSV of slides and mpp") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PathPluginsError(f"{path}: cannot be read as a CSV file in UTF-8 ({error})") from error
+        raise PathPluginsError(f"{path}: cannot be read as CSV ({error}); save it as CSV, UTF-8") from error
 
 
 def _table(path: Path, rows: list[tuple[int, str | None, str | None]]) -> dict[str, float]:

@@ -39,13 +39,13 @@ def read_on_white(handle: Any, x_px0: int, y_px0: int, level: int, size_px: tupl
             return _first_three(bgra[..., 2::-1])
     region = handle.read_region((x_px0, y_px0), level, size_px)
     rgba = np.asarray(region)  # [H, W, 4]
-    if rgba[..., 3].min() < 255:  # parts the scanner left out are background, and background is white
+    if rgba[..., 3].min() < 255:  # areas the scanner left out are background, and background is white
         rgba = np.asarray(Image.alpha_composite(Image.new("RGBA", region.size, "white"), region))
     return _first_three(rgba)
 
 
 def _reads_into_memory(handle: Any) -> bool:
-    """Whether the private names of openslide-python exist, as they have since 1.0; images have none of them."""
+    """Return whether the private names of openslide-python exist, as since 1.0; images have none of them."""
     return hasattr(handle, "_osr") and hasattr(need("openslide.lowlevel"), "_read_region") and sys.byteorder == "little"
 
 

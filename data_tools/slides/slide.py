@@ -148,7 +148,7 @@ def _open(path: Path) -> tuple[Any, float | None]:
     """Open a slide or plain image; returns its OpenSlide handle, and the dots per inch that an image records."""
     openslide = need("openslide")
     if not path.is_file():
-        raise SlideError(f"{path}: no such slide file")
+        raise SlideError(f"{path}: no such slide file; correct the path")
     if openslide.OpenSlide.detect_format(path) is None:
         return _open_image(path, openslide)
     try:

@@ -52,7 +52,7 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
             _draw(overlay_path, slide, mask, patches)
             with replacing(geojson_path) as temporary:
                 write_tissue(temporary, mask, slide.size_px0)
-            write_coords(coords_path, patches)  # last: its presence says that the others are written
+            write_coords(coords_path, patches)  # last: its presence marks the other files as written
         if spec.save_patches is not None:
             write_patch_pictures(out, slide, patches, spec.save_patches)
         elif note := leftover_note(out, patches):
@@ -133,9 +133,8 @@ def _level_of(slide: Slide, patch_size: int, patch_size_px0: int) -> dict[str, A
         if abs(patch_size_px0 / downsample - patch_size) >= 0.5:  # a rounded level (4.0003) is still the same pixels
             continue
         side = (slide.properties.get(f"openslide.level[{level}].{name}") for name in ("width", "height"))
-        w, h = (
-            int(number) if number else px for number, px in zip(side, slide.size_px0, strict=True)
-        )  # images: one level
+        # a plain image has one level and no such properties
+        w, h = (int(number) if number else px for number, px in zip(side, slide.size_px0, strict=True))
         w0, h0 = slide.size_px0
         return {"patch_level": level, "downsample": (w0 / w, h0 / h), "level_dim": (w, h)}
     return {}

@@ -27,7 +27,7 @@ PNG_LEVEL = 6
 
 
 def patch_pictures_done(out: Path, patches: PatchSet, kind: PatchFormat) -> bool:
-    """Whether the pictures of these patches exist.
+    """Return whether the pictures of these patches exist.
 
     Raises:
         PathPluginsError: they exist, made with other settings.

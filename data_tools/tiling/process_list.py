@@ -122,7 +122,9 @@ def _rows(path: Path) -> list[tuple[int, Row]]:
     rows = []
     for cells in reader:
         if None in cells:
-            raise PathPluginsError(f"{path}, row {reader.line_num}: more cells than the {len(header)} columns")
+            raise PathPluginsError(
+                f"{path}, row {reader.line_num}: more cells than the {len(header)} columns; quote cells with commas"
+            )
         row = {name: (cell or "").strip() for name, cell in cells.items()}
         if any(row.values()):
             rows.append((reader.line_num, row))

@@ -53,7 +53,9 @@ def find_masks(given: Path, slides: list[Path], class_name: str | None = None) -
     elif given.is_file():
         raise SlideError(f"--mask {given} is one file but there are {len(slides)} slides; give a folder of masks")
     else:
-        raise SlideError(f"--mask {given}: no such file or folder{near_path(given)}")
+        raise SlideError(
+            f"--mask {given}: no such file or folder{near_path(given)}; give a mask, or a folder with one per slide"
+        )
     bad = [f"  {slide.stem}: {_choice(found)}" for slide, found in files.items() if len(found) != 1]
     if bad:
         stem = next(slide.stem for slide, found in files.items() if len(found) != 1)
@@ -140,7 +142,9 @@ def _drawn(own: OwnMask, content: bytes, size_px0: tuple[int, int], shape: tuple
     if not taken:
         classes = ", ".join(sorted({name or "(no class)" for name, _ in found})) or "no polygons at all"
         of_class = "" if wanted is None else f" of class {own.class_name}"
-        raise SlideError(f"{own.path}: no polygons{of_class}; there are {classes}")
+        raise SlideError(
+            f"{own.path}: no polygons{of_class}; it has {classes}: pass one of its classes, or another file"
+        )
     mask = np.zeros(shape, bool)
     scale = np.array([shape[1] / size_px0[0], shape[0] / size_px0[1]])  # mask pixels per level-0 pixel, (x, y)
     points = np.concatenate([ring for polygon in taken for ring in polygon])

@@ -10,7 +10,7 @@ from pathlib import Path
 from pathplugins.core.files import replacing
 
 Stamp = tuple[int, int]
-"""Size in bytes and modification time in nanoseconds: another stamp is another file."""
+"""Size in bytes and modification time in nanoseconds: a file whose stamp differs has changed and is checked again."""
 
 _VERSION = 1
 
@@ -25,7 +25,7 @@ class PassedChecks:
     """
 
     def __init__(self, path: Path | None, key: str) -> None:
-        """``key`` names the check and its settings; what passed another check has not passed this one."""
+        """Read the record at ``path``; ``key`` names the check and its settings, of which each has its own passes."""
         self._path = path
         self._key = key
         self._known = _read(path).get(key, {}) if path else {}

@@ -94,5 +94,5 @@ def _has_words(text: str, words: str) -> bool:
 def _starts_with(text: str, words: str) -> bool:
     """Return whether a text starts with these words: a digit may follow (``benign2``), a letter not (``nothing``)."""
     end, following = words[-1:], text[len(words) : len(words) + 1]
-    goes_on = (end.isalpha() and following.isalpha()) or (end.isdigit() and following.isdigit())
-    return text.startswith(words) and not goes_on
+    continues = (end.isalpha() and following.isalpha()) or (end.isdigit() and following.isdigit())
+    return text.startswith(words) and not continues

@@ -14,14 +14,14 @@ import numpy as np
 def grouped_by_modality(lengths: Sequence[int], batch_size: int, batches: int, seed: int, epoch: int) -> np.ndarray:
     """Order the samples of an epoch: int64 [samples].
 
-    Each ``batch_size * batches`` samples in turn are what all ranks look at in one step: of one modality, but for what
-    is left of either at the end, and dealt so that the batches of a step are about as long together.
+    All ranks read ``batch_size * batches`` samples in one step. These are of one modality, except in the last steps,
+    which take the rest of both, and are dealt so that the batches of a step are about equally long in sum.
 
     Args:
         lengths: tokens of each sample, not zero; negative where it has no image.
-        batch_size: samples of a batch.
+        batch_size: samples in a batch.
         batches: batches of a step, over all ranks and accumulation steps.
-        seed: of the run.
+        seed: seed of the run.
         epoch: counted from 0.
     """
     sizes = np.asarray(lengths, np.int64)  # [samples]

@@ -2,8 +2,8 @@ r"""The two conversation formats of LLaVA v1.5, ``plain`` and ``v1``: token ids,
 
 ``plain`` is ``<image>{caption}\n``: the question is dropped and there is one round. ``v1`` is
 ``{system} USER: <image>\n{question} ASSISTANT: {answer}</s>USER: ...``. An image stands at the front of its turn. The
-text before and after it is tokenized by itself, so that what follows it starts as a text does (with sentencepiece, a
-"▁"). What is learnt: the caption and its line break, no end token; each answer with its end token.
+text before and after it is tokenized by itself, so that the text behind an image starts as any text does (with
+sentencepiece, a "▁"). Learnt are the caption and its line break, no end token; each answer with its end token.
 
 ``</s>`` stands for the end-of-text token of the tokenizer, which it is with Vicuna. The source is LLaVA's
 ``preprocess_plain``, ``preprocess_v1`` and ``tokenizer_image_token`` (haotian-liu/LLaVA c121f04).
@@ -23,7 +23,7 @@ Version = Literal["plain", "v1"]
 IMAGE = -200
 """Stands among token ids for one image, as in LLaVA and XTuner."""
 ASKS, ANSWERS = "USER: ", " ASSISTANT:"
-"""What opens a turn of the user and, after a blank, one of the assistant."""
+"""Words that open a turn of the user and, after a blank, one of the assistant."""
 CHUNKED = "{#- text before and after an image is tokenized by itself, as in LLaVA v1.5 -#}"
 """First in a chat template of ours, so that the processor tokenizes prompts the way the model was trained."""
 
@@ -99,8 +99,8 @@ def encode(version: Version, conversations: Sequence[Conversation], tokenizer: A
     Args:
         version: the format.
         conversations: without a `problem`, an empty last answer aside.
-        tokenizer: of the language model. Which ids it gives a text is its own affair; tokenizers of one vocabulary
-            differ in few cases, see the documentation of the formats.
+        tokenizer: of the language model. Tokenizers of one vocabulary give different ids in few cases, see the
+            documentation of the formats.
     """
     cut = [_plain(one) if version == "plain" else _v1(one, tokenizer.eos_token) for one in conversations]
     # One call for all: fast tokenizers work on many texts at once, and many of these texts are the same.

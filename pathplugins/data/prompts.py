@@ -1,7 +1,7 @@
 """Prompts: the questions, requests and instructions of training on slides and on image patches, in one place.
 
-All wording is ours, but for LLaVA's system prompt. It is part of what a model learns: a changed sentence is another
-training set.
+All wording is ours, except LLaVA's system prompt. Models learn it: to change a sentence is to change the training
+set.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ def patch_caption_request(sample_id: str, seed: int = 0) -> str:
     return PATCH_CAPTION_REQUESTS[stable_number("request", str(seed), sample_id) % len(PATCH_CAPTION_REQUESTS)]
 
 
-def stable_number(*parts: str) -> int:
+def stable_number(*texts: str) -> int:
     """Draw a 64-bit number from texts, the same in every process and on every machine (``hash`` is salted)."""
-    return _number("\0".join(parts).encode())
+    return _number("\0".join(texts).encode())
 
 
 def _number(data: bytes) -> int:

@@ -65,7 +65,7 @@ class BadSample:
 
     source: str
     row: int | None
-    """None where it is the source as a whole."""
+    """None if the whole source cannot be used."""
     reason: str
     """A short class to count by, e.g. ``missing file``."""
     detail: str
@@ -74,7 +74,7 @@ class BadSample:
 
 @dataclass(kw_only=True)
 class BadSampleReport:
-    """All bad samples of a dataset, in one message."""
+    """Collects all bad samples of a dataset, to report them in one message."""
 
     total: int
     """Samples looked at, good ones included."""
@@ -134,7 +134,7 @@ def apply_policy(
 
     Args:
         records: all that were read.
-        bad: what is wrong; a record is bad if one of these names its row, or its whole source.
+        bad: the faults; a record is bad if one of them names its row, or its whole source.
         on_bad_sample: ``error`` or ``skip``.
         report_path: JSON lines of all bad samples, written if there are any.
         to_skip: how the user asks for ``skip``, for the message.
@@ -163,7 +163,7 @@ def apply_policy(
 
 
 def check_record(record: Record) -> BadSample | None:
-    """Return what is wrong with a record by itself, files aside; None if nothing is."""
+    """Return the fault of a record by itself, whatever its files are; None if it has none."""
     turns = record.conversations
     if len(turns) == 2:  # the most common by far, at a third of the time
         (asker, asked), (answerer, answer) = turns
@@ -203,7 +203,7 @@ def check_images(
 
     Args:
         records: whose images are checked.
-        check: Called in threads; a ``ValueError`` (as all ours are) or ``OSError`` says what is wrong with the file.
+        check: Called in threads; a ``ValueError`` (as all ours are) or ``OSError`` names the fault of the file.
         workers: Threads.
         progress: Log every ten seconds how far it is.
         cache: JSON file in which passed checks are remembered.

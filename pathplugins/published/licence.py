@@ -1,4 +1,4 @@
-"""Licences: what each source states, and what our tables show."""
+"""Licences: the statement of each source, and the one that our tables show."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ REPOSITORIES = {
         kind="dataset",
         repository="jamessyx/PathGen_init",
         licence=RESEARCH_AND_TAG,
-        note="It lists parts of Quilt-1M, PathCap and OpenPath, which have terms of their own.",
+        note="It lists images of Quilt-1M, PathCap and OpenPath, which have terms of their own.",
     ),
     "clip-l": HubRepository(
         kind="model",

@@ -25,7 +25,7 @@ class ClipCheckpoint:
     architecture: str
     """OpenCLIP's name, without a word on the activation."""
     activation: str | None
-    """None: the sources contradict each other, so that the user has to say."""
+    """None: the sources contradict each other, so that the user has to name it."""
     activation_statements: tuple[Statement, ...]
     hub_id: str
     gated: bool
@@ -112,15 +112,15 @@ def checkpoint_of_file(file: str) -> ClipCheckpoint | None:
     return next((row for row in CHECKPOINTS if file in row.files), None)
 
 
-def activation_question(what: str, row: ClipCheckpoint | None = None) -> str:
-    """Return the message that asks for the activation of ``what``, with every source's word where there is a row."""
+def activation_question(subject: str, row: ClipCheckpoint | None = None) -> str:
+    """Return the message that asks for the activation of ``subject``, with the word of every source in ``row``."""
     told = (
         f"What is known of {row.name}: {row.activation_told()}."
         if row
         else "OpenCLIP's ViT-B-16 runs gelu, its ViT-B-16-quickgelu and everything from OpenAI quick_gelu."
     )
     return (
-        f"{what}: the weights do not tell the activation, and under the wrong one features are quietly worse. {told} "
-        f"Pass --activation {' or '.join(ACTIVATIONS)}, or vision_config: {{hidden_act: quick_gelu}} in a training "
-        "configuration"
+        f"{subject}: the weights do not tell the activation, and under the wrong one features are quietly worse. "
+        f"{told} Pass --activation {' or '.join(ACTIVATIONS)}, or vision_config: {{hidden_act: quick_gelu}} in a "
+        "training configuration"
     )

@@ -1,4 +1,4 @@
-"""Preprocessing of patches: sizes, interpolation, and the two usual pairs of mean and standard deviation."""
+"""Preprocessing of patches: sizes, interpolation, and mean and standard deviation of ImageNet and of CLIP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocess:
-    """How a patch becomes an encoder's input."""
+    """Steps that turn a patch into an encoder's input."""
 
     resize_px: int
     """Side the patch is resized to."""

@@ -1,4 +1,4 @@
-"""Options of requests about patches: which manifest, and what goes into each request beside its question."""
+"""Options of requests about patches: the manifest, and the fields of a request other than its question."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROMPTS = f"{', '.join(BUILT_IN)}, or NAME=FILE for a prompt of your own"
 
 @dataclass(frozen=True, kw_only=True)
 class PatchRequestOptions:
-    """Which patches are asked about, and what goes into each request beside its question."""
+    """The patches to ask about, and the fields of each request other than its question."""
 
     source: Path
     temperature: float = 0.0
@@ -42,7 +42,7 @@ class PatchRequestOptions:
 
 def add_patch_request_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of `PatchRequestOptions`."""
-    sub.add_argument("source", type=Path, metavar="IN", help="a folder with manifest.jsonl, or such a file")
+    sub.add_argument("source", type=Path, metavar="IN", help="a manifest.jsonl, or the folder with it")
     sub.add_argument("--temperature", type=float, default=0.0, help="default %(default)g: the likeliest words")
     sub.add_argument("--max-tokens", type=int, default=512, metavar="N", help="of an answer (default %(default)s)")
     sub.add_argument(

@@ -50,7 +50,7 @@ class EncodingOptions:
         )
 
     def features(self, slides_folder: Path | None = None) -> FeatureOptions:
-        """Return how features are made; ``slides_folder`` is where slides are that moved."""
+        """Return the settings of the features; ``slides_folder`` is the folder that slides moved to."""
         return FeatureOptions(
             batch_size=self.batch_size, dtype=self.dtype, readers=self.readers, slides_folder=slides_folder
         )

@@ -109,14 +109,14 @@ def run(args: argparse.Namespace) -> int:
     pairs = read_options(args, PairOptions)
     with ExitStack() as stack:
         folder = options.out
-        if engine.dry_run:  # which writes nothing
+        if engine.dry_run:  # writes nothing into --out
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         plan, report = open_plan(
             options.source,
             folder,
             named=pairs.naming == "slide" and pairs.format != "webdataset",
             keep_bad=options.on_bad == "skip",
-            for_good=not engine.dry_run,
+            list_bad=not engine.dry_run,
         )
         if report:
             say(report)

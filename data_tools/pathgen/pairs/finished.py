@@ -54,7 +54,7 @@ def read_finished(path: Path) -> FinishedSlide | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
-        raise PathPluginsError(f"{path} is not what pathdata writes there ({error}); delete it") from error
+        raise PathPluginsError(f"{path} is damaged, or no file of pathdata ({error}); delete it") from error
 
 
 def write_finished(path: Path, head: FinishedSlide, lines: Sequence[dict[str, Any]]) -> None:
@@ -100,9 +100,8 @@ def files_exist(work: Path, path: Path) -> bool:
             names.add(caption_name(line["image"]))
     folders = {name.partition("/")[0] for name in names if "/" in name}
     listed = (found for folder in folders if (work / folder).is_dir() for found in (work / folder).iterdir())
-    within = {
-        f"{found.parent.name}/{found.name}" for found in listed
-    }  # one listing per folder, not one look per picture
+    # one listing per folder, not one look per picture
+    within = {f"{found.parent.name}/{found.name}" for found in listed}
     return all(name in within if "/" in name else (work / name).exists() for name in names)
 
 

@@ -1,4 +1,4 @@
-"""Which slides an extraction works on: those with a file, or finished earlier, and which are missing."""
+"""Jobs of an extraction: the slides with a file or finished earlier, and those that are missing."""
 
 from __future__ import annotations
 

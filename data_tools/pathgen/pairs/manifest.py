@@ -44,7 +44,7 @@ def one_writer(work: Path) -> Iterator[None]:
 
 
 def open_plan(
-    source: Path, work: Path, *, named: bool, keep_bad: bool, for_good: bool = True
+    source: Path, work: Path, *, named: bool, keep_bad: bool, list_bad: bool = True
 ) -> tuple[Plan | None, str]:
     """Open the plan of a source, building it first unless it is current; return it with the report of bad rows.
 
@@ -53,7 +53,7 @@ def open_plan(
         work: The output folder.
         named: Whether pictures are written under the file names that PathGen-Instruct gives them.
         keep_bad: Leave bad rows out; otherwise a source with bad rows gives None for the plan.
-        for_good: Whether ``work`` persists, so that the list of bad rows is worth writing.
+        list_bad: Write the list of bad rows; False for a dry run, whose ``work`` is a temporary folder.
     """
     path = work / PLAN
     with one_writer(work):
@@ -62,7 +62,7 @@ def open_plan(
             if plan.fingerprint == fingerprint_of(source, named=named) and (keep_bad or not plan.bad):
                 return plan, f"{plan.bad} bad rows are left out; all of them: {work / BAD}" if plan.bad else ""
             plan.close()
-        with BadRows(work / BAD if for_good else None) as bad_rows:
+        with BadRows(work / BAD if list_bad else None) as bad_rows:
             build_plan(source, path, bad_rows, named=named, reserved=RESERVED)
         plan = Plan(path)
         report = bad_rows.text(sum(slide.pairs + slide.repeats for slide in plan.slides()))
@@ -96,11 +96,10 @@ class Gathered:
             lines[0] += f"; {self.repeats} exact repeats left out"
         if self.failures:
             counts = Counter(failure["reason"] for failure in self.failures)
-            what = ", ".join(f"{self.lost(reason)} for {n} x {reason}" for reason, n in counts.most_common())
-            lines.append(f"{sum(map(self.lost, counts))} pairs are missing: {what}")
-            others = [
-                failure for failure in self.failures if failure["reason"] != FAILED_SLIDE
-            ]  # the engine has reported failed slides already
+            reasons = ", ".join(f"{self.lost(reason)} for {n} x {reason}" for reason, n in counts.most_common())
+            lines.append(f"{sum(map(self.lost, counts))} pairs are missing: {reasons}")
+            # the engine has reported failed slides already
+            others = [failure for failure in self.failures if failure["reason"] != FAILED_SLIDE]
             lines += first_shown([f"{_place(failure)}: {failure['detail']}" for failure in others])
             lines.append(f"All of them: {work / FAILURES}")
         return "\n".join(lines)

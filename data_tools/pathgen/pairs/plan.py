@@ -78,7 +78,7 @@ class Plan:
             self.fingerprint, self.bad = self._base.execute("SELECT fingerprint, bad FROM about").fetchone()
         except sqlite3.DatabaseError as error:
             self._base.close()
-            raise PathPluginsError(f"{path} is not what pathdata writes there ({error}); delete it") from error
+            raise PathPluginsError(f"{path} is damaged, or no file of pathdata ({error}); delete it") from error
 
     def slides(self) -> list[PlannedSlide]:
         """Return all slides, in the order in which the source first names them."""
@@ -124,9 +124,8 @@ def build_plan(source: Path, path: Path, bad_rows: BadRows, *, named: bool, rese
     Raises:
         PathPluginsError: ``source`` cannot be read.
     """
-    fingerprint = fingerprint_of(
-        source, named=named
-    )  # taken before reading, so that a later change is noticed by the next run
+    # taken before reading, so that a later change is noticed by the next run
+    fingerprint = fingerprint_of(source, named=named)
     with replacing(path) as temporary, closing(sqlite3.connect(_uri(temporary, "nolock=1"), uri=True)) as base:
         base.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-{CACHE_KIB}")
         base.executescript(TABLES)

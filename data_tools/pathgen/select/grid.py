@@ -128,10 +128,8 @@ def region_grid(mask: np.ndarray, side: int, step: int, min_share: float) -> np.
     All sizes are pixels of the mask. Regions are taken from the largest on; a square that lies by more than half on
     squares of earlier regions is left out. Tissue of all regions counts; pixels beyond the border are no tissue.
     """
-    tissue, taken = (
-        _sums(np.pad(mask, ((0, side), (0, side)))),
-        np.zeros((len(mask) + side, mask.shape[1] + side), bool),
-    )
+    tissue = _sums(np.pad(mask, ((0, side), (0, side))))
+    taken = np.zeros((len(mask) + side, mask.shape[1] + side), bool)
     found = []
     for left, top, right, bottom in region_boxes(mask):
         ys, xs = np.meshgrid(np.arange(top, bottom, step), np.arange(left, right, step), indexing="ij")

@@ -112,11 +112,11 @@ def cluster_count(patches: int, asked: int | Literal["auto", "published"]) -> in
 def cluster(features: np.ndarray, k: int, seed: int) -> np.ndarray:
     """Assign every patch to a cluster, ``[N]``, numbered from 0 without gaps; fewer than ``k`` if patches are equal."""
     sklearn_cluster = need("sklearn.cluster", extra="pathgen")
-    one_thread = need("threadpoolctl", extra="pathgen").threadpool_limits(
-        1
-    )  # the result must not depend on the number of cores
+    # one thread: the result must not depend on the number of cores
+    one_thread = need("threadpoolctl", extra="pathgen").threadpool_limits(1)
     with one_thread, warnings.catch_warnings():
-        warnings.simplefilter("ignore", need("sklearn.exceptions", extra="pathgen").ConvergenceWarning)  # k is counted
+        # the warning says that fewer than k clusters were found, which the numbering below allows for
+        warnings.simplefilter("ignore", need("sklearn.exceptions", extra="pathgen").ConvergenceWarning)
         labels = sklearn_cluster.KMeans(k, n_init=1, random_state=seed).fit_predict(features.astype(np.float64))
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 

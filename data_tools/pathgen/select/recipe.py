@@ -1,4 +1,4 @@
-"""The work on one slide of ``pathdata pathgen select``: choose representative patches and write the files.
+"""Choose the representative patches of one slide and write its files, for ``pathdata pathgen select``.
 
 In the work folder: ``images/<slide>/<x>_<y>.jpg``, ``slides/<slide>/`` with features, metrics and pictures, and
 ``manifest.jsonl``, one row per patch.
@@ -146,9 +146,8 @@ class SelectRecipe(Recipe):
             "mask_class": job.mask and job.mask.class_name,
             "jpeg_quality": self.quality,
         }
-        return json.dumps(
-            json.loads(json.dumps(flat)), sort_keys=True
-        )  # a round trip, so that tuples compare as the lists they are read back as
+        # a round trip, so that tuples compare as the lists they are read back as
+        return json.dumps(json.loads(json.dumps(flat)), sort_keys=True)
 
 
 def write_manifest(work: Path) -> tuple[int, int]:

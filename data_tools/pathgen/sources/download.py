@@ -119,7 +119,7 @@ class Http:
         except (DownloadError, OSError) as error:
             return str(error)
         except Held as held:
-            return f"another download has it {held}"
+            return f"another download has the file {held}; wait for it"
         return ""
 
     def _fetch_checked(self, place: Place, file: GdcFile) -> None:

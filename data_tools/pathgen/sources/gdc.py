@@ -58,9 +58,8 @@ def open_session(connections: int = 1) -> Any:
     session = requests.Session()
     adapter = requests.adapters.HTTPAdapter(
         pool_maxsize=connections,
-        max_retries=retry(
-            total=RETRIES, backoff_factor=BACKOFF_S, status_forcelist=PASSING, allowed_methods=None
-        ),  # any method: a repeated query changes nothing
+        # None allows any method: a repeated query changes nothing
+        max_retries=retry(total=RETRIES, backoff_factor=BACKOFF_S, status_forcelist=PASSING, allowed_methods=None),
     )
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -149,7 +148,9 @@ def read_manifest(path: Path) -> list[GdcFile]:
         file = GdcFile(cells["id"].lower(), cells["filename"], cells["md5"].lower(), size, cells["state"])
         files.setdefault(file.id, file)
     if faults:
-        raise PathPluginsError("\n".join([f"{path}: {len(faults)} rows cannot be used:", *first_shown(faults)]))
+        raise PathPluginsError(
+            "\n".join([f"{path}: {len(faults)} rows cannot be used; correct them:", *first_shown(faults)])
+        )
     return [*files.values()]
 
 

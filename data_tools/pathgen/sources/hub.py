@@ -118,14 +118,14 @@ class Hub:
 
 
 @contextmanager
-def _explained(hub: Any, what: str) -> Iterator[None]:
-    """Turn errors of huggingface_hub into ``PathPluginsError``."""
+def _explained(hub: Any, name: str) -> Iterator[None]:
+    """Turn errors of huggingface_hub about ``name`` into ``PathPluginsError``."""
     http = sys.modules.get("httpx")  # used by newer versions of huggingface_hub
     of_http = (http.HTTPError,) if http else ()
     try:
         yield
     except (hub.errors.HfHubHTTPError, OSError, *of_http) as error:
-        raise PathPluginsError(f"{what} cannot be fetched from the hub: {error}\nWithout a network, {COPY}") from error
+        raise PathPluginsError(f"{name} cannot be fetched from the hub: {error}\nWithout a network, {COPY}") from error
 
 
 def _sha256(lfs: Any) -> str:

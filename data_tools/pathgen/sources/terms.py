@@ -1,4 +1,4 @@
-"""Terms: show the known licences of a download, and go on only when the user keeps to them."""
+"""Terms: show the known licences of a download, and ask the user to keep to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...engine.progress import say
 
 
 def agree(*terms: str, yes: bool) -> None:
-    """Show terms; ask on a terminal, and want ``--yes`` elsewhere.
+    """Show terms and return once the user agrees: asked on a terminal, by ``--yes`` elsewhere.
 
     Raises:
         PathPluginsError: they were not agreed to.
@@ -24,4 +24,4 @@ def agree(*terms: str, yes: bool) -> None:
         raise PathPluginsError("nothing was downloaded: pass --yes to say that you keep to these terms")
     say("Do you keep to these terms? [y/N]")
     if sys.stdin.readline().strip().casefold() not in ("y", "yes"):
-        raise PathPluginsError("nothing was downloaded: the terms were not agreed to")
+        raise PathPluginsError("nothing was downloaded: the terms were not agreed to; answer y, or pass --yes")

@@ -80,7 +80,7 @@ def read_bag(
     def read(file: h5py.File) -> Bag:
         info, features, coords, checksums = read_layout(file, os.fspath(path))
         wanted = np.arange(info.rows) if rows is None else _checked_rows(rows, info)
-        # all positions are judged, and let go of before a feature is read
+        # all positions are checked, and freed before a feature is read
         stored_xy = read_coords(_by_column(coords), info)  # [N, 2]
         frame_xy = tower_coords(stored_xy, info, coords_mpp=coords_mpp, frame_mpp=frame_mpp)  # [N, 2]
         coords_xy = np.ascontiguousarray(frame_xy[wanted])  # [k, 2]
@@ -152,16 +152,16 @@ def sample_rows(n: int, k: int | None, seed: int, *, block: int = 1) -> np.ndarr
     return np.sort((rows[rows < n][:k] + rng.integers(n)) % n).astype(np.int64)
 
 
-def stable_seed(*parts: str | bytes | int) -> int:
-    """Return a seed below 2**63 made of any parts, the same in every process (``hash`` is not)."""
+def stable_seed(*values: str | bytes | int) -> int:
+    """Return a seed below 2**63 made of any values, the same in every process (``hash`` is not)."""
     digest = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        if isinstance(part, bytes):
-            kind, data = b"b", part
-        elif isinstance(part, str):
-            kind, data = b"s", part.encode()
+    for value in values:
+        if isinstance(value, bytes):
+            kind, data = b"b", value
+        elif isinstance(value, str):
+            kind, data = b"s", value.encode()
         else:
-            kind, data = b"i", str(operator.index(part)).encode()
+            kind, data = b"i", str(operator.index(value)).encode()
         digest.update(kind + len(data).to_bytes(8, "big") + data)  # the length keeps ("ab", "c") from ("a", "bc")
     return int.from_bytes(digest.digest(), "big") >> 1
 

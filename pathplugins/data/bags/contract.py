@@ -1,4 +1,4 @@
-"""What a vision tower expects of the feature bags it reads."""
+"""Bag contract: the features and positions that a vision tower expects in the bags it reads."""
 
 from __future__ import annotations
 

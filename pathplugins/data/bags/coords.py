@@ -75,7 +75,7 @@ def tower_coords(
     Args:
         coords_xy_stored: Positions in (x, y) order and the unit of the bag. Where the bag records no unit, pass all
             of its positions: the stride of a few of them says nothing about the rest.
-        info: What the bag says about itself.
+        info: The facts that the bag records.
         coords_mpp: Microns per stored pixel, for bags that do not record it.
         frame_mpp: Microns per pixel of the result: the frame of the tower.
     """

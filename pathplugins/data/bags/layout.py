@@ -35,7 +35,9 @@ Convention = Literal["pathplugins", "unpuzzle", "trident", "clam", "stamp"]
 _GEOMETRY_TOLERANCE = 0.05  # tiling tools round patch_size_level0 to whole pixels; axis or level mix-ups are 2x
 
 _KEYS_SHOWN = 10
-_METADATA_BYTES = 128 * 1024  # HDF5 keeps 2 MiB, and more; of a list of chunks those take 12 MiB in memory, for nothing
+_METADATA_BYTES = (
+    128 * 1024
+)  # HDF5's default, 2 MiB and more, takes 12 MiB of memory for a list of chunks, without gain
 
 CHECKSUMS = "features_checksums"
 """Dataset of our own bags."""
@@ -57,7 +59,7 @@ class BadBag(BagError):
 
 @dataclass(frozen=True, kw_only=True)
 class BagInfo:
-    """What a bag says about itself; ``None`` where it says nothing."""
+    """The facts that a bag records about itself; ``None`` where it records none."""
 
     path: str
     rows: int
@@ -65,7 +67,7 @@ class BagInfo:
     width: int
     """D, the number of features per patch."""
     dtype: str
-    """Of the features, in native byte order, e.g. ``float16``."""
+    """Type of the features, in native byte order, e.g. ``float16``."""
     convention: Convention
     slide_id: str | None = None
     encoder: str | None = None
@@ -80,7 +82,7 @@ class BagInfo:
     level0_width: int | None = None
     level0_height: int | None = None
     units: Literal["px0", "um"] = "px0"
-    """Of the stored coordinates."""
+    """Unit of the stored coordinates."""
 
 
 class BagData(NamedTuple):
@@ -93,7 +95,12 @@ class BagData(NamedTuple):
 
 
 def open_bag(path: str | os.PathLike[str]) -> h5py.File:
-    """Open a bag read-only; what is not an HDF5 file is a ``BagError``, a failing read stays an ``OSError``."""
+    """Open a bag read-only.
+
+    Raises:
+        BadBag: no such file, or no HDF5 file.
+        OSError: the file cannot be read, now or at all.
+    """
     path = Path(path)
     if not path.is_file():
         raise BadBag(f"{path}: no such file; expected a feature bag (.h5) there", reason="missing file")

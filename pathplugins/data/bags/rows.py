@@ -35,7 +35,7 @@ _DEFLATE, _SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
 
 
 class _Piece(NamedTuple):
-    """A chunk as stored, and what to take of it."""
+    """A chunk as stored, and the rows and columns to take from it."""
 
     raw: bytes
     skipped: int
@@ -116,7 +116,7 @@ class RowReader:
         return self._starts
 
     def _row_starts(self, rows: np.ndarray) -> np.ndarray | None:
-        """Where ascending rows start in the file, bytes; None where a row is not a piece of the file, or to look up."""
+        """Return the first byte of each ascending row in the file; None if rows lie in pieces or listing costs more."""
         if self._plain and self._features.chunks is None and (offset := self._features.id.get_offset()) is not None:
             return offset + rows * self._row_bytes
         if not self._chunk_starts_known():
@@ -238,7 +238,7 @@ def row_checksums(rows: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _weights(n: int) -> np.ndarray:
-    """``n`` odd numbers below 2**64 that look random and never change: SplitMix64 of 1, 2, 3 ..."""
+    """Return ``n`` odd numbers below 2**64 that look random and never change: SplitMix64 of 1, 2, 3 ..."""
     z = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

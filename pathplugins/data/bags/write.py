@@ -1,11 +1,11 @@
-"""Writing feature bags: streamed, self-describing, complete or absent.
+"""Write feature bags: streamed, self-describing, complete or absent.
 
 Features lie row after row in a few large chunks without filters, so that a row is a known piece of the file: k random
 rows cost k short reads (see `pathplugins.data.bags.rows`), other readers get the speed of contiguous data, and a bag
-that was not written to its end still shows. ``features_checksums`` holds a number for each row, so a damaged one is an
-error and not other features, and checking it costs no more than that row. Small chunks with a checksum each, as our
-first bags had them, are looked up one by one and read whole: 112 ms for 2,048 of 50,000 rows of 1,536 float16, against
-6 this way.
+that was not written to its end still shows. ``features_checksums`` holds a number for each row, so that a damaged row
+raises an error instead of giving other features; a check costs no more than its row. Small chunks with a checksum each,
+as our first bags had them, are looked up one by one and read whole: 112 ms for 2,048 of 50,000 rows of 1,536 float16,
+against 6 this way.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COORDS_CHUNK_ROWS = 64 * 1024  # 1 MiB
 
 @dataclass(frozen=True, kw_only=True)
 class BagAttributes:
-    """What a bag must say about itself, so that nothing has to be guessed later."""
+    """The facts that a bag must record about itself, so that nothing has to be guessed later."""
 
     slide_id: str
     encoder: str
@@ -78,8 +78,8 @@ def write_bag(
         path: Where to; missing folders are made, an older file is replaced.
         batches: Features ``[b, D]`` in the order of ``coords_yx``; consumed one at a time.
         coords_yx: ``[N, 2]``, (row, column) of each patch's top-left corner, level-0 pixels.
-        attributes: What the bag says about itself.
-        dtype: Of the stored features, ``float16`` or ``float32``.
+        attributes: The facts that the bag records.
+        dtype: Type of the stored features, ``float16`` or ``float32``.
     """
     path = Path(path)
     coords_yx = _checked_coords(path, coords_yx, attributes)
@@ -121,7 +121,7 @@ def _write_features(file: h5py.File, path: Path, batches: Iterable[np.ndarray], 
         done += len(values)
     if done != n:
         raise BagError(f"{path}: {done} feature rows for {n} coordinates, expected as many; nothing was written")
-    file[CHECKSUMS] = checksums  # a damaged one is noticed by not being that of its row
+    file[CHECKSUMS] = checksums  # damage to a checksum shows too: it no longer matches its row
 
 
 def _checked_coords(path: Path, coords_yx: np.ndarray, attributes: BagAttributes) -> np.ndarray:

@@ -83,12 +83,12 @@ def _rows(path: Path) -> Iterator[Row | BadSample]:
     return read_table(path, wanted=wanted, columns=(*IMAGES, *CAPTIONS), check_header=lambda names: None)
 
 
-def _taken(names: Collection[str], likely: Collection[str], what: str, path: Path) -> str:
+def _taken(names: Collection[str], likely: Collection[str], content: str, path: Path) -> str:
     found = {name.casefold(): name for name in names}
     for name in likely:
         if name in found:
             return found[name]
     raise PathPluginsError(
-        f"{path}: no field for {what}; the first sample has {', '.join(names)}, expected one of {', '.join(likely)}; "
-        "rename the field"
+        f"{path}: no field for {content}; the first sample has {', '.join(names)}, expected one of "
+        f"{', '.join(likely)}; rename the field"
     )

@@ -26,7 +26,7 @@ def normalise(answer: str) -> str:
     """Normalise an answer: lower case, single blanks, no punctuation and articles, numbers to ten in figures.
 
     Answers are compared like this in VQA. Apostrophes and the commas of ``1,000`` vanish, the point of ``0.5`` stays,
-    other marks part words (``x-ray``: ``x ray``). An answer of nothing else stays as it is, in lower case.
+    other marks separate words (``x-ray``: ``x ray``). An answer without any word stays as it is, in lower case.
     """
     lowered = re.sub(r"['’`]|(?<=\d),(?=\d)", "", answer.lower())
     words = re.sub(r"[^\w\s%&.]|_|(?<!\d)\.|\.(?!\d)", " ", lowered).split()

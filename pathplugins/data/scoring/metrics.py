@@ -31,15 +31,15 @@ def measure(statistic: Callable[[np.ndarray], float], n: int) -> Measure:
 
 def score_vqa(answers: Sequence[str], predictions: Sequence[str]) -> dict[str, Any]:
     """Score exact match after `normalise`: all, yes/no questions, the others; for these also `token_recall`."""
-    pairs = [*zip(answers, predictions, strict=True)]
-    closed = [pair for pair in pairs if is_closed(pair[0])]
-    other = [pair for pair in pairs if not is_closed(pair[0])]
+    every = [*zip(answers, predictions, strict=True)]
+    closed = [(answer, said) for answer, said in every if is_closed(answer)]
+    other = [(answer, said) for answer, said in every if not is_closed(answer)]
     scores: dict[str, Any] = {}
-    for name, chosen in (("accuracy", pairs), ("yes_no_accuracy", closed), ("other_accuracy", other)):
+    for name, chosen in (("accuracy", every), ("yes_no_accuracy", closed), ("other_accuracy", other)):
         if chosen:
             scores[name] = _mean([normalise(answer) == normalise(said) for answer, said in chosen])
     if other:
-        scores["other_token_recall"] = _mean([token_recall(*pair) for pair in other])
+        scores["other_token_recall"] = _mean([token_recall(answer, said) for answer, said in other])
     return {**scores, "yes_no_unparsed": sum(not is_closed(said) for _, said in closed)}
 
 
@@ -79,14 +79,14 @@ def score_labels(labels: Sequence[str], answers: Sequence[str], predictions: Seq
         return right, np.bincount(said[at], minlength=k)[:k], np.bincount(gold[at], minlength=k)
 
     def micro(at: np.ndarray) -> float:
-        right, told, asked = (part.sum() for part in counts(at))
+        right, told, asked = (count.sum() for count in counts(at))
         return 2 * right / (told + asked)
 
     def macro(at: np.ndarray) -> float:
-        right, told, asked = (part[np.bincount(gold[at], minlength=k) > 0] for part in counts(at))
+        right, told, asked = (count[np.bincount(gold[at], minlength=k) > 0] for count in counts(at))
         return float((2 * right / (told + asked)).mean())
 
-    rows = zip(labels, *(part.tolist() for part in counts(np.arange(len(gold)))), strict=True)
+    rows = zip(labels, *(count.tolist() for count in counts(np.arange(len(gold)))), strict=True)
     classes = {
         label: {
             "precision": right / told if told else 0.0,

@@ -38,7 +38,7 @@ def test_what_is_no_clip_is_refused(transformers_clip: Path, tmp_path: Path) -> 
     assert "hf download" in message(tmp_path / "absent")
     assert "no config.json" in message(tmp_path)
     assert "--clip-arch ViT-B-16" in message(transformers_clip, arch="ViT-B-16")
-    assert "which says itself: leave it out" in message(transformers_clip, activation="gelu")
+    assert "whose own files record it: leave --activation out" in message(transformers_clip, activation="gelu")
     (tmp_path / "config.json").write_text('{"model_type": "vit"}')
     assert "model_type 'vit'" in message(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "clip"')

@@ -43,8 +43,8 @@ def test_resume_redoes_only_what_is_gone(pathdata: Pathdata, slides_folder: Path
     before = modified(tmp_path)
     (tmp_path / "overlays" / "a.png").unlink()
     (tmp_path / "bags" / "b.h5").unlink()
-    assert pathdata(*patch)[1].count("there already") == 1
-    assert pathdata(*features)[1].count("there already") == 1
+    assert pathdata(*patch)[1].count("exists already") == 1
+    assert pathdata(*features)[1].count("exists already") == 1
     after = modified(tmp_path)
     changed = {name for name in after if after[name] != before.get(name) and not name.startswith("state/")}
     assert changed == {"overlays/a.png", "geojson/a.geojson", "coords/a.h5", "bags/b.h5"}

@@ -208,7 +208,7 @@ def test_from_the_command_line(tmp_path: Path, pathdata: Callable[..., tuple[int
     write_bag(tmp_path / "s.h5", [values()], XY0[:, ::-1], KNOWN)
     assert pathdata("inspect", tmp_path / "s.h5")[0] == 0
     code, err = pathdata("inspect", tmp_path / "s.h5", tmp_path / "t.h5")
-    assert (code, err) == (1, "something is wrong with 1 of 2\n")
+    assert (code, err) == (1, "1 of 2 reports name a fault: correct these files, or leave them out\n")
 
 
 def test_features_of_another_encoder_are_wrong_for_a_model(look: Inspect, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_precision_on_a_gpu(precision: str) -> None:
     assert encoder.provenance["precision"] == ("float32" if precision == "float32" else f"{precision} autocast")
     np.testing.assert_allclose(features(encoder), wanted, atol=0.1)
     assert features(encoder).tobytes() == features(encoder).tobytes()
-    with pytest.raises(PathPluginsError, match="counted from cuda:0"):
+    with pytest.raises(PathPluginsError, match="GPUs here; pass cuda:0"):
         load_encoder(EncoderChoice(name="test_vit", random_seed=0, device=f"cuda:{torch.cuda.device_count()}"))
 
 

@@ -20,7 +20,7 @@ def test_each_setting_that_differs_is_named_and_no_other(tmp_path: Path) -> None
             tmp_path / "a.h5", found='{"mpp": 0.5, "size": 256, "old": null}', wanted='{"mpp": 1.0, "size": 256}'
         )
     assert str(raised.value) == (
-        f"{tmp_path / 'a.h5'} was made with mpp 0.5, old None; this run has mpp 1.0, old unsaid: "
+        f"{tmp_path / 'a.h5'} was made with mpp 0.5, old None; this run has mpp 1.0, old not set: "
         "pass --overwrite to redo it, or another --out to keep both"
     )
 

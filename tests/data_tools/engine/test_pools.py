@@ -34,7 +34,7 @@ def test_processes_write_the_bytes_one_process_writes(pathdata: Pathdata, many_s
     assert not list((two / "locks").iterdir())
     assert not (one / "patches").exists()
     code, said = pathdata("run", many_slides, "--out", two, *SMALL)
-    assert said.count("(there already)") == 4
+    assert said.count("(exists already)") == 4
 
 
 def test_a_worker_that_is_killed_costs_its_slide_alone(

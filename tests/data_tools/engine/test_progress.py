@@ -22,9 +22,9 @@ def test_every_slide_that_ends_has_a_line(capsys: pytest.CaptureFixture[str]) ->
         board.ended(Result(slide_id="b", status="skipped", patches=4))
         board.ended(Result(slide_id="c", status="failed", reason="no tissue found"))
     assert capsys.readouterr().err.splitlines() == [
-        "b: process 7 on host is doing it; waiting for that",
+        "b: process 7 on host is doing it; waiting for it to end",
         "[1/3] a: 10 patches; 20x but 0.25 um/px",
-        "[2/3] b: 4 patches (there already)",
+        "[2/3] b: 4 patches (exists already)",
         "[3/3] c: failed",
     ]
 

@@ -45,7 +45,7 @@ def test_two_runs_on_one_folder_share_the_work(
     assert (code, other.returncode) == (0, 0), said + said_there
     assert len(bags(tmp_path)) == 4
     assert f": process {other.pid} on " in said
-    assert "is doing it; waiting for that" in said
+    assert "is doing it; waiting for it to end" in said
     lines = [*said.splitlines(), *said_there.splitlines()]
     encoded = [line for line in lines if line.startswith("[") and "already" not in line]
     assert len(encoded) == 4

@@ -15,5 +15,5 @@ def test_a_damaged_state_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "state" / "run" / "a.json"
     assert json.loads(path.read_text())["patches"] == 3
     path.write_text("{")
-    with pytest.raises(ValueError, match=r"a\.json is not what pathdata writes there .*; delete it"):
+    with pytest.raises(ValueError, match=r"a\.json is damaged, or no file of pathdata .*; delete it"):
         state.status()

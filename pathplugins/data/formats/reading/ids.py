@@ -83,7 +83,9 @@ def _names(record: Record) -> set[str]:
 def _from_table(path: Path) -> list[str]:
     def check_header(names: list[str]) -> None:
         if not {*COLUMNS} & {*names}:
-            raise PathPluginsError(f"{path} has the columns {', '.join(names)}; expected one of {', '.join(COLUMNS)}")
+            raise PathPluginsError(
+                f"{path} has the columns {', '.join(names)}; expected one of {', '.join(COLUMNS)}: rename one"
+            )
 
     rows = [
         row

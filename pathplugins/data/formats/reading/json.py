@@ -93,7 +93,7 @@ def _of_object(value: dict[str, Any] | None, text: JsonText) -> Iterator[Any]:
 
 
 def _read_json_lines(path: Path, lines: Iterable[str]) -> Iterator[Row | BadSample]:
-    """One sample a line; blank lines are left out. A file without a single line of JSON is an error."""
+    """Yield one sample a line, without blank lines; a file without a single line of JSON is an error."""
     readable, first_fault, source = False, "", str(path)
     pending: list[BadSample] = []  # kept until one line is readable
     for number, line in enumerate(lines, start=1):

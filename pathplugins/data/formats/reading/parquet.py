@@ -34,7 +34,8 @@ def read_parquet(path: Path, columns: Collection[str]) -> Iterator[Row]:
             missing = [name for name in columns if name not in file.schema_arrow.names]
             if missing:
                 raise PathPluginsError(
-                    f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(file.schema_arrow.names)}"
+                    f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(file.schema_arrow.names)}: "
+                    "give a file with all of them"
                 )
             number = 0
             for batch in file.iter_batches(_BATCH, columns=[*columns]):

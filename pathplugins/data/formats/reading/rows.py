@@ -74,9 +74,8 @@ def read_chunks(path: Path, *, wanted: str, size: int) -> Iterator[str]:
     """Yield the text of a file as `read_lines` does, but ``size`` bytes at a time."""
 
     def decoded(stream: TextIO) -> Iterator[str]:
-        decoder = codecs.getincrementaldecoder(
-            "utf-8-sig"
-        )()  # does not search for line ends, which takes as long as decoding
+        # does not search for line ends, which takes as long as decoding
+        decoder = codecs.getincrementaldecoder("utf-8-sig")()
         while data := stream.buffer.read(size):
             yield decoder.decode(data)
         yield decoder.decode(b"", final=True)

@@ -21,7 +21,7 @@ class IdBook:
 
     def __init__(self) -> None:
         self.complete = False
-        """All ids have been read."""
+        """Whether all ids have been read."""
         self.hashes = array("q")
         self._next_look = _FIRST_LOOK
         self._repeated: frozenset[int] = frozenset()

@@ -64,14 +64,14 @@ def failures(folder: Path) -> list[tuple[str, str, int]]:
     return [(line["wsi_id"], line["reason"], line["pairs"]) for line in lines]
 
 
-def outputs(folder: Path) -> dict[str, bytes]:
+def written_files(folder: Path) -> dict[str, bytes]:
     """Pictures, texts, shards and the manifest; not what the engine notes for itself."""
     kept = (path for path in folder.rglob("*") if path.is_file() and path.name != "plan.sqlite")
     return {n: p.read_bytes() for p in kept if not (n := str(p.relative_to(folder))).startswith(("state", "locks"))}
 
 
 def stamps(folder: Path) -> dict[str, int]:
-    return {name: (folder / name).stat().st_mtime_ns for name in outputs(folder) if name != "manifest.jsonl"}
+    return {name: (folder / name).stat().st_mtime_ns for name in written_files(folder) if name != "manifest.jsonl"}
 
 
 def test_pictures_and_manifest(pathdata: Pathdata, downloaded: Path, captions: Path, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_webdataset_is_the_same_from_one_process_and_from_two(
         out = tmp_path / str(workers)
         code, said = pathdata("pathgen", "extract", captions, *words, "--out", out, "--workers", workers)
         assert code == 0, said
-    assert outputs(tmp_path / "1") == outputs(tmp_path / "2")
+    assert written_files(tmp_path / "1") == written_files(tmp_path / "2")
     samples: dict[tuple[str, str], dict[str, bytes]] = {}
     for shard in (tmp_path / "1").glob("*.tar"):
         with tarfile.open(shard) as tar:
@@ -202,7 +202,7 @@ def test_missing_slides(pathdata: Pathdata, downloaded: Path, tmp_path: Path) ->
     assert failures(out) == [(gone, "missing slide", 2)]
     assert len(manifest(out)) == 6
     code, said = pathdata(*words, "--missing-slides", "skip")
-    assert (code, said.count("there already")) == (0, 2)
+    assert (code, said.count("exists already")) == (0, 2)
     assert f"{gone}: missing slide: its file is not below --slides" in said
     source.write_text(json.dumps(rows({gone: [(0, 0)]})))
     code, said = pathdata(*words)
@@ -268,19 +268,19 @@ def test_a_second_run_redoes_what_changed_alone(
         *SMALL,
     )
     assert pathdata(*words)[0] == 0
-    before, names = stamps(out), outputs(out)
+    before, names = stamps(out), written_files(out)
     code, said = pathdata(*words)
-    assert (code, said.count("there already")) == (0, 2)
+    assert (code, said.count("exists already")) == (0, 2)
     assert stamps(out) == before
-    assert outputs(out) == names
+    assert written_files(out) == names
     x, y = PLACES[A][0]
     (out / f"{A}{'/' if naming == 'slide' else '_'}{x}_{y}.txt").unlink()  # somebody tidied up
     code, said = pathdata(*words)
-    assert (code, said.count("there already"), outputs(out)) == (0, 1, names)
+    assert (code, said.count("exists already"), written_files(out)) == (0, 1, names)
     before = stamps(out)
     captions.write_text(json.dumps([row for row in rows() if row["position"] != [str(x), str(y)]]))
     code, said = pathdata(*words)
-    assert (code, said.count("there already")) == (0, 1)
+    assert (code, said.count("exists already")) == (0, 1)
     after = stamps(out)
     assert {name for name in before if B in name and before[name] == after.get(name)} == {n for n in before if B in n}
     assert len(list(out.rglob("*.jpg"))) == len(list(out.rglob("*.txt"))) == len(manifest(out)) == 5
@@ -312,11 +312,11 @@ def test_other_settings_are_refused_and_overwritten_when_asked(
     out = tmp_path / "out"
     words = ("pathgen", "extract", captions, "--slides", downloaded, "--out", out, *SMALL)
     assert pathdata(*words)[0] == 0
-    before = outputs(out)
+    before = written_files(out)
     code, said = pathdata(*words, "--quality", 95)
     assert code == 2
     assert "was made with quality 90; this run has quality 95: pass --overwrite" in said
-    assert outputs(out) == before
+    assert written_files(out) == before
     assert pathdata(*words, "--slide-mpp", 0.25, "--outside", "pad")[0] == 0  # makes no difference to these slides
     code, said = pathdata(*words, "--format", "webdataset", "--overwrite")
     assert code == 0, said
@@ -332,7 +332,7 @@ def test_an_older_part_never_vouches_for_newer_pictures(
     out = tmp_path / "out"
     words = ("pathgen", "extract", captions, "--slides", downloaded, "--out", out, *SMALL)
     assert pathdata(*words)[0] == 0
-    before = outputs(out)
+    before = written_files(out)
 
     def stopped(*_: object) -> None:
         raise OSError("stopped here")
@@ -341,7 +341,7 @@ def test_an_older_part_never_vouches_for_newer_pictures(
         patched.setattr("pathplugins.data_tools.pathgen.pairs.extract.write_finished", stopped)
         assert pathdata(*words, "--quality", 20, "--overwrite")[0] == 1
     code, said = pathdata(*words)
-    assert (code, outputs(out) == before) == (0, True), said
+    assert (code, written_files(out) == before) == (0, True), said
 
 
 def test_resolutions(pathdata: Pathdata, downloaded: Path, tmp_path: Path) -> None:
@@ -458,6 +458,6 @@ def test_killed_at_any_moment_and_started_again(pathdata: Pathdata, downloaded: 
     for out in (hit, calm):
         code, said = pathdata(*words, "--out", out, "--workers", 1)
         assert code == 0, said
-    assert outputs(hit) == outputs(calm)
+    assert written_files(hit) == written_files(calm)
     assert len(manifest(hit)) == 2 * len(places)
     assert not list(hit.rglob(".*.tmp"))

@@ -74,5 +74,5 @@ def test_no_record_and_another_file_in_its_place(tmp_path: Path) -> None:
     assert files_of(path) == set()
     path.parent.mkdir()
     path.write_text("{}\n")
-    with pytest.raises(PathPluginsError, match=r"not what pathdata writes there .*delete it"):
+    with pytest.raises(PathPluginsError, match=r"is damaged, or no file of pathdata .*delete it"):
         read_finished(path)

@@ -105,7 +105,7 @@ def test_a_fingerprint_is_of_the_source_as_it_is(tmp_path: Path) -> None:
 
 def test_something_else_in_its_place_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "plan.sqlite").write_text("not a data base, however long this text may be" * 20)
-    with pytest.raises(PathPluginsError, match=r"plan\.sqlite is not what pathdata writes there .*delete it"):
+    with pytest.raises(PathPluginsError, match=r"plan\.sqlite is damaged, or no file of pathdata .*delete it"):
         Plan(tmp_path / "plan.sqlite")
 
 

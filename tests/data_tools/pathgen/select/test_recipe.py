@@ -158,7 +158,7 @@ def test_it_goes_on_where_it_stopped(
     assert contents(work) == before
     code, said = pathdata(*command)
     assert code == 0
-    assert said.count("there already") == 2
+    assert said.count("exists already") == 2
     code, said = pathdata(*command, "--seed", 7)
     assert code == 1
     assert "was made with seed 0; this run has seed 7" in said

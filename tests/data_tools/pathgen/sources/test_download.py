@@ -261,7 +261,7 @@ def test_two_runs_do_not_write_one_file(gdc: Any, download: Run, tmp_path: Path)
     with holding(tmp_path / "slides" / file_id / ".s.svs.lock"):
         code, said = download()
     assert code == 1
-    assert f"another download has it locked by process {os.getpid()}" in said
+    assert f"another download has the file locked by process {os.getpid()}" in said
 
 
 def test_terms_are_shown_and_wanted(gdc: Any, tmp_path: Path, pathdata: Run) -> None:
