@@ -10,11 +10,11 @@ from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
+from pathplugins.data.records import first_shown
 
 from ..clip.model import Clip, load_clip
 from ..clip.zero_shot import TEMPLATE, Prediction, Score, class_features, classify, find_pictures, read_labels
 from ..engine.progress import FAILED, say
-from ..pathgen.select.projects import listed
 from .options import read_options
 from .options.models import ClipOptions, add_clip_options
 
@@ -87,8 +87,7 @@ def run(args: argparse.Namespace) -> int:
     say(f"{options.out}: {len(pictures) - len(faults)} images")
     _report(score, as_json=options.json)
     if faults:
-        say(f"{len(faults)} of {len(pictures)} images cannot be read:")
-        say(f"  {listed(faults)}")
+        say(f"{len(faults)} of {len(pictures)} images cannot be read:\n{first_shown(faults)}")
     return FAILED if faults else 0
 
 

@@ -6,12 +6,12 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from pathplugins.core.file_heads import GIT_LFS_POINTER, WEB_PAGES
+
 TIFF_HEADS = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}  #: first bytes -> byte order
 BIG_TIFF = (b"II+\0", b"MM\0+")
 MOST_DIRECTORIES = 10_000  #: a chain longer than this runs in a circle
-GIT_LFS = b"version https://git-lfs"
 AGAIN = "copy or download it again"
-WEB_PAGES = (b"<!doctype html", b"<html")
 
 
 def damage(path: Path) -> str | None:
@@ -24,7 +24,7 @@ def damage(path: Path) -> str | None:
         head = file.read(64)
         if not head:
             return f"the file is empty; {AGAIN}"
-        if head.startswith(GIT_LFS):
+        if head.startswith(GIT_LFS_POINTER):
             return "it is a Git LFS pointer, not the slide: run `git lfs pull`"
         if head.lstrip().lower().startswith(WEB_PAGES):
             return f"it is a web page, not the slide; {AGAIN}"

@@ -79,8 +79,7 @@ def index_slides(
     found = {**pictures, **slides}
     clashes = [f"{first} and {other}" for first, *others in found.values() for other in _others(first, others, tell)]
     if clashes:
-        report = "\n".join(first_shown(clashes))
-        raise SlideError(f"one slide, two different files; remove or rename one of each two:\n{report}")
+        raise SlideError(f"one slide, two different files; remove or rename one of each two:\n{first_shown(clashes)}")
     return {key: paths[0] for key, paths in found.items()}
 
 

@@ -33,7 +33,7 @@ class MissingSlides:
             return ""
         lost = sum(self.slides.values())
         counts = f"{len(self.slides)} of {self.of_slides} slides {fault} ({lost} of {self.of_patches} patches):"
-        lines = [counts, *first_shown([f"{name}: {count} patches" for name, count in self.slides.items()])]
+        lines = [counts, first_shown([f"{name}: {count} patches" for name, count in self.slides.items()])]
         return "\n".join(lines if beside is None else [*lines, f"All of them: {beside}"])
 
     def write(self, path: Path) -> None:

@@ -57,6 +57,7 @@ def _table(path: Path, rows: list[tuple[int, str | None, str | None]]) -> dict[s
         elif table.setdefault(slide_id, mpp) != mpp:
             wrong.append(f"line {line}: {slide_id} is {mpp:g} here and {table[slide_id]:g} above")
     if wrong:
-        listed = "\n".join(first_shown(wrong))
-        raise PathPluginsError(f"{path}: {len(wrong)} of {len(rows)} rows cannot be used; correct them:\n{listed}")
+        raise PathPluginsError(
+            f"{path}: {len(wrong)} of {len(rows)} rows cannot be used; correct them:\n{first_shown(wrong)}"
+        )
     return table

@@ -77,8 +77,7 @@ def read_process_list(path: Path, spec: TilingSpec) -> dict[str, SlideRow]:
             bad.append(f"row {line} ({slide_id}): {error}")
     if bad:
         raise PathPluginsError(
-            f"{path}: {len(bad)} bad cells; correct them (blank means the value of the command):\n"
-            + "\n".join(first_shown(bad))
+            f"{path}: {len(bad)} bad cells; correct them (blank means the value of the command):\n" + first_shown(bad)
         )
     return found
 

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pathplugins.core.nearest import near_path
+from pathplugins.data.records import first_shown
 
 from ..slides.slide import SlideError
 from .contours import Polygon, fill
@@ -56,15 +57,13 @@ def find_masks(given: Path, slides: list[Path], class_name: str | None = None) -
         raise SlideError(
             f"--mask {given}: no such file or folder{near_path(given)}; give a mask, or a folder with one per slide"
         )
-    bad = [f"  {slide.stem}: {_choice(found)}" for slide, found in files.items() if len(found) != 1]
+    bad = [f"{slide.stem}: {_choice(found)}" for slide, found in files.items() if len(found) != 1]
     if bad:
         stem = next(slide.stem for slide, found in files.items() if len(found) != 1)
         looked = ", ".join(name.format(stem) for name in MASK_NAMES)
         raise SlideError(
-            f"--mask {given}: {len(bad)} of {len(slides)} slides do not have exactly one mask:\n"
-            + "\n".join(bad[:20])
-            + ("\n  ..." if len(bad) > 20 else "")
-            + f"\nlooked for {looked}; add the masks, or set process to 0 for these slides in the process list"
+            f"--mask {given}: {len(bad)} of {len(slides)} slides do not have exactly one mask:\n{first_shown(bad)}"
+            f"\nlooked for {looked}; add the masks, or set process to 0 for these slides in the process list"
         )
     return {slide: _identified(path, class_name) for slide, (path,) in files.items()}
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 from PIL import Image, UnidentifiedImageError
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.file_heads import GIT_LFS_POINTER
 
 MAX_PIXELS = 16_777_216  # 4096 x 4096; the published PA-LLaVA data preparation leaves larger images out
 
@@ -133,7 +134,7 @@ def _open(path: Path) -> Image.Image:
     except UnidentifiedImageError as error:
         with path.open("rb") as stream:
             head = stream.read(64)
-        if head.startswith(b"version https://git-lfs"):
+        if head.startswith(GIT_LFS_POINTER):
             message = f"{path} is a Git-LFS pointer, not the data itself; fetch it with `git lfs pull`"
             raise BadImage(message, reason="Git-LFS pointer") from error
         got = f"it starts with {head[:8]!r}" if head else "it is empty"

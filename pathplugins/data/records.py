@@ -99,10 +99,10 @@ class BadSampleReport:
             raise BadSamplesError(self.text())
 
 
-def first_shown(faults: Sequence[str]) -> list[str]:
+def first_shown(faults: Sequence[str]) -> str:
     """Return the first of many faults as the lines of a report, and how many more there are."""
     more = [f"  ... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
-    return [*(f"  {fault}" for fault in faults[:SHOWN]), *more]
+    return "\n".join([*(f"  {fault}" for fault in faults[:SHOWN]), *more])
 
 
 def report_text(samples: int, total: int, reasons: Counter[str], first: Sequence[BadSample]) -> str:

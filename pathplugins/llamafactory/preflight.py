@@ -79,7 +79,7 @@ def check_tokenized(
     problems = [problem for name, dataset in named.items() for problem in _problems(name, dataset, processor)]
     if not problems:
         return
-    raise BadSamplesError("\n".join([_advice(problems, processor, cutoff_len, uncut), *first_shown(_lines(problems))]))
+    raise BadSamplesError("\n".join([_advice(problems, processor, cutoff_len, uncut), first_shown(_lines(problems))]))
 
 
 def _advice(problems: list[Problem], processor: Any, cutoff_len: int | None, uncut: Callable[[], Any] | None) -> str:

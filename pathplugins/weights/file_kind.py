@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from pathplugins.core.errors import CheckpointError
+from pathplugins.core.file_heads import GIT_LFS_POINTER, WEB_PAGES
 
 Kind = Literal["safetensors", "archive", "pickle"]
 """A safetensors file, PyTorch's zip archive, or the pickle that PyTorch wrote before version 1.6."""
@@ -56,7 +57,7 @@ def _what(head: bytes) -> tuple[str, str]:
     """Return what a file is that begins with ``head``, and the next step; empty where it may be weights."""
     if not head:
         return "an empty file", f"{_AGAIN}"
-    if head.startswith(b"version https://git-lfs"):
+    if head.startswith(GIT_LFS_POINTER):
         return "a Git LFS pointer", "run `git lfs pull` where it was cloned"
     if not head.strip(b"\0"):
         return "zeros, as of a download that never finished", _AGAIN
@@ -70,7 +71,7 @@ def _what(head: bytes) -> tuple[str, str]:
     if not text or not all(letter.isprintable() or letter in "\t\r\n" for letter in text):
         return "", ""
     shown = " ".join(text.split())[:80]
-    if text[:14].lower().startswith(("<!doctype html", "<html")):
+    if text[:14].lower().encode().startswith(WEB_PAGES):
         return "an HTML page (the login page of a site, say)", _GATED
     if text.startswith("<"):
         return f"an XML answer of a server ({shown})", _GATED

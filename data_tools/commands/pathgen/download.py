@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"[{number}/{len(left)}] {file.name}: {f'failed: {failure}' if failure else _size(file)}")
         failures += [f"{file.name} ({file.id}): {failure}"] if failure else []
     if failures:
-        report = [f"{len(failures)} of {len(files)} files failed:", *first_shown(failures)]
+        report = [f"{len(failures)} of {len(files)} files failed:", first_shown(failures)]
         say("\n".join([*report, "Run the same command to try these again; partial downloads are kept."]))
         return FAILED
     say(f"{options.out}: all {len(files)} files are complete")

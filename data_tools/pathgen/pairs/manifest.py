@@ -100,7 +100,8 @@ class Gathered:
             lines.append(f"{sum(map(self.lost, counts))} pairs are missing: {reasons}")
             # the engine has reported failed slides already
             others = [failure for failure in self.failures if failure["reason"] != FAILED_SLIDE]
-            lines += first_shown([f"{_place(failure)}: {failure['detail']}" for failure in others])
+            if others:
+                lines.append(first_shown([f"{_place(failure)}: {failure['detail']}" for failure in others]))
             lines.append(f"All of them: {work / FAILURES}")
         return "\n".join(lines)
 

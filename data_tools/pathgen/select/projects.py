@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.suffixes import slide_key
+from pathplugins.data.records import first_shown
 
 from ...slides.mpp_table import SLIDE_COLUMNS
 
@@ -49,7 +50,6 @@ PROJECTS = {
     "TCGA-UVM": "eye",
 }  #: project of TCGA -> organ
 BARCODE = re.compile(r"TCGA-([0-9A-Z]{2})-", re.IGNORECASE)
-SHOWN = 20  #: slides and rows that a message lists
 
 
 def packaged(name: str) -> str:
@@ -94,7 +94,8 @@ def read_projects(path: Path) -> dict[str, str]:
             wrong.append(f"line {line}: {slide} is {project} here and {table[key]} above")
     if wrong:
         raise PathPluginsError(
-            f"--projects {path}: {len(wrong)} of {len(content)} rows cannot be used; correct them:\n  " + listed(wrong)
+            f"--projects {path}: {len(wrong)} of {len(content)} rows cannot be used; correct them:\n"
+            + first_shown(wrong)
         )
     return table
 
@@ -123,12 +124,12 @@ def resolve_projects(
     if unknown:
         faults.append(
             f"the project of {len(unknown)} of {len(found)} slides is unknown: their names are no TCGA barcode with a "
-            f"known site:\n  {listed(unknown)}\npass --project for all slides (e.g. TCGA-BRCA), "
+            f"known site:\n{first_shown(unknown)}\npass --project for all slides (e.g. TCGA-BRCA), "
             "or --projects FILE.csv with the columns slide and project"
         )
     if without:
         faults.append(
-            f"{len(without)} of {len(found)} slides have a project without prompts:\n  {listed(without)}\nthere are "
+            f"{len(without)} of {len(found)} slides have a project without prompts:\n{first_shown(without)}\nthere are "
             f"prompts for {', '.join(sorted(known))}; correct the project, or add prompts with --prompts"
         )
     raise PathPluginsError("\n".join(faults))
@@ -140,9 +141,3 @@ def _sites() -> dict[str, str]:
     text = packaged("tissue_source_sites.txt")
     lines = [line.partition(": ") for line in text.splitlines() if line and not line.startswith("#")]
     return {site: project for project, _, sites in lines for site in sites.split()}
-
-
-def listed(what: list[str]) -> str:
-    """Join the first ``SHOWN`` entries, one per line, and how many more there are."""
-    rest = [f"and {len(what) - SHOWN} more"] if len(what) > SHOWN else []
-    return "\n  ".join(what[:SHOWN] + rest)

@@ -10,9 +10,10 @@ from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.suffixes import slide_key
+from pathplugins.data.records import first_shown
 
 from ...optional import need
-from .projects import PROJECTS, listed, packaged
+from .projects import PROJECTS, packaged
 
 
 def builtin_prompts() -> str:
@@ -42,7 +43,7 @@ def read_prompts(path: Path | None, own: frozenset[str] = frozenset()) -> dict[s
             "pathdata pathgen select --print-prompts shows the format"
         )
     if wrong := list(_prompt_faults(found, own)):
-        raise PathPluginsError(f"--prompts {name}: {len(wrong)} faults to correct:\n  {listed(wrong)}")
+        raise PathPluginsError(f"--prompts {name}: {len(wrong)} faults to correct:\n{first_shown(wrong)}")
     return {key: tuple(sentence.strip() for sentence in sentences) for key, sentences in found.items()}
 
 
@@ -77,7 +78,8 @@ def read_reports(path: Path) -> dict[str, tuple[str, ...]]:
             reports[key] = sentences
     if wrong:
         raise PathPluginsError(
-            f"--reports {path}: {len(wrong)} of {len(found)} entries cannot be used; correct them:\n  {listed(wrong)}"
+            f"--reports {path}: {len(wrong)} of {len(found)} entries cannot be used; correct them:\n"
+            f"{first_shown(wrong)}"
         )
     return reports
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.records import first_shown
 
 from ...slides.find import find_slides
-from .projects import listed
 
 
 def named_slides(words: Sequence[Path], slide_range: str | None, *, outside: Path) -> list[Path]:
@@ -36,7 +36,7 @@ def _expanded(words: Sequence[Path]) -> list[Path]:
         if lost := [str(slide) for slide in named if not slide.exists()]:
             raise PathPluginsError(
                 f"{path}: {len(lost)} of its {len(named)} slides do not exist; correct the paths, which are relative "
-                f"to the current folder:\n  {listed(lost)}"
+                f"to the current folder:\n{first_shown(lost)}"
             )
         if not named:
             raise PathPluginsError(f"{path}: names no slides; write a path a line")

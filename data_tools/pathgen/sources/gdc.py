@@ -148,9 +148,7 @@ def read_manifest(path: Path) -> list[GdcFile]:
         file = GdcFile(cells["id"].lower(), cells["filename"], cells["md5"].lower(), size, cells["state"])
         files.setdefault(file.id, file)
     if faults:
-        raise PathPluginsError(
-            "\n".join([f"{path}: {len(faults)} rows cannot be used; correct them:", *first_shown(faults)])
-        )
+        raise PathPluginsError(f"{path}: {len(faults)} rows cannot be used; correct them:\n{first_shown(faults)}")
     return [*files.values()]
 
 

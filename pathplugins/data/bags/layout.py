@@ -29,6 +29,7 @@ import h5py
 import numpy as np
 
 from pathplugins.core.errors import BagError
+from pathplugins.core.file_heads import GIT_LFS_POINTER
 
 Convention = Literal["pathplugins", "unpuzzle", "trident", "clam", "stamp"]
 
@@ -107,7 +108,7 @@ def open_bag(path: str | os.PathLike[str]) -> h5py.File:
     if not h5py.is_hdf5(path):
         with path.open("rb") as stream:
             head = stream.read(64)
-        if head.startswith(b"version https://git-lfs"):
+        if head.startswith(GIT_LFS_POINTER):
             raise BadBag(
                 f"{path} is a Git-LFS pointer, not the data itself; fetch it with `git lfs pull`",
                 reason="Git-LFS pointer",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.file_heads import GIT_LFS_POINTER
 from pathplugins.core.nearest import near_path
 from pathplugins.data.choices import lettered
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record
@@ -89,7 +90,7 @@ def _read_text(path: Path, wanted: str, blocks: Callable[[TextIO], Iterator[str]
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             for number, block in enumerate(blocks(stream)):
-                if not number and block.startswith("version https://git-lfs"):
+                if not number and block.startswith(GIT_LFS_POINTER.decode()):
                     raise PathPluginsError(
                         f"{path} is a Git-LFS pointer, not {wanted} itself; fetch it with `git lfs pull`"
                     )
