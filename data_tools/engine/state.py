@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.core.files import replacing
+from pathplugins.core.files import write_text_whole
 
 from .locks import Holder, holder_of
 
@@ -87,8 +87,7 @@ class StateFolder:
         """Record how a slide ended."""
         record = self._errors / f"{result.slide_id}.txt"
         if result.status == "failed":
-            with replacing(record) as temporary:
-                temporary.write_text(result.trace or f"{result.reason}\n", encoding="utf-8")
+            write_text_whole(record, result.trace or f"{result.reason}\n")
         else:
             record.unlink(missing_ok=True)
         path = self._slides / f"{result.slide_id}.json"
@@ -149,8 +148,7 @@ def commands_of(folder: Path) -> list[str]:
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value), encoding="utf-8")
+    write_text_whole(path, json.dumps(value))
 
 
 def _read(path: Path) -> dict[str, Any]:

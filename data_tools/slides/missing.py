@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathplugins.core.files import replacing
+from pathplugins.core.files import write_text_whole
 from pathplugins.core.suffixes import slide_key
 from pathplugins.data.records import first_shown
 
@@ -41,9 +41,8 @@ class MissingSlides:
         if not self.slides:
             path.unlink(missing_ok=True)
             return
-        with replacing(path) as temporary:
-            rows = "".join(f"{name}\t{count}\n" for name, count in self.slides.items())
-            temporary.write_text(f"wsi_id\tpatches\n{rows}", encoding="utf-8")
+        rows = "".join(f"{name}\t{count}\n" for name, count in self.slides.items())
+        write_text_whole(path, f"wsi_id\tpatches\n{rows}")
 
 
 def missing_slides(patches: Mapping[str, int], found: Collection[str]) -> MissingSlides:

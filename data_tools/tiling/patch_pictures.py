@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pathplugins.core.files import replacing
+from pathplugins.core.files import write_text_whole
 
 from ..engine.outcome import check_same_settings
 from ..pictures.files import add_sample, encode_jpeg, encode_png, replacing_folder, replacing_tar
@@ -66,8 +66,7 @@ def write_patch_pictures(out: Path, slide: Slide, patches: PatchSet, kind: Patch
                 (folder / name).write_bytes(content)
     settings = json.loads(_settings(patches, kind))
     content = {"slide": patches.slide, "patches": len(patches.coords_xy), "settings": settings}
-    with replacing(record) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text_whole(record, json.dumps(content, indent=1) + "\n")
 
 
 def _fill_tar(tar: tarfile.TarFile, slide: Slide, patches: PatchSet) -> None:

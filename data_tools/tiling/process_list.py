@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.core.files import replacing
+from pathplugins.core.files import write_text_whole
 from pathplugins.core.nearest import near_path, nearest
 from pathplugins.data.records import first_shown
 
@@ -94,8 +94,7 @@ def update_process_list(path: Path, slides: Iterable[Path]) -> None:
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows.values())
-    with replacing(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+    write_text_whole(path, text.getvalue())
 
 
 def _rows(path: Path) -> list[tuple[int, Row]]:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.core.files import read_json, write_json
-from pathplugins.data.checks import write_text_whole
+from pathplugins.core.files import read_json, write_json, write_text_whole
 
 NAME = "predictions.jsonl"
 SETTINGS = "settings.json"

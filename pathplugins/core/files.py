@@ -55,5 +55,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write an object as indented JSON."""
+    write_text_whole(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """Write a text as UTF-8, with its line ends as they are, so that no reader ever sees half of it."""
+    write_bytes_whole(path, text.encode("utf-8"))
+
+
+def write_bytes_whole(path: Path, content: bytes) -> None:
+    """Write a file, so that no reader ever sees half of it."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        temporary.write_bytes(content)

@@ -7,7 +7,7 @@ import logging
 import threading
 from pathlib import Path
 
-from pathplugins.core.files import replacing
+from pathplugins.core.files import write_text_whole
 
 Stamp = tuple[int, int]
 """Size in bytes and modification time in nanoseconds: a file whose stamp differs has changed and is checked again."""
@@ -60,17 +60,6 @@ class PassedChecks:
             write_text_whole(self._path, json.dumps({"version": _VERSION, "passed": passed}))
         except OSError as error:
             logger.warning("the checked files cannot be remembered in %s and will be read again: %s", self._path, error)
-
-
-def write_text_whole(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it, so that no reader ever sees half of it."""
-    write_bytes_whole(path, text.encode("utf-8"))
-
-
-def write_bytes_whole(path: Path, content: bytes) -> None:
-    """Write bytes beside their place and rename, as `write_text_whole` does."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def _place(file: str) -> str:

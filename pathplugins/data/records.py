@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
-from pathplugins.data.checks import PassedChecks, write_text_whole
+from pathplugins.core.files import write_text_whole
+from pathplugins.data.checks import PassedChecks
 
 IMAGE_PLACEHOLDER = "<image>"
 

@@ -17,7 +17,7 @@ from mmengine.model import is_model_wrapper
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
-from pathplugins.data.checks import write_text_whole
+from pathplugins.core.files import write_text_whole
 from pathplugins.models.custom_llava.processing_custom_llava import PLACEHOLDER
 from pathplugins.xtuner.chat_template import jinja_template
 from pathplugins.xtuner.conversations import resolve_template

@@ -12,9 +12,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from pathplugins.core.files import read_json
+from pathplugins.core.files import read_json, write_text_whole
 from pathplugins.data.bags.encoders import REASON, unfit_encoders, usual_encoder
-from pathplugins.data.checks import write_text_whole
 from pathplugins.data.records import Record, check_images
 from pathplugins.models.compose.cache import cache_dir
 from pathplugins.models.custom_llava.image_checks import bag_encoders, image_check

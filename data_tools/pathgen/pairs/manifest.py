@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pathplugins.core.files import meant_by, replacing
+from pathplugins.core.files import meant_by, replacing, write_text_whole
 from pathplugins.data.records import first_shown
 
 from ...engine.locks import Held, holding
@@ -176,6 +176,4 @@ def _write_failures(path: Path, failures: Sequence[dict[str, Any]]) -> None:
     if not failures:
         path.unlink(missing_ok=True)
         return
-    with replacing(path) as temporary:
-        lines = "".join(f"{json.dumps(failure, ensure_ascii=False)}\n" for failure in failures)
-        temporary.write_text(lines, encoding="utf-8", newline="\n")
+    write_text_whole(path, "".join(f"{json.dumps(failure, ensure_ascii=False)}\n" for failure in failures))

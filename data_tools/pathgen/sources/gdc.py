@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.core.files import replacing
+from pathplugins.core.files import write_text_whole
 from pathplugins.data.formats.reading.rows import read_lines
 from pathplugins.data.records import first_shown
 
@@ -115,9 +115,8 @@ def _ask(session: Any, url: str, body: dict[str, Any]) -> tuple[list[dict[str, A
 
 def write_manifest(path: Path, files: Iterable[GdcFile]) -> None:
     """Write a manifest for gdc-client."""
-    with replacing(path) as temporary:
-        lines = ["\t".join(COLUMNS), *("\t".join(_cells(file)) for file in files)]
-        temporary.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    lines = ["\t".join(COLUMNS), *("\t".join(_cells(file)) for file in files)]
+    write_text_whole(path, "\n".join([*lines, ""]))
 
 
 def _cells(file: GdcFile) -> tuple[str, ...]:

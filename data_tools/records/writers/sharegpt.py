@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.core.files import replacing
+from pathplugins.core.files import write_text_whole
 from pathplugins.data.records import Record
 
 from .target import Target, by_suffix, messages
@@ -48,8 +48,7 @@ def _beside(out: Path, overwrite: bool) -> Callable[[], None]:
 
     def write() -> None:
         entries = {**_read(info), name: entry}
-        with replacing(info) as temporary:
-            temporary.write_text(f"{json.dumps(entries, indent=2, ensure_ascii=False)}\n", encoding="utf-8")
+        write_text_whole(info, f"{json.dumps(entries, indent=2, ensure_ascii=False)}\n")
 
     return write
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.checks import write_bytes_whole
+from pathplugins.core.files import write_bytes_whole
 from pathplugins.data.formats.reading.assembly import Stream, reader
 from pathplugins.data.formats.reading.rows import Draft
 from pathplugins.data.records import IMAGE_PLACEHOLDER, Record, Turn

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
-from pathplugins.data.checks import write_bytes_whole
+from pathplugins.core.files import write_bytes_whole
 from pathplugins.data.formats.reading.rows import BadRowError, Row, shown
 
 _BATCH = 64  # rows in memory at once; an image is some 50 KB
