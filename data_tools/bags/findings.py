@@ -15,7 +15,7 @@ from pathplugins.data.bags.contract import BagContract
 from pathplugins.data.bags.coords import check_grid, read_coords, tower_coords
 from pathplugins.data.bags.encoders import other_encoder
 from pathplugins.data.bags.layout import BagInfo, open_bag, read_layout
-from pathplugins.data.bags.rows import RowReader
+from pathplugins.data.bags.rows import RowReader, faulty_rows
 from pathplugins.published.encoder_names import encoder_key
 from pathplugins.published.slide_encoders import GIGAPATH
 
@@ -168,16 +168,10 @@ def _judge_features(report: Report, contract: BagContract) -> None:
 
 
 def _judge_values(blocks: Iterator[np.ndarray], report: Report) -> None:
-    bad: list[int] = []
-    blank: list[int] = []
-    start = 0
-    for block in blocks:
-        bad += (np.flatnonzero(~np.isfinite(block).all(axis=1)) + start).tolist()
-        blank += (np.flatnonzero(~block.any(axis=1)) + start).tolist()
-        start += len(block)
+    bad, blank = faulty_rows(blocks)
     for rows, got in ((bad, "hold NaN or infinity"), (blank, "are all zeros")):
         if rows:
-            report.wrong.append(f"{len(rows)} of {start} feature rows {got}, first row {rows[0]}")
+            report.wrong.append(f"{len(rows)} of {report.facts['rows']} feature rows {got}, first row {rows[0]}")
 
 
 def _facts(rows: int, width: int | None, dtype: str | None, geometry: Geometry, slide_id: str | None) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def add_encoding_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--readers", type=int, default=FeatureOptions.readers, help="threads that read patches (default %(default)s)"
     )
-    sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default %(default)s)")
+    _add_device(sub)
     sub.add_argument(
         "--dtype",
         choices=("float16", "float32"),
@@ -91,6 +91,11 @@ def _add_activation(sub: argparse.ArgumentParser) -> None:
     """Add ``--activation``, which encoders and CLIP share."""
     open_ones = ", ".join(name for name, row in BY_NAME.items() if row.activation is None)
     sub.add_argument("--activation", choices=ACTIVATIONS, help=f"where the publishers do not say it: {open_ones}")
+
+
+def _add_device(sub: argparse.ArgumentParser) -> None:
+    """Add ``--device``, which encoders and CLIP share."""
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default %(default)s)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +139,7 @@ def add_clip_options(sub: argparse.ArgumentParser) -> None:
         help=f"open_clip's name of the architecture of a file, or {', '.join(BY_NAME)}",
     )
     _add_activation(sub)
-    sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default %(default)s)")
+    _add_device(sub)
     sub.add_argument(
         "--batch-size", type=int, default=ClipChoice.batch_size, help="pictures at a time (default %(default)s)"
     )

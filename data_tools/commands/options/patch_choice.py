@@ -11,6 +11,7 @@ from ...pathgen.select.grid import GridSpec
 from ...pathgen.select.ranking import ChoiceSpec
 from ...pathgen.select.recipe import SelectRecipe
 from .masks import add_mask_options
+from .resolution import add_slide_mpp_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ def add_candidate_options(sub: argparse.ArgumentParser) -> None:
         default=grid.min_tissue,
         help="a patch needs a larger share of tissue than this (default %(default)s)",
     )
-    sub.add_argument("--slide-mpp", type=float, help="level-0 microns per pixel of slides that record none")
+    add_slide_mpp_option(sub)
     add_mask_options(sub)
 
 

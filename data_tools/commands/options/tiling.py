@@ -14,17 +14,7 @@ from ...tiling.presets import PRESETS, described
 from ...tiling.process_list import NAME
 from ...tiling.spec import PatchFormat, TilingSpec
 from .masks import MaskOptions, add_mask_options
-
-
-def add_mpp_table_option(sub: argparse.ArgumentParser) -> None:
-    """Add ``--slide-mpp`` and ``--mpp-csv``: the resolution of slides that record none, or a wrong one."""
-    sub.add_argument("--slide-mpp", type=float, help="level-0 microns per pixel of slides that record none")
-    sub.add_argument(
-        "--mpp-csv",
-        type=Path,
-        metavar="CSV",
-        help="table of the level-0 microns per pixel of single slides, whatever they record",
-    )
+from .resolution import add_mpp_csv_option, add_slide_mpp_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +92,8 @@ def add_tiling_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--min-tissue", type=float, default=spec.min_tissue, help="smallest fraction of tissue (default %(default)s)"
     )
-    add_mpp_table_option(sub)
+    add_slide_mpp_option(sub)
+    add_mpp_csv_option(sub)
     sub.add_argument("--keep-pen", action="store_true", help="count areas with the colour of pen marks as tissue, too")
     add_mask_options(sub)
     sub.add_argument(

@@ -22,6 +22,7 @@ from ...pathgen.pairs.manifest import MISSING, PLAN, Gathered, gather, open_plan
 from ...pathgen.pairs.options import NAMINGS, OUTSIDE, PAIR_FORMATS, PairOptions
 from ..options import read_options
 from ..options.engine import EngineOptions, add_engine_options
+from ..options.resolution import add_mpp_csv_option, add_slide_mpp_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +51,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets the pictures and manifest.jsonl")
     _add_pair_options(sub)
-    sub.add_argument(
-        "--mpp-csv", type=Path, metavar="CSV", help="level-0 microns per pixel of single slides, whatever they record"
-    )
+    add_mpp_csv_option(sub)
     sub.add_argument(
         "--missing-slides",
         choices=("error", "skip"),
@@ -93,7 +92,7 @@ def _add_pair_options(sub: argparse.ArgumentParser) -> None:
         help="microns per pixel of the pictures, whose upper-left corner stays (default: level-0 pixels as they are, "
         "as published)",
     )
-    sub.add_argument("--slide-mpp", type=float, help="level-0 microns per pixel of slides that record none")
+    add_slide_mpp_option(sub)
     sub.add_argument(
         "--outside",
         choices=OUTSIDE,

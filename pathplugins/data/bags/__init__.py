@@ -20,7 +20,7 @@ import numpy as np
 from pathplugins.data.bags.contract import BagContract
 from pathplugins.data.bags.coords import check_grid, read_coords, tower_coords
 from pathplugins.data.bags.layout import BadBag, BagInfo, open_bag, read_layout
-from pathplugins.data.bags.rows import RowReader
+from pathplugins.data.bags.rows import RowReader, faulty_rows
 from pathplugins.data.bags.write import BagAttributes, write_bag
 from pathplugins.published.slide_encoders import GIGAPATH
 
@@ -200,11 +200,7 @@ def _checked_rows(rows: np.ndarray, info: BagInfo) -> np.ndarray:
 
 
 def _check_values(features: RowReader, info: BagInfo) -> None:
-    bad: list[int] = []
-    blank: list[int] = []
-    for start, block in features.blocks():  # [b, D]
-        bad += (np.flatnonzero(~np.isfinite(block).all(axis=1)) + start).tolist()
-        blank += (np.flatnonzero(~block.any(axis=1)) + start).tolist()
+    bad, blank = faulty_rows(block for _, block in features.blocks())
     for rows, got, reason in ((bad, "holds NaN or infinity", "non-finite features"), (blank, "is all zeros", "zeros")):
         if rows:
             raise BadBag(

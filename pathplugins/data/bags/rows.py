@@ -220,6 +220,18 @@ class RowReader:
             )
 
 
+def faulty_rows(blocks: Iterable[np.ndarray]) -> tuple[list[int], list[int]]:
+    """Return the numbers of the rows with NaN or infinity, and of those with only zeros, over all blocks ``[b, D]``."""
+    bad: list[int] = []
+    blank: list[int] = []
+    start = 0
+    for block in blocks:
+        bad += (np.flatnonzero(~np.isfinite(block).all(axis=1)) + start).tolist()
+        blank += (np.flatnonzero(~block.any(axis=1)) + start).tolist()
+        start += len(block)
+    return bad, blank
+
+
 def row_checksums(rows: np.ndarray) -> np.ndarray:
     """Return a number for each row ``[k, D]``, uint64: its 8-byte words times fixed odd numbers, summed mod 2**64.
 

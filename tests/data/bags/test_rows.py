@@ -10,7 +10,7 @@ import pytest
 
 from pathplugins.core.errors import BagError
 from pathplugins.data.bags import read_bag, sample_rows
-from pathplugins.data.bags.rows import RowReader, near_runs
+from pathplugins.data.bags.rows import RowReader, faulty_rows, near_runs
 
 N, D = 1009, 13
 LAYOUTS = [
@@ -170,3 +170,10 @@ def test_no_chunk_is_read_twice() -> None:
         chunks = [chunk for run in runs for chunk in np.unique(rows[run] // chunk_rows)]
         assert len(chunks) == len(set(chunks))
         assert len(runs) > 5  # and not everything in one
+
+
+def test_faulty_rows_are_numbered_over_all_blocks() -> None:
+    values = random_values()[:7].astype(np.float32)
+    values[1], values[4], values[6, 0] = 0, np.nan, np.inf
+    assert faulty_rows([values[:2], values[2:5], values[5:]]) == ([4, 6], [1])
+    assert faulty_rows([]) == ([], [])
