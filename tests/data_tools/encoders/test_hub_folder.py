@@ -41,7 +41,7 @@ def test_a_folder_of_transformers_gives_its_features(kind: str, tmp_path: Path) 
         ({"model_type": "dinov2", "use_swiglu_ffn": True}, "use_swiglu_ffn is not built here"),
         ({"model_type": "vit", "hidden_act": "relu"}, "hidden_act 'relu' is not built here; wanted gelu;"),
         ({"model_type": "vit"}, r"preprocessor_config\.json: no such file"),
-        ({"architecture": "torchscript"}, "no 'input_size'"),
+        ({"architecture": "torchscript"}, "lacks 'input_size'"),
     ],
 )
 def test_folders_that_would_need_a_guess_are_refused(config: dict[str, Any], match: str, tmp_path: Path) -> None:

@@ -1,4 +1,3 @@
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,13 +26,6 @@ def test_known_sizes() -> None:
     assert PRESETS["ptcga200"].patch_size * PRESETS["ptcga200"].mpp == pytest.approx(200, abs=0.5)  # microns
     assert PRESETS["gigapath"][:3] == (256, 0.5, 0)
     assert PRESETS["pathgen"][:2] == (672, 0.25)
-
-
-def test_the_page_lists_every_preset_with_its_sizes() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "slides.md").read_text(encoding="utf-8")
-    paragraph = " ".join(re.search(r"\*\*Presets\*\*.*?\n\n", page, re.DOTALL)[0].split())
-    listed = re.findall(r"`([a-z0-9-]+)` (\d+)(?: px)? at (\d+\.\d+)", paragraph)
-    assert listed == [(name, str(preset.patch_size), f"{preset.mpp:g}") for name, preset in PRESETS.items()]
 
 
 def test_presets_and_what_wins(pathdata: Pathdata, sharp_slide: Path, tmp_path: Path) -> None:
