@@ -23,6 +23,11 @@ def font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(18)
 
 
+def scaled_size(size_px0: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Return (w, h) of a picture of ``size_px0`` at ``scale`` pixels per level-0 pixel, at least one pixel each."""
+    return max(1, round(size_px0[0] * scale)), max(1, round(size_px0[1] * scale))
+
+
 def boxes_px(coords_xy: np.ndarray, size_px0: int, scale: float) -> np.ndarray:
     """Return int64 ``[N, 4]``: left, top, right, bottom of squares in pixels of the picture, borders included.
 
@@ -60,3 +65,23 @@ def draw_scale_bar(draw: ImageDraw.ImageDraw, x: int, middle: int, *, px_per_um:
     draw.rectangle((x, middle - 3, end, middle + 3), fill=INK)
     draw.text((end + 8, middle), f"{um / 1000:g} mm" if um >= 1000 else f"{um} um", fill=INK, font=font(), anchor="lm")
     return end + 90
+
+
+def with_caption(picture: Image.Image, caption: str, *, px_per_um: float | None, strip_px: int) -> Image.Image:
+    """Return ``picture`` above a strip with a scale bar and the caption, which is cut where the picture ends.
+
+    Args:
+        picture: The painted slide.
+        caption: One line.
+        px_per_um: Pixels of the picture per micron; None draws no scale bar.
+        strip_px: Height of the strip.
+    """
+    canvas = Image.new("RGB", (picture.width, picture.height + strip_px), "white")
+    canvas.paste(picture)
+    draw, x, middle = ImageDraw.Draw(canvas), MARGIN_PX, picture.height + strip_px // 2
+    if px_per_um is not None:
+        x = draw_scale_bar(draw, x, middle, px_per_um=px_per_um, longest_px=picture.width / 5)
+    while len(caption) > 1 and x + draw.textlength(caption, font=font()) > picture.width - MARGIN_PX:
+        caption = caption[:-1]
+    draw.text((x, middle), caption, fill=INK, font=font(), anchor="lm")
+    return canvas

@@ -14,7 +14,7 @@ from pathplugins.core.files import replacing
 from ..slides.slide import Slide, SlideError
 from ..tissue.geojson import write_patches
 from .colour_scale import HEAT, colours_of, levels_of
-from .drawing import LONGEST_SIDE_PX, boxes_px, fade_outside
+from .drawing import LONGEST_SIDE_PX, boxes_px, fade_outside, scaled_size
 from .legend import KEPT, NOT_KEPT, SHADE, TINT, with_legend
 
 PATCH_PX, MOST_PX = 8, 4096  #: the picture grows until patches are this wide, or it is this long
@@ -103,8 +103,7 @@ def _of_slide(path: Path, coords_xy: np.ndarray, side_px0: int) -> View:
                 "none for a blank canvas"
             )
         scale = _scale((w0, h0), side_px0)
-        size = max(1, round(w0 * scale)), max(1, round(h0 * scale))
-        return View(Image.fromarray(slide.thumbnail(size)), np.zeros(2, np.int64), scale)
+        return View(Image.fromarray(slide.thumbnail(scaled_size((w0, h0), scale))), np.zeros(2, np.int64), scale)
 
 
 def _blank(coords_xy: np.ndarray, side_px0: int) -> View:
@@ -112,7 +111,7 @@ def _blank(coords_xy: np.ndarray, side_px0: int) -> View:
     origin = coords_xy.min(axis=0) - side_px0
     w0, h0 = (coords_xy.max(axis=0) + 2 * side_px0 - origin).tolist()
     scale = _scale((w0, h0), side_px0)
-    return View(Image.new("RGB", (max(1, round(w0 * scale)), max(1, round(h0 * scale))), "white"), origin, scale)
+    return View(Image.new("RGB", scaled_size((w0, h0), scale), "white"), origin, scale)
 
 
 def _scale(size_px0: tuple[int, int], side_px0: int) -> float:

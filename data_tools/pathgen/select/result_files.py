@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from pathplugins import __version__
 from pathplugins.core.files import replacing, write_json
 
-from ...pictures.drawing import INK, LONGEST_SIDE_PX, MARGIN_PX, boxes_px, draw_scale_bar, fade_outside, font
+from ...pictures.drawing import INK, LONGEST_SIDE_PX, boxes_px, fade_outside, scaled_size, with_caption
 from ...pictures.heat_map import draw_selection
 from ...slides.slide import Slide
 from .grid import Grid
@@ -82,9 +82,9 @@ def draw_clusters(path: Path, slide: Path, analysis: Analysis) -> None:
     """Draw the slide with every patch in the colour of its cluster and the chosen ones outlined, as PNG."""
     grid = analysis.grid
     with Slide(slide) as open_slide:
-        w0, h0 = open_slide.size_px0
-        scale = min(1.0, LONGEST_SIDE_PX / max(w0, h0))  # pixels of the picture per level-0 pixel
-        picture = Image.fromarray(open_slide.thumbnail((max(1, round(w0 * scale)), max(1, round(h0 * scale)))))
+        size_px0 = open_slide.size_px0
+        scale = min(1.0, LONGEST_SIDE_PX / max(size_px0))  # pixels of the picture per level-0 pixel
+        picture = Image.fromarray(open_slide.thumbnail(scaled_size(size_px0, scale)))
     boxes = boxes_px(grid.coords_xy, grid.patch_size_level0, scale)  # [N, 4]
     picture = fade_outside(picture, boxes)
     paint, cover = picture.copy(), Image.new("L", picture.size, 0)
@@ -97,13 +97,9 @@ def draw_clusters(path: Path, slide: Path, analysis: Analysis) -> None:
     draw = ImageDraw.Draw(picture)
     for pick in analysis.picks:
         draw.rectangle(boxes[pick.index].tolist(), outline=INK, width=3)
-    canvas = Image.new("RGB", (picture.width, picture.height + CAPTION_PX), "white")
-    canvas.paste(picture)
-    draw, x, middle = ImageDraw.Draw(canvas), MARGIN_PX, picture.height + CAPTION_PX // 2
-    if grid.level0_mpp is not None:
-        x = draw_scale_bar(draw, x, middle, px_per_um=scale / grid.level0_mpp, longest_px=picture.width / 5)
     text = f"{len(boxes)} patches in {analysis.labels.max() + 1} clusters, {len(analysis.picks)} chosen (outlined)"
-    draw.text((x, middle), text, fill=INK, font=font(), anchor="lm")
+    px_per_um = None if grid.level0_mpp is None else scale / grid.level0_mpp
+    canvas = with_caption(picture, text, px_per_um=px_per_um, strip_px=CAPTION_PX)
     with replacing(path) as temporary:
         canvas.save(temporary, format="PNG")
 
