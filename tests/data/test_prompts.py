@@ -57,7 +57,7 @@ def test_a6_every_caption_request_is_drawn_by_seed_and_id() -> None:
     assert set(asked) == {*PATCH_CAPTION_REQUESTS}
     assert min(asked.values()) > 50  # 100 expected
     assert sum(patch_caption_request(n, 1) == patch_caption_request(n, 2) for n in names) < 200  # 100 expected
-    assert stable_number("a", "b") == 18429100309458631331  # pinned: another number is another training set
+    assert stable_number("a", "b") == 18429100309458631331  # pinned: a new number would change the training set
     assert stable_number("a", "b") != stable_number("ab")
 
 

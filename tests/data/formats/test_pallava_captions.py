@@ -51,7 +51,7 @@ def test_a6_the_seed_decides_and_the_order_does_not(tmp_path: Path) -> None:
 
 
 def test_a6_pinned() -> None:
-    """Changes only on purpose: it is another training set."""
+    """Pinned, because a change would change the training set."""
     from pathplugins.data.formats.reading.captions import caption_draft
     from pathplugins.data.formats.reading.rows import Row
 

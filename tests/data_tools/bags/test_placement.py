@@ -1,4 +1,4 @@
-"""Where the patches of a slide lie: its container, its patch file and the options must agree."""
+"""Placement of patches: the container of a slide, its patch file and the options must agree."""
 
 from __future__ import annotations
 

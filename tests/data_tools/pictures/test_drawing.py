@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from pathplugins.data_tools.pictures.drawing import FADE, INK, boxes_px, draw_scale_bar, fade_outside
+from pathplugins.data_tools.pictures.drawing import (
+    FADE,
+    INK,
+    boxes_px,
+    draw_scale_bar,
+    fade_outside,
+    scaled_size,
+    with_caption,
+)
 
 
 def test_boxes_of_neighbours_touch_and_do_not_overlap() -> None:
@@ -37,3 +45,21 @@ def test_no_bar_where_none_fits() -> None:
     canvas = Image.new("RGB", (100, 41), "white")
     assert draw_scale_bar(ImageDraw.Draw(canvas), 7, 20, px_per_um=10, longest_px=70) == 7
     assert (np.asarray(canvas) == 255).all()
+
+
+def test_sizes_are_scaled_and_never_empty() -> None:
+    assert scaled_size((1411, 1003), 0.5) == (706, 502)
+    assert scaled_size((1411, 3), 0.01) == (14, 1)
+
+
+@pytest.mark.parametrize("px_per_um", [None, 2.0])
+def test_a_caption_stands_below_the_picture_and_is_cut_at_its_edge(px_per_um: float | None) -> None:
+    picture = Image.new("RGB", (301, 97), (100, 50, 0))
+    canvas = np.asarray(with_caption(picture, "W" * 80, px_per_um=px_per_um, strip_px=40))
+    assert canvas.shape == (137, 301, 3)
+    assert (canvas[:97] == (100, 50, 0)).all()
+    ink = (canvas[97:] < 128).all(axis=2).any(axis=0)  # [w]
+    assert ink.any()
+    assert not ink[-12:].any()
+    bar = (canvas[97:] == INK).all(axis=2).sum(axis=1).max()  # longest row of ink: only a bar is so long
+    assert (bar >= 40) == (px_per_um is not None)

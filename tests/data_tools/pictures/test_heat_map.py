@@ -149,7 +149,7 @@ def test_the_picture_is_a_png(tmp_path: Path) -> None:
 
 
 def test_the_bag_of_another_slide_is_refused(tmp_path: Path) -> None:
-    """What starts inside and hangs over the edge is not: some tools pad the last patches."""
+    """Patches that start inside and reach beyond the edge are drawn: some tools pad the last patches."""
     pytest.importorskip("openslide")
     Image.new("RGB", (170, 110)).save(tmp_path / "slide.png")
     Image.new("RGB", (160, 81)).save(tmp_path / "small.png")

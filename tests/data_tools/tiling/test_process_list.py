@@ -133,7 +133,7 @@ def test_files_that_are_no_list(tmp_path: Path, text: str | bytes, message: str)
 
 
 def test_the_list_of_a_work_folder(pathdata: Pathdata, slides_folder: Path, tmp_path: Path) -> None:
-    """Run, edit, run again: only the slide that was changed is another, and only if that was meant."""
+    """Run, edit, run again: a slide whose settings changed stops with --overwrite as the next step; others stay."""
     pytest.importorskip("openslide")
     path = tmp_path / "process_list.csv"
     command = ("patch", slides_folder, "--out", tmp_path, "--patch-size", 100)

@@ -210,7 +210,7 @@ def test_our_own_tissue_can_be_edited_and_given_back(tmp_path: Path) -> None:
 
 
 def test_patches_follow_the_mask(pathdata: Callable[..., tuple[int, str]], slides_folder: Path, tmp_path: Path) -> None:
-    """And another mask is another result, but the same mask elsewhere is not."""
+    """A mask counts by its content: moved, it changes nothing; changed, it needs --overwrite."""
     pytest.importorskip("openslide")
     masks, out = tmp_path / "masks", tmp_path / "out"
     masks.mkdir()

@@ -104,7 +104,7 @@ def test_pictures_and_manifest(pathdata: Pathdata, downloaded: Path, captions: P
 
 
 def published(slide: Path, x: int, y: int, size: int = 672) -> np.ndarray:
-    """What the snippet of PathGen's README saves as RGBA, without its fourth channel."""
+    """Return the pixels that the snippet of PathGen's README saves as RGBA, without the fourth channel."""
     buffer = io.BytesIO()
     openslide.OpenSlide(str(slide)).read_region((x, y), 0, (size, size)).save(buffer, format="PNG")
     return np.asarray(Image.open(buffer))[..., :3]

@@ -48,7 +48,7 @@ def options(transformers_clip: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def selected(slides: Path, options: list[object], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one run over both slides made; not to be changed."""
+    """Return the work folder of one run over both slides, which no test may change."""
     work = tmp_path_factory.mktemp("selected") / "work"
     assert main([str(word) for word in ("pathgen", "select", slides, "--out", work, *options)]) == 0
     return work
@@ -59,7 +59,7 @@ def rows_of(work: Path) -> list[dict]:
 
 
 def contents(work: Path) -> dict[str, str]:
-    """What is not about the run itself."""
+    """Return a hash of each file that does not depend on when and where the run took place."""
     files = [p for p in work.rglob("*") if p.is_file() and p.relative_to(work).parts[0] in ("images", "slides")]
     files.append(work / "manifest.jsonl")
     return {str(p.relative_to(work)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(files)}

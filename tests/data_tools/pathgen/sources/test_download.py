@@ -95,7 +95,7 @@ def test_what_is_left_of_another_file_is_found_out(gdc: Any, download: Run, tmp_
 
 
 def test_what_gdc_client_has_begun_is_begun_anew(gdc: Any, download: Run, tmp_path: Path) -> None:
-    """It makes the file as long as it is to be, and fills it in any order."""
+    """gdc-client allocates the full length of a file and fills it in any order."""
     file_id = gdc.add(1, "s.svs", os.urandom(9000))
     part = tmp_path / "slides" / file_id / "s.svs.partial"
     state = part.parent / "logs" / "s.svs.parcel"
