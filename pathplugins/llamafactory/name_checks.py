@@ -19,7 +19,7 @@ from pathplugins.models.towers import TOWERS, reads_images
 
 INFO = "dataset_info.json"
 ADAPTER_FILES = ["adapter_*", "*.json"]
-"""What is downloaded of a LoRA adapter."""
+"""File patterns that are downloaded for a LoRA adapter."""
 
 
 def check_template(config: Mapping[str, Any], settings: Mapping[str, Any] | None) -> None:

@@ -1,4 +1,4 @@
-"""Whether a folder of tokenized samples was made for the model that is to be trained on it."""
+"""Check that a folder of tokenized samples was made for the model that is to be trained on it."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from pathplugins.models.compose.tiny_llm import TINY, tiny_llm
 logger = logging.getLogger(__name__)
 
 FILES = ["*.safetensors", "*.json", "*.model", "*.jinja", "*.txt"]
-"""What is downloaded of a language model."""
+"""File patterns that are downloaded for a language model."""
 TOWER_FILES = ["*.json", "*.safetensors", "*.bin", "*.pt", "*.pth"]
-"""What is downloaded of a vision tower."""
+"""File patterns that are downloaded for a vision tower."""
 
 
 def local_copy(name: str, option: str, files: list[str], **hub: Any) -> str:

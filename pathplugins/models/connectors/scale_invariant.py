@@ -18,7 +18,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.models.dtypes import LayerNorm, like_weight
 
 EPS = 1e-12
-"""Of every LayerNorm, as in BERT."""
+"""Epsilon of every LayerNorm, as in BERT."""
 
 
 class ScaleInvariantConnector(nn.Module):

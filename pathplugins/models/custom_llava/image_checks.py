@@ -1,4 +1,4 @@
-"""What an image must be like for a model: the checks that run over every image before training."""
+"""Check every image against the needs of a model before training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every token selector promises.
+"""The interface of every token selector.
 
 An image is a slide, whose tokens are its patches, or a picture, whose tokens are those of all its tiles. Tokens of
 several images are packed along the first dimension: image i owns ``counts[i]`` consecutive rows. Axes: I images, N

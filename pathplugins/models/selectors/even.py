@@ -8,7 +8,7 @@ from torch import Tensor
 from pathplugins.models.selectors.base import Candidates, Kept, TokenSelector
 
 _BITS = 16
-"""Of a coordinate on the curve: 65,536 steps along the longer side, more than a slide has patches."""
+"""Bits of a coordinate on the curve: 65,536 steps along the longer side, more than a slide has patches."""
 
 
 class Stride(TokenSelector):

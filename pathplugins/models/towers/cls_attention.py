@@ -1,4 +1,4 @@
-"""Where the class token of a vision transformer looks, for selectors that rank by it.
+"""Attention of the class token of a vision transformer, for selectors that rank by it.
 
 With one head over the whole width, as LLaVA-PruMerge and WSI-LLaVA compute it. It is worked out beside the layer, from
 the layer's input, so that no hook stays in the tower: two linear maps more, about 1 % of a released slide encoder.

@@ -1,4 +1,4 @@
-"""What is known of a kind of vision tower before one is built; imports no torch."""
+"""Facts about a kind of vision tower that are known before one is built; imports no torch."""
 
 from __future__ import annotations
 
