@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 def kind_of(source: Path) -> Kind:
     """Return the kind of a source, by its configuration and its tensor names; a `CheckpointError` where it has none."""
     from pathplugins.models.foreign.llava.settings import is_llava
-    from pathplugins.models.foreign.open_clip.read import open_clip_file
+    from pathplugins.models.towers.open_clip_checkpoint import open_clip_file
     from pathplugins.weights.compare import few
     from pathplugins.weights.file import file_weights
     from pathplugins.weights.names.llava import part_of

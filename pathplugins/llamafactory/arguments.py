@@ -28,7 +28,7 @@ class PathModelArguments(PathPluginsArguments, ModelArguments):
             if self.projector_path not in (None, self.pretrain_mm_mlp_adapter):
                 raise PathPluginsError(
                     f"projector_path is {self.projector_path} and pretrain_mm_mlp_adapter "
-                    f"{self.pretrain_mm_mlp_adapter}, two names of one thing; remove one"
+                    f"{self.pretrain_mm_mlp_adapter}, two names of the connector's weights; remove one of the two keys"
                 )
             self.projector_path, self.pretrain_mm_mlp_adapter = self.pretrain_mm_mlp_adapter, None
         if self.model_name_or_path == VIRTUAL_MODEL:

@@ -7,16 +7,14 @@ import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from pathplugins.core.files import refuse_nonempty
 from pathplugins.models.compose.cache import new_directory
-from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaProcessor
 from pathplugins.xtuner.configs import read_config
-from pathplugins.xtuner.parts import model_directory
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +41,7 @@ def write_directory(cfg: Any, state: Mapping[str, Tensor], out: Path, *, fp32: b
         fp32: weights in float32 instead of the base model's type.
         **options: of ``save_pretrained``.
     """
+    import torch
     from xtuner.registry import BUILDER
 
     from pathplugins.models.foreign.xtuner.checkpoint import CONNECTOR, read_checkpoint
@@ -72,6 +71,9 @@ def write_directory(cfg: Any, state: Mapping[str, Tensor], out: Path, *, fp32: b
 
 def save_processor(cfg: Any, out: Path) -> None:
     """Write tokenizer and image processor, with the chat template of the training."""
+    from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaProcessor
+    from pathplugins.xtuner.parts import model_directory
+
     dataset = cfg.train_dataloader.dataset
     processor = CustomLlavaProcessor.from_pretrained(model_directory(dataset["model"]))
     if (template := dataset.get("prompt_template")) is not None:

@@ -293,7 +293,7 @@ def test_two_names_for_one_connector() -> None:
 
     from pathplugins.llamafactory.arguments import PathModelArguments
 
-    with pytest.raises(ValueError, match="two names of one thing"):
+    with pytest.raises(ValueError, match="two names of the connector's weights"):
         PathModelArguments(model_name_or_path="custom_llava", projector_path="a", pretrain_mm_mlp_adapter="b")
 
 

@@ -83,8 +83,8 @@ def read_projector(path: Path) -> tuple[dict[str, Tensor], Bounds | None]:
 def projector_options(path: Path) -> dict[str, Any]:
     """Return the options of the connector at ``path``, where it cannot be built without them.
 
-    Of a `scale_invariant` connector: what is written beside the weights, and what their names and shapes tell, which
-    counts for more. Nothing for the others, whose shape is that of the models around them.
+    For a `scale_invariant` connector these are recorded beside the weights, and follow from their names and shapes,
+    which count for more. Other connectors need none: their shape is that of the models around them.
     """
     told = pallava_names.published_options(read_projector(path)[0])
     recorded = _recorded(path if path.is_dir() else path.parent) if told else {}

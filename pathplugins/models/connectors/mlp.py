@@ -46,7 +46,7 @@ class GammaMLPConnector(nn.Module):
     ``scale = scale_min + sigmoid(scale_logit) * (scale_max - scale_min)``. The published name of the logit holds the
     word that Transformers 4.48 renames when it loads a checkpoint, so here it is ``scale_logit``; the module
     `pathplugins.models.compose.projector` translates. The bounds live in the configuration, not in the weights: the
-    same logit under other bounds is another scale.
+    same logit under other bounds means a different scale.
 
     Args:
         in_features: C, width of the vision tokens.

@@ -33,8 +33,8 @@ _HOSTS = (
 def check_keys(settings: Mapping[str, Any], own: Iterable[str], where: str) -> None:
     """Refuse unknown keys at the top of a ``config.json`` and in its parts.
 
-    Keys of Transformers and of the language model may stand at the top. Of the others, those that are like one of ours
-    or belong into ``preprocessor_config.json`` are refused; the rest, which another tool may have written, is named in
+    Keys of Transformers and of the language model may stand at the top. Other keys are refused where they resemble
+    one of ours or belong into ``preprocessor_config.json``; the rest, which another tool may have written, is named in
     one warning.
 
     Args:

@@ -54,7 +54,7 @@ def find_questions(
     """Return the question to every image of one sample.
 
     It is the text after the image up to the end of the turn, further placeholders left out; where nothing follows, the
-    text of the same turn before it. Of several turns with images each has its own.
+    text of the same turn before it. Each turn with images has its own.
 
     Args:
         ids: tokens of the sample.

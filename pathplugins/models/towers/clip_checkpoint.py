@@ -13,9 +13,9 @@ from transformers import CLIPVisionConfig as TransformersConfig
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json
-from pathplugins.models.foreign.open_clip.read import FILES as OPEN_CLIP_FILES
-from pathplugins.models.foreign.open_clip.read import open_clip_file, read_open_clip
 from pathplugins.models.towers.clip_vit import ClipVisionConfig, ClipVisionTower
+from pathplugins.models.towers.open_clip_checkpoint import FILES as OPEN_CLIP_FILES
+from pathplugins.models.towers.open_clip_checkpoint import open_clip_file, read_open_clip
 from pathplugins.weights import read_weights
 from pathplugins.weights.compare import few, mismatch
 from pathplugins.weights.model_folder import holds_safetensors, weight_files

@@ -18,7 +18,8 @@ from pathplugins.core.files import read_json, refuse_nonempty, write_json
 from pathplugins.models.compose.cache import new_directory
 from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file
 from pathplugins.models.foreign.open_clip.clip_directory import image_processor
-from pathplugins.models.foreign.open_clip.read import (
+from pathplugins.models.foreign.open_clip.reference import image_features, text_features
+from pathplugins.models.towers.open_clip_checkpoint import (
     CONFIG,
     OpenClip,
     check_architecture,
@@ -26,7 +27,6 @@ from pathplugins.models.foreign.open_clip.read import (
     open_clip_file,
     read_open_clip,
 )
-from pathplugins.models.foreign.open_clip.reference import image_features, text_features
 from pathplugins.published.preprocessing import CLIP_MEAN, CLIP_STD
 from pathplugins.weights.compare import few
 from pathplugins.weights.names.open_clip import TEXT, float32, to_transformers

@@ -16,10 +16,10 @@ from transformers import CLIPModel, CLIPVisionModel, CLIPVisionModelWithProjecti
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.models.foreign.open_clip.convert import import_open_clip
-from pathplugins.models.foreign.open_clip.read import check_architecture, read_open_clip
 from pathplugins.models.foreign.open_clip.reference import image_features, text_features
 from pathplugins.models.towers.clip_checkpoint import read_clip
 from pathplugins.models.towers.clip_vit import ClipVisionConfig, ClipVisionTower
+from pathplugins.models.towers.open_clip_checkpoint import check_architecture, read_open_clip
 from pathplugins.published.open_clip import ARCHITECTURES
 from pathplugins.weights.names.open_clip import to_transformers
 
@@ -216,7 +216,7 @@ def empty(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
         size = ARCHITECTURES[name]
         sizes = {"width": size.width, "layers": size.layers, "patch": size.patch_size, "image": size.image_size}
         state = {n: torch.zeros(()).expand(shape) for n, shape in shapes(**sizes, features=size.projection_dim).items()}
-        monkeypatch.setattr("pathplugins.models.foreign.open_clip.read.file_weights", lambda _: state)
+        monkeypatch.setattr("pathplugins.models.towers.open_clip_checkpoint.file_weights", lambda _: state)
         return path
 
     return write

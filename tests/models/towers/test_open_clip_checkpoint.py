@@ -10,7 +10,7 @@ import torch
 from tiny_open_clip import write_open_clip
 
 from pathplugins.core.errors import CheckpointError
-from pathplugins.models.foreign.open_clip.read import (
+from pathplugins.models.towers.open_clip_checkpoint import (
     CONFIG,
     check_architecture,
     describe,
