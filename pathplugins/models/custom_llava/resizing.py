@@ -126,7 +126,8 @@ def _across(w: int, widths: tuple[int, ...]) -> _Sums:
 def _down(h: int, height: int) -> list[tuple[slice, _Sums] | None]:
     """Return, for each block of image rows, the new rows it completes and how to make them, all colours.
 
-    The table holds two blocks of image rows, the even-numbered one first, each colour after colour; its last row is ones.
+    The table holds two blocks of image rows, the even-numbered one first, each colour after colour; its last row is
+    ones.
     """
     pixels, weights = _side(h, height)
     block, row = np.divmod(pixels, _BLOCK)
