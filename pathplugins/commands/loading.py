@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pathplugins.commands.model_directory import adapter_directory, model_directory
-from pathplugins.core.errors import MissingDependencyError, PathPluginsError
+from pathplugins.core.errors import CheckpointError, MissingDependencyError, PathPluginsError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
@@ -59,7 +59,6 @@ def load_model(
         MissingDependencyError: ``adapter`` without ``peft``, or ``bits`` without ``bitsandbytes``.
     """
     import torch
-    from transformers import AutoModelForImageTextToText
 
     folder = model_directory(str(directory))
     adapter_folder = None if adapter is None else adapter_directory(str(adapter))
@@ -68,10 +67,32 @@ def load_model(
     options: dict[str, Any] = {"torch_dtype": dtype if dtype == "auto" else getattr(torch, dtype)}
     if bits is not None:
         options |= {"quantization_config": _quantization(bits, place, options["torch_dtype"]), "device_map": place}
-    model = AutoModelForImageTextToText.from_pretrained(folder, **options)
+    model = _whole_model(folder, options)
     if adapter_folder is not None:
         model = _adapted(model, adapter_folder)
     return LoadedModel((model if bits else model.to(place)).eval(), processor)
+
+
+def _whole_model(folder: Path, options: dict[str, Any]) -> PreTrainedModel:
+    """Return the model, all of whose weights come from the directory: Transformers makes up those that lack."""
+    from transformers import AutoModelForImageTextToText
+
+    try:
+        model, found = AutoModelForImageTextToText.from_pretrained(folder, output_loading_info=True, **options)
+    except RuntimeError as error:  # a full memory is one too
+        if "ignore_mismatched_sizes" not in str(error):
+            raise
+        raise CheckpointError(
+            f"{folder}: its weights have other shapes than its config.json gives; undo what was changed there, or "
+            "compose or export the model again"
+        ) from error
+    if missing := sorted(found["missing_keys"]):
+        names = ", ".join(missing[:3]) + ", ..." * (len(missing) > 3)
+        raise CheckpointError(
+            f"{folder} lacks {len(missing)} weights of the model ({names}), which would be random; copy or export all "
+            "of it again"
+        )
+    return model
 
 
 def load_processor(directory: str | Path, *, allow_other_encoder: bool = False) -> ProcessorMixin:

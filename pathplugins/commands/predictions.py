@@ -34,6 +34,8 @@ def begin(folder: Path, settings: Mapping[str, Any], order: Sequence[str]) -> di
     Raises:
         PathPluginsError: the folder holds answers of other settings, or a line that is not JSON.
     """
+    if folder.is_file():
+        raise PathPluginsError(f"--out {folder} is a file; name a folder for the answers")
     there = folder / SETTINGS
     if there.is_file():
         before = read_json(there)

@@ -10,6 +10,7 @@ from typing import Any
 from pathplugins.commands.loading import add_encoder_option, load_model, load_processor
 from pathplugins.commands.model_directory import model_directory
 from pathplugins.commands.selection import check_selection, draw_selection, locate, require_bags, selector_mode
+from pathplugins.core.errors import PathPluginsError
 from pathplugins.models.selectors import SELECTORS
 
 
@@ -57,6 +58,8 @@ def _with_options(folder: Path, model: str, mode: str | None, budget: int | None
     """Return the model's directory, or a view of it with another selector or budget."""
     from pathplugins.models.compose.view import derived
 
+    if budget is not None and budget < 1:
+        raise PathPluginsError(f"--budget is {budget}, expected 1 or more")
     given = {"vision_feature_select_mode": mode, "image_seq_length": budget}
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:

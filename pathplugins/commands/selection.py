@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +10,7 @@ from pathplugins.commands.loading import LoadedModel
 from pathplugins.commands.prompting import conversation
 from pathplugins.commands.vision_input import check_vision_input
 from pathplugins.core.errors import BagError, PathPluginsError
+from pathplugins.core.suffixes import slide_key
 from pathplugins.data.bags import inspect_bag, sample_rows
 from pathplugins.data.bags.coords import read_coords
 from pathplugins.data.bags.layout import BagInfo, open_bag, read_layout
@@ -17,6 +19,8 @@ from pathplugins.models.selectors import SELECTORS
 
 if TYPE_CHECKING:
     import numpy as np
+
+logger = logging.getLogger(__name__)
 
 
 class Patches(NamedTuple):
@@ -193,6 +197,12 @@ def _checked_mpp(path: Path, info: BagInfo) -> float | None:
     from pathplugins.data_tools.slides.resolution import resolve
     from pathplugins.data_tools.slides.slide import Slide
 
+    if info.slide_id is not None and slide_key(info.slide_id) != slide_key(path.name):
+        logger.warning(
+            "%s names the slide %r and is drawn on %s; unless that is the same slide under another name, give the one "
+            "the bag was made from",
+            *(info.path, info.slide_id, path),
+        )
     with Slide(path) as slide:
         recorded = (info.level0_width, info.level0_height)
         if None not in recorded and recorded != slide.size_px0:

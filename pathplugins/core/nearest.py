@@ -21,9 +21,12 @@ def near_path(path: Path) -> str:
     The first folder or file name that is wrong is compared with the names beside it.
 
     Returns:
-        ``"; did you mean saves/merged?"``, or the names of a small folder where none is like it, or ``""``.
+        ``"; did you mean saves/merged?"``, or the names of a small folder where none is like it, or ``""``. For a path
+        that does exist, whether it is a folder or a file: the caller looked for the other.
     """
     path = path.expanduser()
+    if path.exists():
+        return "; it is a folder: name one of its files" if path.is_dir() else "; it is a file, not a folder"
     missing = path
     while not missing.parent.is_dir():
         if missing.parent == missing:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pathplugins.commands.loading import load_model, load_processor, reads_of
-from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.core.files import read_json, write_json
 
 torch = pytest.importorskip("torch")
 
@@ -44,3 +46,26 @@ def test_an_adapter_of_another_model_is_refused(vlm: Path, make_vlm: Any, make_l
     peft.get_peft_model(other, config).save_pretrained(tmp_path)
     with pytest.raises(PathPluginsError, match=r"does not fit the model .*; give the model it was trained on"):
         load_model(vlm, adapter=tmp_path, device="cpu")
+
+
+def test_weights_that_lack_are_not_made_up(vlm: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    model = Path(shutil.copytree(vlm, tmp_path / "vlm"))
+    held = {file: load_file(file) for file in sorted(model.glob("*.safetensors"))}
+    file = next(file for file, state in held.items() if any("multi_modal_projector" in name for name in state))
+    cut = {name: value for name, value in held[file].items() if "multi_modal_projector" not in name}
+    file.unlink()  # it may be a link to the file of a language model
+    save_file(cut, file, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"vlm lacks \d+ weights of the model \(multi_modal_projector"):
+        load_model(model, device="cpu")
+
+
+def test_weights_of_another_width(vlm: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(vlm, tmp_path / "vlm"))
+    for name, key in (("config.json", "vision_config"), ("preprocessor_config.json", None)):
+        settings = read_json(model / name)
+        (settings[key] if key else settings)["in_chans" if key else "feature_dim"] = 12
+        write_json(model / name, settings)
+    with pytest.raises(CheckpointError, match=r"vlm: its weights have other shapes than its config\.json gives"):
+        load_model(model, device="cpu")

@@ -181,13 +181,17 @@ def test_a_projection_that_was_never_trained_is_said(
     ]
 
 
-def test_on_the_slide(model: Path, bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_the_slide(
+    model: Path, bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     pytest.importorskip("openslide")
     from PIL import Image
 
     for name, size in (("own", (7000, 5000)), ("other", (5000, 7000))):
         Image.new("RGB", size, "white").save(tmp_path / f"{name}.png")
     run(model, bag, tmp_path, "--slide", tmp_path / "own.png")
+    assert "names the slide" in caplog.text
+    assert "give the one the bag was made from" in caplog.text
     assert Image.open(tmp_path / "picture.png").width == 2048
     words = ["--model", model, "--bag", bag, "--out", tmp_path / "x.png", "--slide", tmp_path / "other.png"]
     assert main(["select", *map(str, words)]) == 2
@@ -202,7 +206,7 @@ def test_on_the_slide(model: Path, bag: Path, tmp_path: Path, capsys: pytest.Cap
         (["--bag", "absent.h5"], r"absent\.h5: no such file"),
         (["--slide", "absent.svs"], r"absent\.svs: no such slide file"),
         (["--model", "some/hub-id", "--mode", "none"], r"--model some/hub-id is neither a path nor a hub repository"),
-        (["--budget", "-1"], "image_seq_length must be at least 0"),
+        (["--budget", "0"], "--budget is 0, expected 1 or more"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -32,10 +32,13 @@ def test_nearest() -> None:
         ("saves/zzz", "; saves holds merged, stage2"),
         ("saves/stage2/checkpoint-20/x", ""),
         ("lab/model", ""),
+        ("saves/stage2", "; it is a folder: name one of its files"),
+        ("note.txt", "; it is a file, not a folder"),
     ],
 )
 @pytest.mark.usefixtures("saves")
 def test_relative_paths(wrong: str, hint: str) -> None:
+    Path("note.txt").touch()
     assert near_path(Path(wrong)) == hint
 
 

@@ -15,6 +15,7 @@ from transformers import CONFIG_MAPPING, GenerationConfig, PretrainedConfig
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.nearest import nearest
 from pathplugins.core.registry import Registry
+from pathplugins.core.value_types import wrong_types
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.towers import TOWERS
@@ -73,6 +74,8 @@ def check_part(registry: Registry, kind: str, options: Mapping[str, Any], where:
     takes = {entry.name: entry.default for entry in parameters if entry.kind is entry.KEYWORD_ONLY}
     if not any(entry.kind is entry.VAR_KEYWORD for entry in parameters):
         refuse_unknown(options, takes, where)
+    if wrong := wrong_types(registry.get(kind).__init__, options):
+        raise PathPluginsError(f"{where}: {'; '.join(f'{name} {said}' for name, said in wrong.items())}; correct it")
     return takes
 
 

@@ -51,6 +51,10 @@ def changed(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
             r"projector_config of gamma_mlp has no option \['droput'\] \(did you mean 'dropout'\?\); it has: dropout",
         ),
         (
+            lambda c: c["projector_config"].update(dropout="lots"),
+            r"projector_config of gamma_mlp: dropout got the text 'lots', wanted a number; correct it",
+        ),
+        (
             lambda c: c["selector_config"].update(k_per_tokens=2),
             r"selector_config of prumerge has no option \['k_per_tokens'\] \(did you mean 'k_per_token'\?\)",
         ),
