@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from pathplugins.core.markdown import markdown_table
+
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = {"pathplugins": "pathplugins.cli", "pathdata": "pathplugins.data_tools"}
 BLOCK = re.compile(r"(<!-- begin: (?P<command>.+?) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
@@ -58,7 +60,7 @@ def systems() -> str:
         "not checked": lambda row: row.not_compared,
     }
     head = ["", *(row.name for row in SYSTEMS)]
-    return table(head, ([f"**{name}**", *map(cell, SYSTEMS)] for name, cell in rows.items()))
+    return markdown_table([head, *([f"**{name}**", *map(cell, SYSTEMS)] for name, cell in rows.items())])
 
 
 def presets() -> str:
@@ -66,17 +68,10 @@ def presets() -> str:
     from pathplugins.data_tools.tiling.presets import PRESETS
 
     rows = ([f"`{name}`", f"{row.patch_size} px", f"{row.mpp:g} um/px", row.note] for name, row in PRESETS.items())
-    return table(["`--preset`", "patch", "resolution", ""], rows)
+    return markdown_table([["`--preset`", "patch", "resolution", ""], *rows])
 
 
 TABLES = {"systems": systems, "presets": presets}
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a Markdown table."""
-    head = list(head)
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def link(target: Any) -> str:
