@@ -21,7 +21,7 @@ python_for     = $(or $(PYTHON),$(call find_python,$(call pythons,$(1))),\
                    $(error $(1) needs one of: $(call pythons,$(1)); name yours with PYTHON=/path/to/python))
 # Ours, the data tools' with the trainer whose tests run them. Then what a trainer leaves to its users: --deepspeed, the
 # metrics of prediction.
-extras         = wsi,test$(if $(filter llamafactory-%,$(1)),$(comma)pathgen$(comma)ray)
+extras         = wsi,test$(if $(filter llamafactory-%,$(1)),$(comma)pathgen$(comma)patchtcga$(comma)ray)
 needs          = torch torchvision deepspeed $(if $(filter llamafactory-%,$(1)),jieba nltk rouge-chinese)
 # Compiled once while installing: else every first start of a trainer compiles, and each start reads sources where the
 # environment may not be written to. pip does so by itself.
@@ -56,8 +56,8 @@ test-llamafactory: env  ## what starts LLaMA-Factory, and the commands
 test-xtuner: env  ## what starts XTuner
 	OMP_NUM_THREADS=1 $(call in,$(XT)) python -m pytest tests/xtuner tests/commands/test_doctor.py tests/test_readme.py
 
-test-data-tools: env  ## slides, patches, features, captions, formats
-	OMP_NUM_THREADS=1 $(call in,$(LLAMAFACTORY)) python -m pytest tests/data_tools
+test-data-tools: env  ## slides, patches, features, captions, formats, patch encoders
+	OMP_NUM_THREADS=1 $(call in,$(LLAMAFACTORY)) python -m pytest tests/data_tools tests/encoders tests/classify
 
 test-shared-%: env  # models, data and what they stand on must run beside either trainer
 	OMP_NUM_THREADS=1 $(call in,$(if $(filter xtuner,$*),$(XT),$(LLAMAFACTORY))) python -m pytest tests/models tests/weights tests/data tests/published tests/core

@@ -29,6 +29,10 @@ EXTRAS = {
     "pathgen": [
         *("huggingface_hub>=0.24", "open_clip_torch>=2.24", "pyyaml>=6.0", "requests>=2.31", "scikit-learn>=1.3"),
     ],
+    "patchtcga": [
+        *("jinja2>=3.0", "lightly>=1.5", "matplotlib>=3.7", "scikit-learn>=1.3"),
+        *("segmentation-models-pytorch>=0.3.4", "tensorboard>=2.14", "timm>=1.0", "torchmetrics>=1.2"),
+    ],
     "ray": ["ray>=2.9"],
     "test": [
         *("codespell[toml]>=2.2", "hypothesis>=6.100", "pytest>=8.0", "ruff>=0.9", "pyyaml>=6.0"),
@@ -98,7 +102,7 @@ setup(
         *(f"pathplugins.data_tools.{name}" for name in find_packages("data_tools")),
     ],
     package_dir={"pathplugins.data_tools": "data_tools"},
-    package_data={"pathplugins.data_tools": ["prompts/*"]},
+    package_data={"pathplugins.data_tools": ["prompts/*"], "pathplugins.classify": ["configs/*.yaml"]},
     entry_points={
         "console_scripts": ["pathplugins = pathplugins.cli:main", "pathdata = pathplugins.data_tools.cli:main"],
         # torch calls this on import, also where .pth files are not read (PYTHONPATH, pip install --target).

@@ -4,7 +4,7 @@ In reading order, each package importing only packages named before it:
 
 - ``engine`` does many slides side by side and records what became of each; it knows nothing of pixels.
 - ``slides`` finds and opens slides, ``tissue`` finds tissue on them, ``pictures`` draws them, ``tiling`` cuts them into
-  patches, ``encoders`` turns patches into features, ``clip`` compares patches with sentences.
+  patches, ``encoders`` turns patches into bags of features, ``clip`` compares patches with sentences.
 - ``bags`` reads and writes the feature files of other tools.
 - ``records`` converts data sets of conversations, ``pathgen`` rebuilds PathGen-1.6M, ``captioning`` has patches
   described by a served model.

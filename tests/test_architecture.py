@@ -13,26 +13,25 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for top in ("pathplugins", "data_tools") for path in (ROOT / top).rglob("*.py"))
 
 LAYERS = {
-    **{"core": 0, "published": 1, "weights": 1, "data": 2, "models": 3},
-    **{"llamafactory": 4, "xtuner": 4, "data_tools": 4, "commands": 5},
+    **{"core": 0, "published": 1, "weights": 1, "data": 2, "encoders": 2, "models": 3},
+    **{"llamafactory": 4, "xtuner": 4, "classify": 4, "data_tools": 4, "commands": 5},
 }
 """A part may import itself and what lies lower. Modules beside them (cli, bootstrap, ...) lie above all."""
 TRAINERS = ("llamafactory", "xtuner", "mmengine")
 
 DATA_TOOLS = {
-    "optional": "",
-    "engine": "optional",
-    "slides": "optional",
+    "engine": "",
+    "slides": "",
     "tissue": "slides",
-    "pictures": "optional slides tissue",
+    "pictures": "slides tissue",
     "tiling": "engine pictures slides tissue",
-    "encoders": "engine optional slides tiling",
-    "clip": "encoders optional",
-    "bags": "engine optional slides",
-    "records": "engine optional",
-    "pathgen": "clip encoders engine optional pictures records slides tiling tissue",
-    "captioning": "engine optional",
-    "commands": "bags captioning clip encoders engine optional pathgen pictures records slides tiling tissue",
+    "encoders": "engine slides tiling",
+    "clip": "encoders",
+    "bags": "engine slides",
+    "records": "engine",
+    "pathgen": "clip encoders engine pictures records slides tiling tissue",
+    "captioning": "engine",
+    "commands": "bags captioning clip encoders engine pathgen pictures records slides tiling tissue",
     "cli": "commands engine",
     "__main__": "cli",
 }

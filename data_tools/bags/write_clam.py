@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 
 from pathplugins.core.files import replacing
+from pathplugins.core.optional import need
 
-from ..optional import need
 from .h5_rows import write_rows
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.optional import need
 from pathplugins.weights import Stored, open_tensor
 
-from ..optional import need
 from .base import Geometry, Opened, Source
 
 _BLOCK_ROWS = 2048

@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.optional import need
 
-from ..optional import need
 from .pace import Pace
 from .replies import RowFailedError, Usage, error_code, error_text, is_filtered, usage_of
 

@@ -6,10 +6,9 @@ import difflib
 from typing import Any, NamedTuple
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.optional import need
 from pathplugins.published.open_clip import GELU, QUICK_GELU, QUICK_SUFFIX
 from pathplugins.published.pathgen_clip import BY_NAME, activation_question, checkpoint_of_file
-
-from ..optional import need
 
 
 class Shape(NamedTuple):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ..encoders.encoder import PatchEncoder, torch_device
-from ..optional import need
+from pathplugins.core.optional import need
+from pathplugins.encoders.encoder import PatchEncoder, torch_device
 
 if TYPE_CHECKING:
     from .towers import Towers

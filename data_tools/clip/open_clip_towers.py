@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.core.optional import need
+from pathplugins.encoders.load_weights import read_weights
 from pathplugins.published.preprocessing import CLIP_MEAN, CLIP_STD, Preprocess
 from pathplugins.weights.names.open_clip import weight_names
 
-from ..encoders.load_weights import read_weights
-from ..optional import need
 from .architectures import fitting, shape_of_weights
 from .towers import Towers, of_length_1
 

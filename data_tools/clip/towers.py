@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import CheckpointError
+from pathplugins.core.optional import need
+from pathplugins.encoders.hub_folder import WEIGHT_FILES, read_processor
+from pathplugins.encoders.load_weights import sha256
 from pathplugins.published.preprocessing import Preprocess
-
-from ..encoders.hub_folder import WEIGHT_FILES, read_processor
-from ..encoders.load_weights import sha256
-from ..optional import need
 
 torch = need("torch")
 

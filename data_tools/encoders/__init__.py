@@ -1,4 +1,1 @@
-"""Patch encoders: find one by name, build it, load weights under any project's names, encode a slide's patches.
-
-Facts about published encoders are rows of ``pathplugins/published/encoders``.
-"""
+"""Encode the patches of slides into feature bags, by the patch encoders of ``pathplugins/encoders``."""

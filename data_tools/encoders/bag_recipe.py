@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pathplugins.encoders.encoder import EncoderChoice, load_encoder
+
 from ..engine.jobs import Recipe, SlideJob, Steps, Tell
 from ..engine.outcome import Outcome
 from ..tiling.one_slide import patch_slide
 from ..tiling.spec import TilingSpec
 from .encode_slide import FeatureOptions, encode_slide
-from .encoder import EncoderChoice, load_encoder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,11 +16,11 @@ import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
+from pathplugins.encoders.encoder import PatchEncoder
 
 from ..engine.outcome import Outcome, check_same_settings, recorded_settings
 from ..slides.slide import Slide, SlideError
 from ..tiling.coord_files import PatchSet, read_coords
-from .encoder import PatchEncoder
 
 SETTINGS = "features_settings"  #: root attribute of the bag
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
+from pathplugins.core.optional import need, require
 
-from ..optional import need, require
 from .locks import Held, holding
 from .outcome import Outcome, disk_is_full
 from .state import Result, StateFolder

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, TextIO
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.optional import need
 
-from ..optional import need
 from .jobs import Recipe, SlideJob
 from .pools import HerePool, Pool, ProcessPool
 from .progress import FAILED, Board, say

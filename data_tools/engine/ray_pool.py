@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any
 
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
+from pathplugins.core.optional import need
 
-from ..optional import need
 from .jobs import Recipe, SlideJob, SlideWorker, Tell
 from .state import Result
 

@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pathplugins.core.files import replacing, temporary_beside
-
-from ..optional import need
+from pathplugins.core.optional import need
 
 CHROMA = "420"  #: colours at half the resolution, as Pillow and most viewers write them
 FASTEST_PNG = 1  #: up to this zlib level speed is preferred to size

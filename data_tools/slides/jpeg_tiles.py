@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..optional import need
+from pathplugins.core.optional import need
+
 from .tile_cache import Tile, TileCache
 
 VENDORS = ("aperio", "generic-tiff")  #: whose levels OpenSlide reads tile by tile, with no offsets or bounds

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..optional import need
+from pathplugins.core.optional import need
 
 KEPT_PX = 1024 * 1024  #: the largest region whose memory is kept, pixels; larger ones are read by openslide-python
 _kept = threading.local()

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
+from pathplugins.core.optional import need
 
-from ..optional import need
 from .damage import damage
 from .jpeg_tiles import JpegTiles, OpenSlideNeededError, cache_bytes
 from .openslide_pixels import read_on_white

@@ -41,7 +41,7 @@ class EncoderCard:
     architecture: str = ""
     """timm's name of the model."""
     timm_kwargs: dict[str, Any] = field(default_factory=dict)
-    """Differences from timm's architecture, in plain values (``data_tools/encoders/build.py`` resolves them)."""
+    """Differences from timm's architecture, in plain values (``pathplugins/encoders/build.py`` resolves them)."""
     clip: str = ""
     """Name of its row in ``pathgen_clip``, which may leave the activation to the user."""
     pool: Pool = "model"

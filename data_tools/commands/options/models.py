@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pathplugins.encoders.encoder import EncoderChoice
 from pathplugins.published.open_clip import ACTIVATIONS
 from pathplugins.published.pathgen_clip import BY_NAME
 
 from ...clip.model import ClipChoice
 from ...encoders.encode_slide import FeatureOptions
-from ...encoders.encoder import EncoderChoice
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.optional import need
 from pathplugins.core.suffixes import slide_key
 from pathplugins.data.records import first_shown
 
-from ...optional import need
 from .projects import PROJECTS, packaged
 
 

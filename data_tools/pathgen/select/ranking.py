@@ -16,9 +16,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.optional import need
 
 from ...clip.model import LOGIT_SCALE
-from ...optional import need
 
 PER_PATCH = 1.6  #: the number of clusters is the square root of this times the number of patches
 PUBLISHED_BATCH = 128  #: the published code counts batches of this size instead of patches

@@ -19,9 +19,9 @@ from typing import Any
 
 from pathplugins.core.files import temporary_beside
 from pathplugins.core.hashing import fed
+from pathplugins.core.optional import need
 
 from ...engine.locks import Held, holding
-from ...optional import need
 from ...slides.find import LOGS
 from .gdc import BACKOFF_S, TIMEOUT_S, GdcFile, write_manifest
 

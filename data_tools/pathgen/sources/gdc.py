@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import write_text_whole
+from pathplugins.core.optional import need
 from pathplugins.data.formats.reading.rows import read_lines
 from pathplugins.data.records import first_shown
-
-from ...optional import need
 
 API = "https://api.gdc.cancer.gov"
 COLUMNS = ("id", "filename", "md5", "size", "state")

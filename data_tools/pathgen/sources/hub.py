@@ -13,9 +13,8 @@ from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.hashing import fed
+from pathplugins.core.optional import need
 from pathplugins.published.pathgen import HubRepository
-
-from ...optional import need
 
 COPY = "copy the files from another machine: every step takes paths to them"
 

@@ -24,7 +24,7 @@ def test_a_text_tower_that_is_missing_is_an_error(transformers_clip: Path, tmp_p
 
 def test_the_hash_is_of_all_weight_files(transformers_clip: Path) -> None:
     from pathplugins.data_tools.clip.towers import TransformersTowers
-    from pathplugins.data_tools.encoders.load_weights import sha256
+    from pathplugins.encoders.load_weights import sha256
 
     towers = TransformersTowers(transformers_clip)
     (only,) = towers.weights

@@ -6,8 +6,8 @@ import pytest
 
 from pathplugins.data_tools.encoders.bag_recipe import BagJob, BagRecipe
 from pathplugins.data_tools.encoders.encode_slide import FeatureOptions
-from pathplugins.data_tools.encoders.origin import EncoderChoice
 from pathplugins.data_tools.tiling.spec import TilingSpec
+from pathplugins.encoders.origin import EncoderChoice
 
 pytest.importorskip("openslide")
 pytest.importorskip("timm")

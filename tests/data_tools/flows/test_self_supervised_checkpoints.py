@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tiny_encoders import run, shaken
 
-from pathplugins.data_tools.encoders.encoder import EncoderChoice, load_encoder
+from pathplugins.encoders.encoder import EncoderChoice, load_encoder
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")

@@ -3,7 +3,7 @@
 import pytest
 from encoder_rows import check_row
 
-from pathplugins.data_tools.encoders.build import build_model
+from pathplugins.encoders.build import build_model
 from pathplugins.published.encoder_card import EncoderCard
 from pathplugins.published.encoders.with_text import PATHGEN_CLIP, PATHGEN_CLIP_L, PLIP, WITH_TEXT
 from pathplugins.published.pathgen_clip import BY_NAME

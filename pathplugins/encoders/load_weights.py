@@ -10,10 +10,9 @@ from typing import Any
 
 from pathplugins.core.errors import CheckpointError
 from pathplugins.core.hashing import fed
+from pathplugins.core.optional import need
+from pathplugins.encoders.weight_names import to_timm
 from pathplugins.weights import open_weights
-
-from ..optional import need
-from .weight_names import to_timm
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.core.optional import need
+from pathplugins.encoders.build import build_model, load_torchscript
+from pathplugins.encoders.load_weights import load_weights, sha256
 from pathplugins.published.encoder_card import EncoderCard
-
-from ..optional import need
-from .build import build_model, load_torchscript
-from .load_weights import load_weights, sha256
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.core.optional import need
 from pathplugins.published.encoder_card import EncoderCard
-
-from ..optional import need
 
 
 def build_model(card: EncoderCard, seed: int = 0) -> Any:
@@ -50,7 +49,7 @@ def _new_model(card: EncoderCard) -> Any:
     timm = need("timm")
     kwargs = _resolved(card.timm_kwargs)
     if card.family == "conch":
-        from .conch import conch_vision
+        from pathplugins.encoders.conch import conch_vision
 
         return conch_vision(card.architecture, **kwargs)
     return timm.create_model(card.architecture, pretrained=False, **{"num_classes": 0, **kwargs})

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from tiny_encoders import SIDE, run, shaken, tiny
 
-from pathplugins.data_tools.encoders.build import build_model
-from pathplugins.data_tools.encoders.load_weights import load_weights
-from pathplugins.data_tools.encoders.registry import find_card
+from pathplugins.encoders.build import build_model
+from pathplugins.encoders.load_weights import load_weights
+from pathplugins.encoders.registry import find_card
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")

@@ -3,8 +3,8 @@
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data_tools.encoders.build import build_model
-from pathplugins.data_tools.encoders.registry import find_card
+from pathplugins.encoders.build import build_model
+from pathplugins.encoders.registry import find_card
 
 timm = pytest.importorskip("timm")
 

@@ -8,9 +8,9 @@ import pytest
 from tiny_encoders import PATCHES, SIDE, run, tiny
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
-from pathplugins.data_tools.encoders.build import build_model
-from pathplugins.data_tools.encoders.encoder import EncoderChoice, load_encoder
-from pathplugins.data_tools.encoders.pooling import feature_width, pooled
+from pathplugins.encoders.build import build_model
+from pathplugins.encoders.encoder import EncoderChoice, load_encoder
+from pathplugins.encoders.pooling import feature_width, pooled
 from pathplugins.published.encoder_card import EncoderCard
 from pathplugins.published.encoders import CARDS
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pathplugins.core.optional import need
 from pathplugins.published.encoder_card import Pool
-
-from ..optional import need
 
 
 def pooled(pool: Pool, model: Any, output: Any) -> Any:

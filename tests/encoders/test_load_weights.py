@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pathplugins.core.errors import CheckpointError
-from pathplugins.data_tools.encoders.load_weights import load_weights
+from pathplugins.encoders.load_weights import load_weights
 
 torch = pytest.importorskip("torch")
 

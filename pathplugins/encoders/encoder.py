@@ -10,15 +10,14 @@ import numpy as np
 from PIL import Image
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.core.optional import need
+from pathplugins.encoders.activation import with_activation
+from pathplugins.encoders.hub_folder import from_timm
+from pathplugins.encoders.origin import EncoderChoice, model_with_weights
+from pathplugins.encoders.pooling import feature_width, pooled
+from pathplugins.encoders.registry import find_card
 from pathplugins.published.encoder_card import Pool, Precision
 from pathplugins.published.preprocessing import Preprocess
-
-from ..optional import need
-from .activation import with_activation
-from .hub_folder import from_timm
-from .origin import EncoderChoice, model_with_weights
-from .pooling import feature_width, pooled
-from .registry import find_card
 
 __all__ = ["EncoderChoice", "PatchEncoder", "load_encoder"]
 

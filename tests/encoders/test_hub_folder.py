@@ -9,9 +9,9 @@ import pytest
 from tiny_encoders import PATCHES, PROCESSOR, as_transformers_sees, features, transformers_model
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data_tools.encoders.encoder import EncoderChoice, load_encoder
-from pathplugins.data_tools.encoders.hub_folder import from_timm
-from pathplugins.data_tools.encoders.registry import find_card
+from pathplugins.encoders.encoder import EncoderChoice, load_encoder
+from pathplugins.encoders.hub_folder import from_timm
+from pathplugins.encoders.registry import find_card
 from pathplugins.published.preprocessing import Preprocess
 
 torch = pytest.importorskip("torch")

@@ -8,11 +8,11 @@ import pytest
 from tiny_encoders import features, tiny
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data_tools.encoders import registry
-from pathplugins.data_tools.encoders.activation import with_activation
-from pathplugins.data_tools.encoders.build import build_model
-from pathplugins.data_tools.encoders.encoder import EncoderChoice, load_encoder
-from pathplugins.data_tools.encoders.registry import find_card
+from pathplugins.encoders import registry
+from pathplugins.encoders.activation import with_activation
+from pathplugins.encoders.build import build_model
+from pathplugins.encoders.encoder import EncoderChoice, load_encoder
+from pathplugins.encoders.registry import find_card
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")

@@ -9,9 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from pathplugins.core.optional import need
 from pathplugins.weights.names.open_clip import LAYER, TOWER
-
-from ..optional import need
 
 Weights = dict[str, Any]
 

@@ -6,8 +6,8 @@ import pytest
 from tiny_encoders import features
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
-from pathplugins.data_tools.encoders.encoder import load_encoder
-from pathplugins.data_tools.encoders.origin import EncoderChoice
+from pathplugins.encoders.encoder import load_encoder
+from pathplugins.encoders.origin import EncoderChoice
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.optional import need
 from pathplugins.core.registry import Registry, unknown
+from pathplugins.encoders.hub_folder import folder_card
 from pathplugins.published.encoder_card import EncoderCard
 from pathplugins.published.encoders import CARDS
-
-from ..optional import need
-from .hub_folder import folder_card
 
 ENCODERS = Registry("encoder", {card.name: card for card in CARDS})
 

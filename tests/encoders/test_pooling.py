@@ -3,9 +3,9 @@
 import pytest
 from tiny_encoders import SIDE, run, tiny
 
-from pathplugins.data_tools.encoders.build import build_model
-from pathplugins.data_tools.encoders.pooling import feature_width, pooled
-from pathplugins.data_tools.encoders.registry import find_card
+from pathplugins.encoders.build import build_model
+from pathplugins.encoders.pooling import feature_width, pooled
+from pathplugins.encoders.registry import find_card
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..optional import need
+from pathplugins.core.optional import need
 
 torch = need("torch")
 timm = need("timm")

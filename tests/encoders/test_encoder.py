@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data_tools.encoders.encoder import EncoderChoice, PatchEncoder, load_encoder
+from pathplugins.encoders.encoder import EncoderChoice, PatchEncoder, load_encoder
 from pathplugins.published.preprocessing import Preprocess
 
 torch = pytest.importorskip("torch")

@@ -3,19 +3,14 @@
 import ast
 import importlib.metadata
 import re
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pathplugins.core.errors import MissingDependencyError
-from pathplugins.data_tools import optional
-from pathplugins.data_tools.optional import install_line, need, require
+from pathplugins.core.optional import install_line, need, require
 
-Pathdata = Callable[..., tuple[int, str]]
-
-
+ROOT = Path(__file__).resolve().parents[2]
 BROUGHT_BY = {
     **{"openslide": "openslide-python", "open_clip": "open_clip_torch", "sklearn": "scikit-learn", "yaml": "pyyaml"},
     **{"threadpoolctl": "scikit-learn", "urllib3": "requests"},  # what these depend on
@@ -25,9 +20,9 @@ BROUGHT_BY = {
 
 
 def needed() -> list[tuple[str, str, str]]:
-    """File, module and extra of every ``need("module", extra="...")`` of the data tools."""
+    """File, module and extra of every ``need("module", extra="...")`` of ours."""
     found = []
-    for path in sorted(Path(optional.__file__).parent.rglob("*.py")):
+    for path in sorted(path for top in ("pathplugins", "data_tools") for path in (ROOT / top).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("need", "require")):
                 continue
@@ -76,19 +71,3 @@ def test_the_install_line_names_packages_of_the_registry(monkeypatch: pytest.Mon
     )
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: None)
     assert install_line("wsi") == "pip install '.[wsi]' in a checkout of pathplugins"
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_missing_package_stops_a_run_once_before_its_first_slide(
-    pathdata: Pathdata, slides_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
-) -> None:
-    hidden = tmp_path / "hidden" / "openslide"
-    hidden.mkdir(parents=True)
-    (hidden / "__init__.py").write_text("raise ImportError('hidden from this test')\n")
-    monkeypatch.syspath_prepend(str(hidden.parent))  # workers inherit the path
-    monkeypatch.delitem(sys.modules, "openslide", raising=False)
-    code, said = pathdata("patch", slides_folder, "--out", tmp_path / "out", "--workers", workers)
-    assert code == 2
-    assert "error: needed and does not import: openslide (hidden from this test); install: pip install " in said
-    assert len(said.splitlines()) == 1
-    assert not (tmp_path / "out" / "state").exists()

@@ -8,9 +8,9 @@ import pytest
 from tiny_encoders import PATCHES, as_transformers_sees, run, tiny, transformers_model
 
 from pathplugins.core.errors import CheckpointError
-from pathplugins.data_tools.encoders.build import build_model
-from pathplugins.data_tools.encoders.load_weights import load_weights
-from pathplugins.data_tools.encoders.registry import find_card
+from pathplugins.encoders.build import build_model
+from pathplugins.encoders.load_weights import load_weights
+from pathplugins.encoders.registry import find_card
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
