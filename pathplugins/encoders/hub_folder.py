@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.published.encoder_card import EncoderCard
+from pathplugins.published.encoder_card import EncoderCard, Pool
 from pathplugins.published.licence import Licence
 from pathplugins.published.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 
@@ -63,7 +63,13 @@ def folder_card(folder: Path) -> EncoderCard:
             )
         return EncoderCard(**common, family="torchscript", preprocess=preprocess, precision="float32")
     kwargs = dict(config.get("model_args", {}))
-    return EncoderCard(**common, architecture=config["architecture"], timm_kwargs=kwargs, preprocess=preprocess)
+    pool = config.get("pool", "model")
+    if pool not in get_args(Pool):
+        raise PathPluginsError(
+            f"{config_path}: pool is {pool!r}, expected one of {', '.join(get_args(Pool))}; correct it"
+        )
+    architecture = config["architecture"]
+    return EncoderCard(**common, architecture=architecture, timm_kwargs=kwargs, preprocess=preprocess, pool=pool)
 
 
 def from_timm(config: dict[str, Any]) -> Preprocess:
