@@ -1,0 +1,88 @@
+"""Groups: which slide or patient a sample is of, by its TCGA barcode or by a pattern."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from pathplugins.core.errors import PathPluginsError
+
+GroupOf = Callable[[str], str | None]
+"""Name of a sample -> its group; None where the name does not tell."""
+
+SHOWN = 5  #: names that a message lists
+
+_PATIENT = r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}"
+_PATIENT_BARCODE = re.compile(rf"(?<![A-Z0-9]){_PATIENT}(?![A-Z0-9])", re.IGNORECASE)
+_SLIDE_BARCODE = re.compile(
+    rf"(?<![A-Z0-9]){_PATIENT}-[0-9]{{2}}[A-Z]-[0-9]{{2}}-[A-Z]{{2}}[A-Z0-9]{{1,2}}(?![A-Z0-9])", re.IGNORECASE
+)
+
+
+def patient_of(name: str) -> str | None:
+    """Return the patient in a TCGA barcode, ``TCGA-55-8621``; None without one, or with those of two patients.
+
+    Args:
+        name: File name or path with ``/``; the part nearest to the end that has a barcode decides.
+    """
+    return _barcode(_PATIENT_BARCODE, name)
+
+
+def slide_of(name: str) -> str | None:
+    """Return a TCGA barcode up to the slide, ``TCGA-55-8621-01Z-00-DX1``, as `patient_of` does.
+
+    What follows the slide, such as a UUID or the place of a patch, is of no account.
+    """
+    return _barcode(_SLIDE_BARCODE, name)
+
+
+def pattern_group(pattern: str) -> GroupOf:
+    r"""Return the function that finds the group of a name by a regular expression with one group.
+
+    Raises:
+        PathPluginsError: not a regular expression, or not with one group.
+    """
+    advice = r"give one group in round brackets, such as '^(\w+)_\d+'"
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise PathPluginsError(f"group pattern {pattern!r} is no regular expression ({error}); {advice}") from error
+    if expression.groups != 1:
+        raise PathPluginsError(f"group pattern {pattern!r} has {expression.groups} groups; {advice}")
+
+    def group_of(name: str) -> str | None:
+        match = expression.search(name)
+        return (match[1] or None) if match else None
+
+    return group_of
+
+
+def groups_of(names: Sequence[str], group_of: GroupOf) -> list[str]:
+    """Return the group of every name, in their order.
+
+    Raises:
+        PathPluginsError: some have none; says how many, and which.
+    """
+    found = [group_of(name) for name in names]
+    lost = [name for name, group in zip(names, found, strict=True) if group is None]
+    if lost:
+        raise PathPluginsError(
+            f"{len(lost)} of {len(names)} names do not tell their group: {some(lost)}; expected TCGA barcodes, or a "
+            "function (a column, a pattern) that knows them"
+        )
+    return [group for group in found if group is not None]
+
+
+def some(names: Iterable[str]) -> str:
+    """Return a few of many names for a message, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _barcode(expression: re.Pattern[str], name: str) -> str | None:
+    for part in reversed(name.split("/")):
+        found = {barcode.upper() for barcode in expression.findall(part)}
+        if found:
+            return found.pop() if len(found) == 1 else None
+    return None

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.splits.groups import groups_of, patient_of, pattern_group, slide_of
+
+SLIDE = "TCGA-55-8621-01Z-00-DX1"
+
+
+@pytest.mark.parametrize(
+    ("name", "slide", "patient"),
+    [
+        (f"{SLIDE}.af2b1c.svs", SLIDE, "TCGA-55-8621"),
+        (f"lung/{SLIDE}.af2b_12_34.JPEG", SLIDE, "TCGA-55-8621"),
+        (f"train/normal/{SLIDE}/17.png", SLIDE, "TCGA-55-8621"),
+        ("tcga-55-8621-01z-00-dx1_3.jpg", SLIDE, "TCGA-55-8621"),
+        ("TCGA-55-8621-01A-01-TSA.x", "TCGA-55-8621-01A-01-TSA", "TCGA-55-8621"),
+        ("TCGA-55-8621.svs", None, "TCGA-55-8621"),
+        ("TCGA-55-86219.svs", None, None),
+        (f"{SLIDE}23.svs", None, "TCGA-55-8621"),
+        ("TCGA-LUAD/slide_1.png", None, None),
+        (f"{SLIDE}_TCGA-55-8622-01Z-00-DX1.png", None, None),
+        (f"TCGA-00-0000-01Z-00-DX1/{SLIDE}_1.png", SLIDE, "TCGA-55-8621"),
+    ],
+)
+def test_barcodes_are_read_up_to_slide_and_patient(name: str, slide: str | None, patient: str | None) -> None:
+    assert (slide_of(name), patient_of(name)) == (slide, patient)
+
+
+def test_a_pattern_names_the_group() -> None:
+    assert [pattern_group(r"^(\w+?)_\d+")(name) for name in ("s1_17.png", "s2.png")] == ["s1", None]
+    for pattern, message in (("(", "no regular expression"), (r"\w+", "has 0 groups"), ("(a)(b)", "has 2 groups")):
+        with pytest.raises(PathPluginsError, match=message):
+            pattern_group(pattern)
+
+
+def test_names_without_a_group_are_all_reported() -> None:
+    assert groups_of([f"{SLIDE}_1.png", f"{SLIDE}_2.png"], slide_of) == [SLIDE, SLIDE]
+    names = [f"{SLIDE}.png", *(f"{number}.png" for number in range(7))]
+    with pytest.raises(PathPluginsError, match=r"7 of 8 names .*: 0.png, 1.png, .* and 2 more"):
+        groups_of(names, slide_of)
