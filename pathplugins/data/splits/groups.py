@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
+
 from pathplugins.core.errors import PathPluginsError
 
 GroupOf = Callable[[str], str | None]
@@ -71,6 +73,13 @@ def groups_of(names: Sequence[str], group_of: GroupOf) -> list[str]:
             "function (a column, a pattern) that knows them"
         )
     return [group for group in found if group is not None]
+
+
+def coded(values: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Return the distinct values, sorted, and the number of each among them, int64 [N]."""
+    distinct = sorted(set(values))
+    number = {value: at for at, value in enumerate(distinct)}
+    return distinct, np.fromiter((number[value] for value in values), np.int64, len(values))
 
 
 def some(names: Iterable[str]) -> str:

@@ -65,7 +65,7 @@ class Fold:
         part_of = self._part_of(where)
         keys = [posixpath.basename(name) for name in samples.names] if self.base_names else samples.names
         if self.base_names:
-            _refuse_repeated(keys, f"{where} knows files by name alone, and the set has several called so")
+            refuse_repeated(keys, f"{where} knows files by name alone, and the set has several called so")
         missing = part_of.keys() - set(keys)
         others = [name for name, key in zip(samples.names, keys, strict=True) if key not in part_of]
         if on_missing == "error" and (missing or others):
@@ -81,7 +81,7 @@ class Fold:
     def _part_of(self, where: str) -> dict[str, str]:
         """Return name -> part."""
         names = [name for inside in self.parts().values() for name in inside]
-        _refuse_repeated(names, f"{where} has names more than once")
+        refuse_repeated(names, f"{where} has names more than once")
         return {name: part for part, inside in self.parts().items() for name in inside}
 
 
@@ -110,7 +110,8 @@ class Split:
         return [leak for fold in self.folds for leak in leaks_between(fold.parts(), group_of, fold=fold.number)]
 
 
-def _refuse_repeated(names: Sequence[str], fault: str) -> None:
+def refuse_repeated(names: Sequence[str], fault: str) -> None:
+    """Raise ``PathPluginsError`` with this fault and the names that stand in ``names`` more than once."""
     if len(set(names)) < len(names):
         repeated = [name for name, count in Counter(names).items() if count > 1]
         raise PathPluginsError(f"{fault}: {len(repeated)}, {some(repeated)}; rename or remove the others")

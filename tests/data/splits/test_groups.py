@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.splits.groups import groups_of, patient_of, pattern_group, slide_of
+from pathplugins.data.splits.groups import coded, groups_of, patient_of, pattern_group, slide_of
 
 SLIDE = "TCGA-55-8621-01Z-00-DX1"
 
@@ -33,6 +33,11 @@ def test_a_pattern_names_the_group() -> None:
     for pattern, message in (("(", "no regular expression"), (r"\w+", "has 0 groups"), ("(a)(b)", "has 2 groups")):
         with pytest.raises(PathPluginsError, match=message):
             pattern_group(pattern)
+
+
+def test_values_are_numbered_in_order() -> None:
+    distinct, codes = coded(["b", "a", "b"])
+    assert (distinct, codes.tolist()) == (["a", "b"], [1, 0, 1])
 
 
 def test_names_without_a_group_are_all_reported() -> None:
