@@ -37,7 +37,7 @@ class BadImage(PathPluginsError):
 
 def image_size(path: PathLike) -> tuple[int, int]:
     """Read the size (w, h) of an image in pixels, from the header alone."""
-    return _opened(path, lambda image: image.size)
+    return on_image(path, lambda image: image.size)
 
 
 def check_image(path: PathLike, *, max_pixels: int = MAX_PIXELS, decode: bool = True) -> tuple[int, int]:
@@ -69,12 +69,12 @@ def check_image(path: PathLike, *, max_pixels: int = MAX_PIXELS, decode: bool = 
             to_rgb(image, os.fspath(path))
         return w, h
 
-    return _opened(path, check)
+    return on_image(path, check)
 
 
 def open_image(path: PathLike) -> Image.Image:
     """Read all pixels of a file as a Pillow RGB image; a read that fails is tried again, then a ``BadImage``."""
-    return _opened(path, lambda image: to_rgb(image, os.fspath(path)))
+    return on_image(path, lambda image: to_rgb(image, os.fspath(path)))
 
 
 def to_rgb(image: Image.Image, name: str = "the image") -> Image.Image:
@@ -101,8 +101,16 @@ def _check_kind(image: Image.Image, name: str) -> None:
         )
 
 
-def _opened(path: PathLike, action: Callable[[Image.Image], T]) -> T:
-    """Run ``action`` on the open image, again from the start if reading fails."""
+def on_image(path: PathLike, action: Callable[[Image.Image], T]) -> T:
+    """Run ``action`` on the open image, again from the start if reading fails.
+
+    Args:
+        path: The image file.
+        action: Gets the image as Pillow opens it, no pixel read yet; an error that damaged files cause runs it again.
+
+    Raises:
+        BadImage: all tries failed, or no try could help.
+    """
     waits_s = iter(_RETRY_WAITS_S)
     while True:
         try:
