@@ -29,9 +29,10 @@ DATA_TOOLS = {
     "clip": "encoders",
     "bags": "engine slides",
     "records": "engine",
+    "splits": "bags",
     "pathgen": "clip encoders engine pictures records slides tiling tissue",
     "captioning": "engine",
-    "commands": "bags captioning clip encoders engine pathgen pictures records slides tiling tissue",
+    "commands": "bags captioning clip encoders engine pathgen pictures records slides splits tiling tissue",
     "cli": "commands engine",
     "__main__": "cli",
 }

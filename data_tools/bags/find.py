@@ -20,12 +20,13 @@ _LEFT_OUT = {
 }
 
 
-def find_sources(folder: Path, kind: str) -> tuple[list[Source], list[Converted]]:
+def find_sources(folder: Path, kind: str, *, as_they_are: bool = False) -> tuple[list[Source], list[Converted]]:
     """Find the slides in a folder, or in one file; return them, and the files left out or unreadable.
 
     Args:
         folder: Searched recursively, except names that begin with a dot; or one file.
         kind: A key of ``READERS``, or ``auto``.
+        as_they_are: Take bags too that trainers read and no conversion does: those without a unit of positions.
 
     Raises:
         PathPluginsError: no such folder, no features in it, or a slide found twice.
@@ -44,7 +45,9 @@ def find_sources(folder: Path, kind: str) -> tuple[list[Source], list[Converted]
         try:
             found = kind_of(path)
             wanted = {"clam", "trident"} if kind in ("clam", "trident") else {kind}
-            if found in _LEFT_OUT:
+            if as_they_are and found == "unpuzzle":
+                sources.append(Source(path=path, kind=found, slide_id=path.stem))
+            elif found in _LEFT_OUT:
                 others.append(_other(path, "left out", f"{found}: {_LEFT_OUT[found]}"))
             elif kind == "auto" or found in wanted:
                 sources += sources_in(path, found)

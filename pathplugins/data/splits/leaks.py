@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from pathplugins.data.splits.groups import GroupOf, groups_of, some
@@ -35,7 +35,12 @@ def leaks_between(parts: Mapping[str, Sequence[str]], group_of: GroupOf, *, fold
     """
     names = [name for inside in parts.values() for name in inside]
     groups = iter(groups_of(names, group_of))
-    within = {part: set(itertools.islice(groups, len(inside))) for part, inside in parts.items()}
+    return shared_groups({part: itertools.islice(groups, len(inside)) for part, inside in parts.items()}, fold=fold)
+
+
+def shared_groups(parts: Mapping[str, Iterable[str]], *, fold: int = 0) -> list[Leak]:
+    """Return which groups each two parts share: name of a part -> groups of its samples."""
+    within = {part: set(groups) for part, groups in parts.items()}
     return [
         Leak(fold, (one, other), tuple(sorted(shared)))
         for one, other in itertools.combinations(within, 2)

@@ -49,3 +49,11 @@ def test_a_slide_twice_or_none_at_all(tmp_path: Path) -> None:
         find_sources(tmp_path / "uni", "stamp")
     with pytest.raises(PathPluginsError, match="no such file or folder"):
         find_sources(tmp_path / "nowhere", "auto")
+
+
+def test_bags_that_only_trainers_read_are_found_where_asked_for(tmp_path: Path) -> None:
+    h5(tmp_path / "a.h5", features=F, coords_yx=XY)
+    with pytest.raises(PathPluginsError, match=r"left out: .*unpuzzle"):
+        find_sources(tmp_path, "auto")
+    sources, others = find_sources(tmp_path, "auto", as_they_are=True)
+    assert ([(source.slide_id, source.kind) for source in sources], others) == ([("a", "unpuzzle")], [])

@@ -49,7 +49,7 @@ def read_table(
             yield BadSample(source=str(path), row=line, reason="malformed row", detail=detail)
             continue
         if header is None:
-            header = _unique(cells, path)
+            header = unique_names(cells, path)
             check_header(header)
         elif any(cells):
             empty = False
@@ -76,7 +76,8 @@ def require_columns(path: Path, wanted: Collection[str]) -> Callable[[list[str]]
     return check
 
 
-def _unique(names: list[str], path: Path) -> list[str]:
+def unique_names(names: list[str], path: Path) -> list[str]:
+    """Return the names of columns unchanged; raise ``PathPluginsError`` if one stands there twice."""
     repeated = sorted(name for name, count in Counter(names).items() if name and count > 1)
     if repeated:
         raise PathPluginsError(f"{path} has more than one column {', '.join(repeated)}; remove or rename the others")
