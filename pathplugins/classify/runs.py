@@ -24,7 +24,8 @@ from pathplugins.published.preprocessing import Preprocess
 from pathplugins.weights import open_weights
 from pathplugins.weights.compare import mismatch
 
-RECORD, HEAD, NAMES = "classify.json", "head.safetensors", "training_names.txt"
+RECORD, HEAD = "classify.json", "head.safetensors"
+NAMES, SLIDES = "training_names.txt", "training_slides.txt"
 FORMAT = "pathplugins run 1"
 
 
@@ -51,6 +52,11 @@ class Run:
         """Names of the pictures it was trained on, as in ``PatchSet.names``."""
         return frozenset((self.path / NAMES).read_text(encoding="utf-8").splitlines())
 
+    @cached_property
+    def slides_of_training(self) -> frozenset[str]:
+        """Slides of these pictures, as in ``PatchSet.groups``; unknown ones are left out."""
+        return frozenset((self.path / SLIDES).read_text(encoding="utf-8").splitlines())
+
 
 def write_run(
     out: Path,
@@ -60,6 +66,7 @@ def write_run(
     *,
     classes: Sequence[str],
     names: Sequence[str],
+    slides: Sequence[str] = (),
     record: Mapping[str, Any],
 ) -> None:
     """Write a trained network into ``out``; ``classify.json`` comes last and says that the rest is whole.
@@ -71,6 +78,7 @@ def write_run(
         options: those of the training.
         classes: names of the classes, by id.
         names: pictures it was trained on.
+        slides: the slide of each, empty where unknown.
         record: further facts for ``classify.json``, in plain values.
     """
     torch_file = need("safetensors.torch")
@@ -86,6 +94,7 @@ def write_run(
     with replacing(out / HEAD) as temporary:
         torch_file.save_file(head, temporary, metadata={"format": "pt"})
     write_text_whole(out / NAMES, "".join(f"{name}\n" for name in names))
+    write_text_whole(out / SLIDES, "".join(f"{slide}\n" for slide in sorted({*slides} - {""})))
     write_json(
         out / RECORD,
         {

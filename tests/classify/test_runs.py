@@ -25,7 +25,8 @@ def written(out: Path, **options: object) -> torch.nn.Module:
     torch.manual_seed(1)
     encoder = build_encoder(chosen)
     network = build_network(chosen, encoder, len(CLASSES))
-    write_run(out, network, encoder, chosen, classes=CLASSES, names=["b/1.png", "a/2.png"], record={"kind": "drawn"})
+    trained_on = {"names": ["b/1.png", "a/2.png"], "slides": ["S7", ""]}
+    write_run(out, network, encoder, chosen, classes=CLASSES, **trained_on, record={"kind": "drawn"})
     return network.eval()
 
 
@@ -46,6 +47,7 @@ def test_what_is_written_is_read(tmp_path: Path, recipe: str, encoder: str) -> N
     assert run.task == ("masks" if recipe == "segment" else "classes")
     assert run.classes == CLASSES
     assert run.names_of_training == {"a/2.png", "b/1.png"}
+    assert run.slides_of_training == {"S7"}
     assert (run.preprocess.crop_px, run.record["recipe"], run.record["kind"]) == (64, recipe, "drawn")
 
 
