@@ -24,7 +24,8 @@ class PathPluginsArguments:
         metadata={"help": "Accepted as published; bags need none and image towers bring theirs, so it is not read."},
     )
     vision_tower: str | None = field(
-        default=None, metadata={"help": "Its weights: slide_encoder.pth of prov-gigapath, a CLIP or PLIP directory."}
+        default=None,
+        metadata={"help": "Its weights: slide_encoder.pth of prov-gigapath, a CLIP, PLIP or patch encoder directory."},
     )
     vision_model_name: str | None = field(default=None, metadata={"help": f"Which tower: {', '.join(TOWERS)}."})
     vision_mode: Literal["wsi", "image"] | None = field(

@@ -32,6 +32,7 @@ from pathplugins.models.custom_llava.configuration_custom_llava import CustomLla
 from pathplugins.models.custom_llava.image_processing import TiledImageProcessor
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
 from pathplugins.models.towers import TOWERS, tower_expects
+from pathplugins.published.preprocessing import clip_square
 from pathplugins.weights.model_folder import INDEX
 
 logger = logging.getLogger(__name__)
@@ -116,9 +117,13 @@ def _image_processor(
     spec: ComposeSpec, tower: nn.Module, tower_config: dict[str, Any], connector: nn.Module
 ) -> CustomLlavaImageProcessor | TiledImageProcessor:
     if tower.reads == "images":
+        pixels = getattr(tower, "preprocess", None) or clip_square(tower.tile_size)
         return TiledImageProcessor(
             tile_size=tower.tile_size,
             tokens_per_tile=tower.tokens_per_tile,
+            image_mean=pixels.mean,
+            image_std=pixels.std,
+            interpolation=pixels.interpolation,
             merged_tiles=getattr(connector, "across_tiles", False),
             image_aspect_ratio=spec.image_aspect_ratio,
             fast_resize=spec.fast_resize,

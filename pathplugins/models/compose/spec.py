@@ -30,9 +30,9 @@ class ComposeSpec:
     llm: str
     """Directory of a causal LM in safetensors, whose weights are named ``model.*`` and ``lm_head.*``."""
     vision_tower: str | None = None
-    """Weights of the tower: ``slide_encoder.pth``, safetensors, or the directory of a CLIP or PLIP model."""
+    """Weights of the tower: ``slide_encoder.pth``, safetensors, or the directory of a CLIP, PLIP or patch encoder."""
     vision_model_name: str = "gigapath"
-    """Which tower the weights are for: a slide encoder reads feature bags, CLIP and PLIP read images."""
+    """Which tower the weights are for: a slide encoder reads feature bags; CLIP, PLIP and timm's models read images."""
     vision_config: dict[str, Any] = field(default_factory=dict)
     """Options of the tower; with ``random_vision_seed`` its size, with weights only what they do not say."""
     random_vision_seed: int | None = None

@@ -18,7 +18,7 @@ from pathplugins.core.registry import unknown
 from pathplugins.data.anyres import Size, number_of_tiles, square_image, tile_image
 from pathplugins.data.bags import stable_seed
 from pathplugins.data.images import image_size, open_image, to_rgb
-from pathplugins.models.custom_llava.resizing import exact_bicubic, torch_bicubic
+from pathplugins.models.custom_llava.resizing import RESIZERS
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.published.preprocessing import CLIP_MEAN, CLIP_STD
 
@@ -26,8 +26,8 @@ ImageRef = str | Path | Image.Image
 
 _OF_THE_HOST = ("auto_map", "image_processor_type", "processor_class")  # Transformers writes them beside the settings
 _SETTINGS = (
-    *("tile_size", "tokens_per_tile", "merged_tiles", "image_aspect_ratio", "image_mean", "image_std", "fast_resize"),
-    *("vision_feature_select_mode", "image_seq_length", "seed"),
+    *("tile_size", "tokens_per_tile", "merged_tiles", "image_aspect_ratio", "image_mean", "image_std"),
+    *("interpolation", "fast_resize", "vision_feature_select_mode", "image_seq_length", "seed"),
 )
 
 
@@ -43,8 +43,10 @@ class TiledImageProcessor(ImageProcessingMixin):
             square of the mean colour, as LLaVA 1.5.
         image_mean: of RGB in [0, 1].
         image_std: likewise.
+        interpolation: ``bicubic``, as CLIP's; ``bilinear`` for encoders that were trained on it.
         fast_resize: resize by PyTorch's antialiased bicubic, about three times as fast; of a picture's values fewer
             than 1 in 100 are 1 of 255 beside the published ones, fewer than 1 in 10,000 are 2 beside, none more.
+            Likewise bilinear.
         vision_feature_select_mode: name of the token selector of the model.
         image_seq_length: token budget of the selector for an image with all its tiles; must be the model's.
         seed: of the random selector.
@@ -60,6 +62,7 @@ class TiledImageProcessor(ImageProcessingMixin):
         image_aspect_ratio: str = "anyres",
         image_mean: Sequence[float] = CLIP_MEAN,
         image_std: Sequence[float] = CLIP_STD,
+        interpolation: str = "bicubic",
         fast_resize: bool = False,
         vision_feature_select_mode: str = "none",
         image_seq_length: int = 1536,
@@ -79,6 +82,7 @@ class TiledImageProcessor(ImageProcessingMixin):
         self.image_aspect_ratio = image_aspect_ratio
         self.image_mean = list(image_mean)
         self.image_std = list(image_std)
+        self.interpolation = interpolation
         self.fast_resize = fast_resize
         self.vision_feature_select_mode = vision_feature_select_mode
         self.image_seq_length = image_seq_length
@@ -94,6 +98,9 @@ class TiledImageProcessor(ImageProcessingMixin):
                 f"image_aspect_ratio is {self.image_aspect_ratio!r}, expected 'anyres' (thumbnail and tiles) or 'pad' "
                 "(one square)"
             )
+        if (self.interpolation, self.fast_resize) not in RESIZERS:
+            known = sorted({name for name, _ in RESIZERS})
+            raise PathPluginsError(f"interpolation is {self.interpolation!r}, expected one of {known}; correct it")
         if len(self.image_mean) != 3 or len(self.image_std) != 3 or min(self.image_std) <= 0:
             raise PathPluginsError(
                 f"image_mean is {self.image_mean} and image_std is {self.image_std}, expected a number each for red, "
@@ -157,7 +164,7 @@ class TiledImageProcessor(ImageProcessingMixin):
     def _tiles(self, image: ImageRef) -> np.ndarray:
         """Return float32 [tiles of the image, 3, S, S], values of 0 to 255."""
         rgb = to_rgb(image) if isinstance(image, Image.Image) else open_image(image)
-        resizer = torch_bicubic if self.fast_resize else exact_bicubic
+        resizer = RESIZERS[self.interpolation, self.fast_resize]
         if self.image_aspect_ratio == "anyres":
             return tile_image(rgb, self.tile_size, resizer=resizer)
         red, green, blue = (int(255 * mean) for mean in self.image_mean)

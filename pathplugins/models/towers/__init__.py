@@ -22,10 +22,13 @@ _CLIP = Tower(
 _PLIP = Tower(
     reads="images", build_with=f"{_HERE}.build:clip_vision", weights_with=f"{_HERE}.clip_checkpoint:read_plip"
 )
+_TIMM = Tower(
+    reads="images", build_with=f"{_HERE}.timm_vision:timm_vision", weights_with=f"{_HERE}.timm_checkpoint:read_timm"
+)
 
 TOWERS = Registry(
     "vision tower",
-    {"longnet_vit": _LONGNET, "gigapath": _LONGNET, "clip": _CLIP, "plip": _PLIP},
+    {"longnet_vit": _LONGNET, "gigapath": _LONGNET, "clip": _CLIP, "plip": _PLIP, "timm": _TIMM},
     group="pathplugins.towers",
 )
 """Name -> `Tower`: what it reads and expects, how it is built, how its weights are read.

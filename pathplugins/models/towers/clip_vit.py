@@ -8,8 +8,6 @@ classes around them are not (from 5.6 on the keys lose a prefix, and weights rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +17,7 @@ from transformers import CLIPVisionModel
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.models.dtypes import LayerNorm
-from pathplugins.models.towers.cls_attention import ClsAttention, cls_attention, resolve_layer
+from pathplugins.models.towers.cls_attention import ClsAttention, cls_attention, input_of, resolve_layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,21 +131,10 @@ class ClipVisionTower(nn.Module):
     def attend(self, pixel_values: Tensor, *, layer: int | None = None) -> tuple[Tensor, Tensor, ClsAttention]:
         """Encode as `forward`, and return where class tokens look in ``layer``; None is the last one that runs."""
         block = self.encoder.layers[resolve_layer(layer, self.config.layers_built)]
-        with _input_of(block) as seen:
+        with input_of(block) as seen:
             cls, tokens = self(pixel_values)
         x = block.layer_norm1(seen[0])
         return cls, tokens, cls_attention(x, block.self_attn.q_proj, block.self_attn.k_proj)
-
-
-@contextmanager
-def _input_of(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Catch what ``layer`` is called with while the block lasts; every Transformers returns it differently."""
-    seen: list[Tensor] = []
-    handle = layer.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    try:
-        yield seen
-    finally:
-        handle.remove()
 
 
 def _take_any_type(module: nn.Module) -> None:

@@ -7,6 +7,8 @@ Axes: B class tokens, N tokens each looks at, C width.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -31,9 +33,30 @@ def cls_attention(x: Tensor, q_proj: nn.Module, k_proj: nn.Module) -> ClsAttenti
         k_proj: key projection of the layer.
     """
     keys = k_proj(x)  # [B, N + 1, C]
-    query = q_proj(x[:, :1])  # [B, 1, C]
-    scores = (query @ keys.mT).float()[:, 0] * keys.shape[-1] ** -0.5  # [B, N + 1]
-    return ClsAttention(torch.softmax(scores, -1)[:, 1:].flatten(), keys[:, 1:].flatten(0, 1))
+    return attention_of(q_proj(x[:, :1]), keys)
+
+
+def attention_of(query: Tensor, keys: Tensor, *, prefix: int = 1) -> ClsAttention:
+    """Return the attention of a class token over the tokens behind the first ``prefix`` ones.
+
+    Args:
+        query: [B, 1, C] of the class token.
+        keys: [B, prefix + N, C] of all tokens.
+        prefix: class and register tokens, whose own shares are dropped.
+    """
+    scores = (query @ keys.mT).float()[:, 0] * keys.shape[-1] ** -0.5  # [B, prefix + N]
+    return ClsAttention(torch.softmax(scores, -1)[:, prefix:].flatten(), keys[:, prefix:].flatten(0, 1))
+
+
+@contextmanager
+def input_of(layer: nn.Module) -> Iterator[list[Tensor]]:
+    """Catch what ``layer`` is called with while the block lasts; every Transformers returns it differently."""
+    seen: list[Tensor] = []
+    handle = layer.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    try:
+        yield seen
+    finally:
+        handle.remove()
 
 
 def resolve_layer(layer: int | None, depth: int) -> int:

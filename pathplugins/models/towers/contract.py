@@ -25,9 +25,10 @@ class Tower:
     """``build(options) -> nn.Module`` with random weights.
 
     The module has ``hidden_size`` (width of its tokens), ``reads`` and ``config`` (``vars`` of it are all options). One
-    that reads images has ``tile_size`` and ``tokens_per_tile`` too and is called with tiles ``[T, 3, S, S]``; one that
-    reads bags is called with features ``[sum N, D]``, positions (x, y) ``[sum N, 2]`` and counts ``[I]``. Both return
-    the class tokens ``[I, C]`` and the tokens, ``[sum N, C]`` or ``[T, N, C]``.
+    that reads images has ``tile_size`` and ``tokens_per_tile`` too, ``preprocess`` where its pictures are not prepared
+    as CLIP's, and is called with tiles ``[T, 3, S, S]``; one that reads bags is called with features ``[sum N, D]``,
+    positions (x, y) ``[sum N, 2]`` and counts ``[I]``. Both return the class tokens ``[I, C]`` and the tokens,
+    ``[sum N, C]`` or ``[T, N, C]``.
     """
     expects_with: str | Callable[[Mapping[str, Any]], BagContract] | None = None
     """``expects(options) -> BagContract``, for towers that read bags."""

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pathplugins.data.anyres import Size, pillow_bicubic
-from pathplugins.models.custom_llava.resizing import exact_bicubic, torch_bicubic
+from pathplugins.models.custom_llava.resizing import RESIZERS, exact_bicubic, torch_bicubic
 
 SIZES = [
     *[(1, 1), (1, 700), (700, 1), (2, 913), (5, 3)],
@@ -76,7 +76,7 @@ def test_on_other_processors_and_without_a_warning() -> None:
 import numpy, torch
 from PIL import Image
 from pathplugins.data.anyres import pillow_bicubic
-from pathplugins.models.custom_llava.resizing import exact_bicubic, torch_bicubic
+from pathplugins.models.custom_llava.resizing import RESIZERS, exact_bicubic, torch_bicubic
 image = Image.fromarray(numpy.random.default_rng(0).integers(0, 256, (201, 333, 3), numpy.uint8))
 sizes = [(224, 224), (150, 101)]
 for exact, fast, wanted in zip(*(f(image, sizes) for f in (exact_bicubic, torch_bicubic, pillow_bicubic))):
@@ -92,3 +92,14 @@ print(torch.backends.cpu.get_cpu_capability())
     )
     assert run.returncode == 0, run.stderr
     assert "AVX2" not in run.stdout
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # pytest drops the filter of the module
+@pytest.mark.parametrize("size", [(97, 641), (640, 480)], ids=str)
+def test_bilinear_is_pillows_or_nearly(size: Size) -> None:
+    image, asked = pictures(size)["noise"], [(224, 224), (50, 33)]
+    for fast in (False, True):
+        for got, wanted in zip(RESIZERS["bilinear", fast](image, asked), asked, strict=True):
+            pillow = np.asarray(image.resize(wanted, Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+            assert got.shape == pillow.shape
+            assert np.abs(got.astype(int) - pillow).max() <= (2 if fast else 0)
