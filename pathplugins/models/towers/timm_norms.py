@@ -65,7 +65,7 @@ def take_any_type(module: nn.Module) -> None:
 
 
 def rename_scales(module: nn.Module) -> None:
-    """Rename weights called ``gamma`` or ``beta`` so that Transformers leaves them alone; timm's code still finds them."""
+    """Rename weights called ``gamma`` or ``beta``, which Transformers would rename; timm's code still finds them."""
     for part in list(module.modules()):
         moved = {name: safe_name(name) for name in part._parameters if safe_name(name) != name}
         for name, new in moved.items():
