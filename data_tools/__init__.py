@@ -6,7 +6,8 @@ In reading order, each package importing only packages named before it:
 - ``slides`` finds and opens slides, ``tissue`` finds tissue on them, ``pictures`` draws them, ``tiling`` cuts them into
   patches, ``encoders`` turns patches into bags of features, ``clip`` compares patches with sentences.
 - ``bags`` reads and writes the feature files of other tools.
-- ``records`` converts data sets of conversations, ``splits`` divides them, and bags, into train, valid and test;
+- ``records`` converts data sets of conversations, ``splits`` divides them, and bags, into train, valid and test,
+  ``tables`` joins labels of slides with bags;
   ``pathgen`` rebuilds PathGen-1.6M, ``captioning`` has patches described by a served model.
 - ``commands`` holds one module per command; ``cli`` dispatches to them.
 """

@@ -17,6 +17,7 @@ COMMANDS = {
     "inspect": "name the kind and convention of bags and coordinate files, and every fault in them",
     "convert": "turn one data format into another: conversations, or the features of other tools into bags",
     "split": "divide a table, JSON samples or a folder of bags into train, valid and test, no slide or patient in two",
+    "table": "join the labels of slides with their bags to training tables, divided by patient",
     "pathgen": "PathGen-1.6M: slides, image-caption pairs, representative patches, captions",
     "zero-shot": "classify images with a CLIP and words alone",
     "encoders": "list the patch encoders that have a preset",

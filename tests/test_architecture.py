@@ -30,9 +30,10 @@ DATA_TOOLS = {
     "bags": "engine slides",
     "records": "engine",
     "splits": "bags",
+    "tables": "bags splits",
     "pathgen": "clip encoders engine pictures records slides tiling tissue",
     "captioning": "engine",
-    "commands": "bags captioning clip encoders engine pathgen pictures records slides splits tiling tissue",
+    "commands": "bags captioning clip encoders engine pathgen pictures records slides splits tables tiling tissue",
     "cli": "commands engine",
     "__main__": "cli",
 }

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 def _divide_rows(options: SplitOptions, rule: GroupRule, plan: PlanOptions) -> int:
     from pathplugins.core.files import refuse_nonempty
 
-    from ..splits.divide_rows import coarser_unit, divide_rows, leaks_of, look_at, write_parts
+    from ..splits.divide_rows import assign_apart, coarser_unit, leaks_of, look_at, write_parts
     from ..splits.report import counts_text, shared_text
     from ..splits.row_files import open_rows
 
@@ -99,7 +99,7 @@ def _divide_rows(options: SplitOptions, rule: GroupRule, plan: PlanOptions) -> i
     file = open_rows(options.sources[0])
     refuse_nonempty(out)
     looked = look_at(file, rule, on_ungrouped=options.on_ungrouped, label_column=options.label_column, usual_label=True)
-    parts = divide_rows(looked, shares)
+    parts = assign_apart(looked.groups, looked.labels, shares, looked.within)
     text = counts_text(parts, looked.groups, looked.labels, by=rule.by, on_rare=plan.on_rare)
     written = write_parts(file, looked.kept, parts, out)
     say(text)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TextIO
@@ -12,7 +11,7 @@ from typing import Literal, TextIO
 import numpy as np
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
-from pathplugins.core.files import refuse_nonempty, temporary_beside
+from pathplugins.core.files import new_folder
 from pathplugins.data.records import BadSample, BadSampleReport
 from pathplugins.data.splits.leaks import Leak, shared_groups
 from pathplugins.data.splits.make import Plan, assign
@@ -110,14 +109,22 @@ def look_at(
     )
 
 
-def divide_rows(looked: Looked, plan: Plan) -> np.ndarray:
-    """Return the part of every kept row in every fold, int8 [folds, kept], after checking that no group is in two.
+def assign_apart(
+    groups: Sequence[str], labels: Sequence[str], plan: Plan, within: Sequence[tuple[str, ...]]
+) -> np.ndarray:
+    """Return the part of every sample in every fold, int8 [folds, N], after checking that parts share nothing.
+
+    Args:
+        groups: Group of each sample.
+        labels: Class of each sample.
+        plan: Folds and shares.
+        within: Slides or patients that each sample names.
 
     Raises:
-        PathPluginsError: parts share a group.
+        PathPluginsError: parts share a slide or patient.
     """
-    parts = assign(looked.groups, looked.labels, plan)
-    if leaks := leaks_of(parts, looked.within):
+    parts = assign(groups, labels, plan)
+    if leaks := leaks_of(parts, within):
         raise PathPluginsError("nothing was written, parts share groups:\n" + "\n".join(map(str, leaks)))
     return parts
 
@@ -148,13 +155,12 @@ def write_parts(file: RowFile, kept: np.ndarray, parts: np.ndarray, out: Path) -
         parts: [folds, kept rows], numbers of ``PARTS``.
         out: A folder that is new or empty.
     """
-    refuse_nonempty(out)
     names = [
         [Path(f"fold_{fold}" if len(parts) > 1 else "") / f"{part}{file.path.suffix}" for part in PARTS]
         for fold in range(len(parts))
     ]
     used = {names[fold][code] for fold, row in enumerate(parts) for code in np.unique(row).tolist()}
-    with _new_folder(out) as folder, ExitStack() as stack:
+    with new_folder(out) as folder, ExitStack() as stack:
         streams: dict[Path, TextIO] = {}
         for name in sorted(used):
             (folder / name).parent.mkdir(exist_ok=True)
@@ -186,19 +192,6 @@ def _good(file: RowFile) -> Iterator[RawRow]:
         if isinstance(row, BadSample):
             raise PathPluginsError(f"{file.path} was changed while it was divided; divide it again")
         yield row
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """Give a folder beside ``out`` that takes its place when the block ends well, and goes when it does not."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = temporary_beside(out)
-    folder.mkdir()
-    try:
-        yield folder
-        folder.replace(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _label(path: Path, row: RawRow, column: str, bad: list[BadSample]) -> str:

@@ -38,9 +38,9 @@ def counts_text(
     return "\n".join([summary_text(counted, by=by), *(f"warning: {line}" for line in lacks)])
 
 
-def shared_text(leaks: Sequence[Leak], unit: str) -> str:
-    """Return a warning that parts share slides or patients; empty if they share none."""
+def shared_text(leaks: Sequence[Leak], unit: str, *, option: str = "--by") -> str:
+    """Return a warning that parts share slides or patients, and the option against it; empty if they share none."""
     if not leaks:
         return ""
     lines = [f"  {leak}" for leak in leaks]
-    return "\n".join([f"warning: parts share {unit}s; to keep them apart pass --by {unit}", *lines])
+    return "\n".join([f"warning: parts share {unit}s; to keep them apart pass {option} {unit}", *lines])

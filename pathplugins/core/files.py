@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,24 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Give a folder beside ``out`` to fill: it takes that place when the block ends well, and goes when it does not.
+
+    Raises:
+        PathPluginsError: ``out`` is a file, or a directory that holds something.
+    """
+    refuse_nonempty(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = temporary_beside(out)
+    folder.mkdir()
+    try:
+        yield folder
+        folder.replace(out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def refuse_nonempty(out: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.core.files import meant_by, read_json, refuse_nonempty, temporary_beside, write_json
+from pathplugins.core.files import meant_by, new_folder, read_json, refuse_nonempty, temporary_beside, write_json
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -44,3 +44,16 @@ def test_an_output_directory_is_new_or_empty(tmp_path: Path) -> None:
     for out in (tmp_path, tmp_path / "mine"):
         with pytest.raises(PathPluginsError, match=f"^{out} exists and is not an empty directory; choose another"):
             refuse_nonempty(out)
+
+
+def test_a_new_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    out = tmp_path / "a" / "out"
+    with new_folder(out) as folder:
+        (folder / "x").touch()
+        assert not out.exists()
+    assert [path.name for path in out.iterdir()] == ["x"]
+    with pytest.raises(PathPluginsError, match="not an empty directory"), new_folder(out):
+        pass
+    with pytest.raises(RuntimeError), new_folder(tmp_path / "b"):
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

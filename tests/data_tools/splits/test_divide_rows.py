@@ -8,7 +8,7 @@ import pytest
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.splits.make import Plan
-from pathplugins.data_tools.splits.divide_rows import divide_rows, leaks_of, look_at, write_parts
+from pathplugins.data_tools.splits.divide_rows import Looked, assign_apart, leaks_of, look_at, write_parts
 from pathplugins.data_tools.splits.row_files import open_rows
 from pathplugins.data_tools.splits.row_groups import GroupRule
 
@@ -28,6 +28,10 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
+def divided(looked: Looked, plan: Plan) -> np.ndarray:
+    return assign_apart(looked.groups, looked.labels, plan, looked.within)
+
+
 def read(path: Path) -> list[list[str]]:
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.reader(stream))
@@ -37,7 +41,7 @@ def test_every_row_is_in_one_part_unchanged_and_no_patient_in_two(table: Path, t
     file = open_rows(table)
     looked = look_at(file, GroupRule(by="patient"), on_ungrouped="error", usual_label=True)
     assert looked.label_column == "label"
-    parts = divide_rows(looked, Plan(folds=3))
+    parts = divided(looked, Plan(folds=3))
     written = write_parts(file, looked.kept, parts, tmp_path / "out")
     assert len(written) == 9
     head, *rows = read(table)
@@ -54,7 +58,7 @@ def test_every_row_is_in_one_part_unchanged_and_no_patient_in_two(table: Path, t
 
 def test_by_slide_the_shared_patients_are_known(table: Path) -> None:
     looked = look_at(open_rows(table), GroupRule(by="slide"), on_ungrouped="error")
-    leaks = leaks_of(divide_rows(looked, Plan()), looked.coarser)
+    leaks = leaks_of(divided(looked, Plan()), looked.coarser)
     assert leaks
     assert all(group.startswith("TCGA-AB-") and len(group) == 12 for leak in leaks for group in leak.groups)
 
@@ -67,7 +71,7 @@ def test_rows_without_a_group_are_refused_or_left_out(table: Path, tmp_path: Pat
         look_at(file, GroupRule(by="patient"), on_ungrouped="error")
     looked = look_at(file, GroupRule(by="patient"), on_ungrouped="skip")
     assert looked.notes == ["2 rows without a patient are in no part"]
-    write_parts(file, looked.kept, divide_rows(looked, Plan(valid=0)), tmp_path / "out")
+    write_parts(file, looked.kept, divided(looked, Plan(valid=0)), tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["test.csv", "train.csv"]
     rows = [row for part in ("train", "test") for row in read(tmp_path / "out" / f"{part}.csv")[1:]]
     assert len(rows) == looked.kept.sum() == len(looked.kept) - 2
@@ -78,7 +82,7 @@ def test_rows_without_a_group_are_refused_or_left_out(table: Path, tmp_path: Pat
 def test_nothing_is_left_behind_where_writing_fails(table: Path, tmp_path: Path) -> None:
     file = open_rows(table)
     looked = look_at(file, GroupRule(by="slide"), on_ungrouped="error")
-    parts = divide_rows(looked, Plan())
+    parts = divided(looked, Plan())
     with table.open("a") as stream:
         stream.write("s1,q,a\n")
     with pytest.raises(PathPluginsError, match="was changed while"):
@@ -91,5 +95,7 @@ def test_nothing_is_left_behind_where_writing_fails(table: Path, tmp_path: Path)
 
 
 def test_a_leak_stops_everything() -> None:
+    with pytest.raises(PathPluginsError, match=r"parts share groups:\nfold 0: train and test share 1: p"):
+        assign_apart(["a", "b"], ["", ""], Plan(valid=0, test=0.5), [("p",), ("p",)])
     leaks = leaks_of(np.array([[0, 2, 1]], np.int8), [("p",), ("p", "q"), ("r",)])
     assert [(leak.parts, leak.groups) for leak in leaks] == [(("train", "test"), ("p",))]
