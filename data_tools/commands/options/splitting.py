@@ -9,8 +9,6 @@ from typing import Literal
 from pathplugins.data.splits.make import Plan
 from pathplugins.data.splits.split import By
 
-RARE = "--on-rare allow"
-
 
 @dataclass(frozen=True, kw_only=True)
 class PlanOptions:
@@ -68,7 +66,7 @@ def add_plan_options(sub: argparse.ArgumentParser) -> None:
 
 
 def add_group_options(sub: argparse.ArgumentParser, *, column: bool) -> None:
-    """Add the options of `GroupOptions`, ``--group-column`` only for rows with columns."""
+    """Add the options of `GroupOptions`, ``--group-column`` only for rows, which have columns."""
     sub.add_argument(
         "--by",
         choices=("slide", "patient", "sample"),
@@ -77,6 +75,8 @@ def add_group_options(sub: argparse.ArgumentParser, *, column: bool) -> None:
     )
     if column:
         sub.add_argument("--group-column", metavar="NAME", help="column, or JSON key, that holds the slide or patient")
+    else:
+        sub.set_defaults(group_column=None)
     sub.add_argument(
         "--group-pattern",
         metavar="REGEX",

@@ -27,10 +27,11 @@ def count_parts(parts: np.ndarray, groups: Sequence[str], labels: Sequence[str])
 
     Args:
         parts: [folds, N], numbers of ``PARTS``; others, such as -1, are in no part.
-        groups: Group of each sample.
+        groups: Group of each sample; ``""``, where it is not known, is not counted.
         labels: Class of each sample.
     """
-    _, group_of = coded(groups)
+    distinct, group_of = coded(groups)
+    unknown = distinct.index("") if "" in distinct else -1
     classes, class_of = coded(labels)
     counted = []
     for fold, row in enumerate(parts):
@@ -42,7 +43,7 @@ def count_parts(parts: np.ndarray, groups: Sequence[str], labels: Sequence[str])
                     fold=fold,
                     part=part,
                     samples=int(inside.sum()),
-                    groups=len(np.unique(group_of[inside])),
+                    groups=len(set(group_of[inside].tolist()) - {unknown}),
                     classes=dict(zip(classes, of_class, strict=True)),
                 )
             )

@@ -22,5 +22,6 @@ def test_parts_are_counted_and_what_they_lack_is_said() -> None:
         "valid        1       1  1  0",
         " test        1       1  0  1",
     ]
+    assert [each.groups for each in count_parts(PARTS, ["s1", "", "s2", "", "s4", "s5"], LABELS)] == [2, 0, 1]
     both = count_parts(np.concatenate([PARTS, PARTS]), GROUPS, ["x"] * 6)
     assert summary_text(both, by="sample").splitlines()[:2] == ["fold   part  samples", "   0  train        3"]
