@@ -47,21 +47,22 @@ class BatchAugment(nn.Module):
         """
         flat = pixels.flatten(0, -4)  # [N, 3, S, S], N = B V
         if draws is None:
-            return self._normalised(flat.float()).view(pixels.shape)
+            return self._normalise(flat.float(), torch.empty(flat.shape, device=flat.device)).view(pixels.shape)
         rows = [Draw(*row) for row in draws.flatten(0, -2).tolist()]
         some = self.at_once or (1 if pixels.device.type == "cpu" else len(rows))
         done = torch.empty(flat.shape, device=pixels.device)
         for start in range(0, len(rows), some):
             part = slice(start, start + some)
-            done[part] = self._normalised(_changed(_flipped(flat[part], rows[part]).float(), rows[part]))
+            changed = _changed(_flipped(flat[part], rows[part]).float(), rows[part])
+            self._normalise(changed, done[part])
         return done.view(pixels.shape)
 
     def masks(self, masks: Tensor, draws: Tensor) -> Tensor:
         """Flip masks, uint8 ``[B, S, S]``, with their pictures; nothing else ever changes them."""
         return _flipped(masks, [Draw(*row) for row in draws.tolist()])
 
-    def _normalised(self, x: Tensor) -> Tensor:
-        return x.sub_(self.offset).mul_(self.scale)
+    def _normalise(self, x: Tensor, done: Tensor) -> Tensor:
+        return torch.sub(x, self.offset, out=done).mul_(self.scale)
 
 
 def _flipped(x: Tensor, rows: Sequence[Draw]) -> Tensor:
@@ -78,26 +79,25 @@ def _flipped(x: Tensor, rows: Sequence[Draw]) -> Tensor:
 def _changed(x: Tensor, rows: Sequence[Draw]) -> Tensor:
     """Return pictures, float32 ``[N, 3, S, S]`` in [0, 255], with other colours and blurred; may write over ``x``."""
     for step in range(len(_CHANGES)):
-        for name, change in _CHANGES.items():
-            now = [ORDERS[int(row.order)][step] == name for row in rows]
-            _change(x, rows, name, now, change)
-    _change(x, rows, "grey", [True] * len(rows), colour.grey)
-    for place, row in enumerate(rows):
-        if row.sigma:
-            x[place] = blur(x[place], row.sigma)
-    return x
+        now = [ORDERS[int(row.order)][step] for row in rows]
+        for name in dict.fromkeys(now):
+            x = _change(x, rows, [place for place, mine in enumerate(now) if mine == name], name, _CHANGES[name])
+    everyone = range(len(rows))
+    x = _change(x, rows, everyone, "grey", colour.grey)
+    return _change(x, rows, everyone, "sigma", blur)
 
 
 def _change(
-    x: Tensor, rows: Sequence[Draw], name: str, now: Sequence[bool], change: Callable[[Tensor, Tensor], None]
-) -> None:
-    """Make one change on those of the pictures whose turn it is ``now`` and whose draw is not to leave them alone."""
-    drawn = [getattr(row, name) for row in rows]
-    chosen = [place for place, mine in enumerate(now) if mine and drawn[place] != getattr(_NONE, name)]
-    values = x.new_tensor([drawn[place] for place in chosen])
-    if len(chosen) == len(rows):
-        change(x, values)
-    elif chosen:
-        part = x[chosen]
-        change(part, values)
-        x[chosen] = part
+    x: Tensor, rows: Sequence[Draw], turn: Sequence[int], name: str, change: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Make one change on those pictures whose ``turn`` it is and whose draw is not to leave them alone."""
+    drawn = {place: getattr(rows[place], name) for place in turn}
+    drawn = {place: value for place, value in drawn.items() if value != getattr(_NONE, name)}
+    if not drawn:
+        return x
+    values = x.new_tensor(list(drawn.values()))
+    if len(drawn) == len(rows):
+        return change(x, values)
+    chosen = list(drawn)
+    x[chosen] = change(x[chosen], values)
+    return x

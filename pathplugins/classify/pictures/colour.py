@@ -1,6 +1,7 @@
 """Colour changes of whole batches: those of torchvision's ColorJitter and RandomGrayscale, each picture its own.
 
-Values are float32 in [0, 255], tensors ``[B, 3, H, W]``, factors ``[B]``; every function writes over its pictures.
+Values are float32 in [0, 255], tensors ``[B, 3, H, W]``, factors ``[B]``; every function returns the pictures it was
+given, written over.
 Hues turn as in HSV: the largest and the smallest channel of a pixel stay as large as they are.
 """
 
@@ -11,48 +12,52 @@ from torch import Tensor
 
 WHITE = 255.0
 _LUMA = (0.299, 0.587, 0.114)  #: ITU-R 601, as Pillow and torchvision weigh red, green and blue
-_LITTLE = 1e-6  #: keeps grey pixels, whose hue is of no account, from a division by zero
 
 
-def brightness(x: Tensor, factors: Tensor) -> None:
+def brightness(x: Tensor, factors: Tensor) -> Tensor:
     """Multiply; what is above white becomes white."""
-    x.mul_(_wide(factors)).clamp_(max=WHITE)
+    return x.mul_(_wide(factors)).clamp_(max=WHITE)
 
 
-def contrast(x: Tensor, factors: Tensor) -> None:
+def contrast(x: Tensor, factors: Tensor) -> Tensor:
     """Move values away from the mean grey of their picture, or towards it."""
-    factors = _wide(factors)
-    mean = _luma(x).mean(dim=(2, 3), keepdim=True)  # [B, 1, 1, 1]
-    x.mul_(factors).add_(mean * (1 - factors)).clamp_(0, WHITE)
+    mean = x.mean(dim=(2, 3)) @ x.new_tensor(_LUMA)  # [B]
+    return x.mul_(_wide(factors)).add_(_wide(mean * (1 - factors))).clamp_(0, WHITE)
 
 
-def saturation(x: Tensor, factors: Tensor) -> None:
+def saturation(x: Tensor, factors: Tensor) -> Tensor:
     """Move values away from the grey of their pixel, or towards it."""
-    torch.lerp(_luma(x), x, _wide(factors), out=x).clamp_(0, WHITE)
+    factors = _wide(factors)
+    greys = _luma(x).mul_(1 - factors)
+    return x.mul_(factors).add_(greys).clamp_(0, WHITE)
 
 
-def hue(x: Tensor, turns: Tensor) -> None:
+def hue(x: Tensor, turns: Tensor) -> Tensor:
     """Turn the hues by shares of a circle, in [-1/6, 1/6].
 
-    A hue lies on a circle of six: red at 0, green at 2, blue at 4. A channel is largest up to 1 from its place, and
-    smallest from 2 on; in between it falls evenly. Beyond 1/6 the sums below would leave one turn around the circle.
+    A hue lies on a circle of six: red at 0, green at 2, blue at 4. Red, say, stands at ``high`` up to 1 from its place,
+    at ``low`` from 2 on, and falls evenly between. As one channel is ``high`` and one ``low``, the line that is clipped
+    there is ``2 red - middle``, falling with the hue where green exceeds blue and rising where blue does; a turn moves
+    it by as much times ``high - low``. Beyond 1/6 it would pass over a whole side of the circle, and this fails.
     """
     r, g, b = x.unbind(1)  # [B, H, W]
-    high, low = torch.maximum(r, g).maximum(b), torch.minimum(r, g).minimum(b)
-    spread = high - low
-    part = 1 / (spread + _LITTLE)
-    at_green, at_blue = (b - r).mul_(part).add_(2), (r - g).mul_(part).add_(4)
-    place = torch.where(high == g, at_green, at_blue)
-    place = torch.where(high == r, (g - b).mul_(part), place).add_(6 * turns[:, None, None])  # [-2, 6]
-    base = low - spread
-    for channel, own in ((r, 0.0), (g, 2.0), (b, 4.0)):
-        share = (place - own).abs_().sub_(3).abs_().clamp_(1, 2)
-        torch.addcmul(base, spread, share, out=channel)
+    high, low = torch.maximum(r, g), torch.minimum(r, g)
+    middle = torch.maximum(torch.minimum(high, b), low)
+    torch.maximum(high, b, out=high)
+    torch.minimum(low, b, out=low)
+    spread, moves = high - low, -6 * turns[:, None, None]
+    lines = [
+        torch.sub(own, middle).add_(own).addcmul_(torch.copysign(spread, after - before), moves)
+        for own, after, before in ((r, g, b), (g, b, r), (b, r, g))
+    ]
+    for own, line in zip((r, g, b), lines, strict=True):
+        torch.clamp(line, low, high, out=own)
+    return x
 
 
-def grey(x: Tensor, _: Tensor) -> None:
+def grey(x: Tensor, _: Tensor) -> Tensor:
     """Take all colours out."""
-    x.copy_(_luma(x).expand_as(x))
+    return x.copy_(_luma(x).expand_as(x))
 
 
 def _luma(x: Tensor) -> Tensor:

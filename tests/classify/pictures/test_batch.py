@@ -33,7 +33,7 @@ def test_a_row_says_all_that_happens(order: int) -> None:
     wanted = functional.hflip(x[1] / 255)
     for name in ORDERS[order]:
         wanted = getattr(functional, f"adjust_{name}")(wanted, getattr(row, name))
-    wanted = functional.normalize(blur(wanted, 0.9), MEAN, STD)
+    wanted = functional.normalize(blur(wanted[None], torch.tensor([0.9]))[0], MEAN, STD)
     got = BatchAugment(mean=MEAN, std=STD)(x, torch.tensor([Draw(), row]))
     assert torch.allclose(got[0], functional.normalize(x[0] / 255, MEAN, STD), atol=1e-5)
     assert (got[1] - wanted).abs().max() < 5e-3
