@@ -8,6 +8,7 @@ In reading order, each package importing only packages named before it:
 - ``bags`` reads and writes the feature files of other tools.
 - ``records`` converts data sets of conversations, ``splits`` divides them, and bags, into train, valid and test,
   ``tables`` joins labels of slides with bags;
-  ``pathgen`` rebuilds PathGen-1.6M, ``captioning`` has patches described by a served model.
+  ``patchtcga`` unpacks and describes its data sets, ``pathgen`` rebuilds PathGen-1.6M, ``captioning`` has patches
+  described by a served model.
 - ``commands`` holds one module per command; ``cli`` dispatches to them.
 """

@@ -19,6 +19,7 @@ COMMANDS = {
     "split": "divide a table, JSON samples or a folder of bags into train, valid and test, no slide or patient in two",
     "table": "join the labels of slides with their bags to training tables, divided by patient",
     "pathgen": "PathGen-1.6M: slides, image-caption pairs, representative patches, captions",
+    "patchtcga": "PTCGA200, PCam200, SegPANDA200: unpack, inspect and divide labelled patches",
     "zero-shot": "classify images with a CLIP and words alone",
     "encoders": "list the patch encoders that have a preset",
     "demo-slide": "write a made-up slide to try things with",

@@ -31,9 +31,12 @@ DATA_TOOLS = {
     "records": "engine",
     "splits": "bags",
     "tables": "bags splits",
+    "patchtcga": "engine",
     "pathgen": "clip encoders engine pictures records slides tiling tissue",
     "captioning": "engine",
-    "commands": "bags captioning clip encoders engine pathgen pictures records slides splits tables tiling tissue",
+    "commands": (
+        "bags captioning clip encoders engine patchtcga pathgen pictures records slides splits tables tiling tissue"
+    ),
     "cli": "commands engine",
     "__main__": "cli",
 }

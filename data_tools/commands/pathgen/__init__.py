@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-from collections.abc import Callable, Sequence
-from typing import Any
+
+from ..options.steps import add_steps
 
 STEPS = {
     "fetch": "get the published JSON files, or weights, from the Hugging Face hub",
@@ -21,25 +20,9 @@ STEPS = {
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the steps; only the step that is called for is loaded."""
-    steps = sub.add_subparsers(dest="step", required=True, metavar="STEP")
-    for name, help_text in STEPS.items():
-        step = steps.add_parser(name, help=help_text, description=help_text)
-        step.parse_known_args = _loaded_when_used(step, name)  # type: ignore[method-assign]
+    add_steps(sub, STEPS, __package__)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the step; returns the exit code."""
     return args.run_step(args)
-
-
-def _loaded_when_used(step: argparse.ArgumentParser, name: str) -> Callable[..., Any]:
-    """Return a ``parse_known_args`` that first loads the module of a step and adds its options."""
-    usual = step.parse_known_args
-
-    def parse(words: Sequence[str] | None = None, namespace: argparse.Namespace | None = None) -> Any:
-        module = importlib.import_module(f".{name.replace('-', '_')}", __package__)
-        module.add_options(step)
-        step.set_defaults(run_step=module.run)
-        return usual(words, namespace)
-
-    return parse

@@ -44,7 +44,7 @@ class Tree:
 
     def fault(self, path: bytes, reason: str, detail: str) -> None:
         """Add a fault of a file or folder."""
-        source = str(self.root / os.fsdecode(path)) if path else str(self.root)
+        source = str(self.root / path.decode(errors="backslashreplace")) if path else str(self.root)
         self.faults.append(BadSample(source=source, row=None, reason=reason, detail=detail))
 
     def unknown_folder(self, path: bytes, known: tuple[str, ...], advice: str) -> None:
