@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pathplugins.commands.import_encoder import import_encoder
 from pathplugins.commands.lines import say
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.nearest import near_path
 
-Kind = Literal["open-clip", "llava", "projector"]
+Kind = Literal["open-clip", "llava", "projector", "encoder"]
 
 _ONLY: dict[Kind, tuple[str, ...]] = {
     "open-clip": ("activation", "arch"),
     "llava": ("activation", "vision_tower", "image_aspect_ratio", "template"),
     "projector": (),
+    "encoder": ("image_size",),
 }
 """Kind of source -> the options that mean something for it."""
 
@@ -25,8 +27,10 @@ _ONLY: dict[Kind, tuple[str, ...]] = {
 class ImportOptions:
     """What the command was asked to do; None where nothing was said."""
 
+    encoder: str | None
     source: Path
     out: Path
+    image_size: int | None
     activation: Literal["quick_gelu", "gelu"] | None
     arch: str | None
     vision_tower: str | None
@@ -44,14 +48,28 @@ class ImportOptions:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument(
+        "encoder",
+        nargs="?",
+        metavar="ENCODER",
+        help="name of a patch encoder, of which SOURCE is a checkpoint: ptcga200-byol, ptcga200-mae, ... "
+        "(pathdata encoders lists them) or a model of timm",
+    )
+    parser.add_argument(
         "source",
         type=Path,
         metavar="SOURCE",
         help="OpenCLIP file or directory (pathgenclip.pt) | LLaVA v1.5 directory, original or of Transformers "
-        "(PathGen-LLaVA) | mm_projector.bin",
+        "(PathGen-LLaVA) | mm_projector.bin | with ENCODER a checkpoint of BYOL, SimCLR, MoCo v2, DINO, MAE, of "
+        "supervised training or segmentation",
     )
     parser.add_argument(
         "--out", required=True, type=Path, metavar="PATH", help="new directory; for a connector a new .safetensors file"
+    )
+    parser.add_argument(
+        "--image-size",
+        type=int,
+        metavar="PX",
+        help="of a patch encoder: side of its input, to which position embeddings are resized (336)",
     )
     parser.add_argument(
         "--activation",
@@ -71,8 +89,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Find out what the source is, convert it, and print what was found."""
     options = ImportOptions(**{name: getattr(args, name) for name in ImportOptions.__dataclass_fields__})
-    kind = kind_of(options.source)
+    kind = "encoder" if options.encoder else kind_of(options.source)
     options.refuse_options_of_others(kind)
+    if options.encoder:
+        import_encoder(options.encoder, options.source, options.out, image_size=options.image_size)
+        return 0
     {"open-clip": _open_clip, "llava": _llava, "projector": _projector}[kind](options)
     return 0
 
@@ -107,7 +128,8 @@ def kind_of(source: Path) -> Kind:
         return "projector"
     raise CheckpointError(
         f"{source} holds {len(names)} tensors ({few(names) or 'none'}): neither OpenCLIP's (visual.conv1.weight) nor a "
-        "connector of LLaVA (model.mm_projector.*); of a LLaVA give the directory"
+        "connector of LLaVA (model.mm_projector.*); of a LLaVA give the directory, of a patch encoder its name too: "
+        f"import-weights ENCODER {source}"
     )
 
 

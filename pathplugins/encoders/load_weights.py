@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 HEADS = ("head", "fc.", "classifier", "decoder", "mask_token", "pooler.")
 HEADS += ("projection", "projector", "predictor", "queue")
 COPIES = ("encoder_k.", "net_target.", "momentum_encoder.")  #: slow copies of the encoder that MoCo and BYOL learn from
+STATISTICS = ("running_mean", "running_var")  #: what batch norms learnt of the data: weights of the encoder
 COUNTERS = "num_batches_tracked"  #: counters of batch norms; unused in inference and absent from converted checkpoints
 
 
@@ -34,9 +35,16 @@ class Loaded:
     naming: str
     """Project whose names they were."""
     loaded: int
-    """Number of weights the encoder got: all of its own."""
+    """Number of weights the encoder got: all of its own, but for counters that nobody reads."""
+    wanted: int
+    """Number of its weights."""
     entries: int
     """Number of weights in the checkpoint, heads and other parts included."""
+
+    @property
+    def share(self) -> float:
+        """Share of the encoder's weights that were found."""
+        return self.loaded / self.wanted
 
     def __str__(self) -> str:
         where = ", ".join(
@@ -64,16 +72,29 @@ def load_weights(model: Any, path: Path, *, unused: tuple[str, ...] = ()) -> Loa
     missing = [key for key in wanted if key not in own and not key.endswith(COUNTERS)]
     reshaped = [key for key in wanted if key in own and own[key].shape != wanted[key].shape]
     surplus = [key for key in own if key not in wanted and not key.startswith((*HEADS, *unused))]
+    if missing and all(key.endswith(STATISTICS) for key in missing):
+        raise CheckpointError(
+            f"{path} lacks the running statistics of {len(missing) // 2 or 1} batch norms{_some(missing)}, without "
+            "which the features would mean nothing; save the encoder's whole state_dict(), buffers included"
+        )
     if missing or reshaped or surplus:
+        fit = len(wanted) - len(missing) - len(reshaped)
         raise CheckpointError(
             f"{path} does not fit: of the encoder's {len(wanted)} weights it has "
-            f"{len(wanted) - len(missing) - len(reshaped)}, lacks {len(missing)}{_some(missing)}, has "
+            f"{fit} ({fit / len(wanted):.0%}, and all are needed), lacks {len(missing)}{_some(missing)}, has "
             f"{len(reshaped)} of another shape{_some(reshaped)}, and has {len(surplus)} the encoder does not "
             f"know{_some(surplus)}; pass the --encoder that it was saved from"
         )
     model.load_state_dict({key: own[key] for key in wanted if key in own}, strict=False)
     loaded = sum(key in own for key in wanted)
-    result = Loaded(container=container, prefix=before or prefix, naming=naming, loaded=loaded, entries=len(found))
+    result = Loaded(
+        container=container,
+        prefix=before or prefix,
+        naming=naming,
+        loaded=loaded,
+        wanted=len(wanted),
+        entries=len(found),
+    )
     log.info("%s: %s", path, result)
     return result
 

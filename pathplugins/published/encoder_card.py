@@ -46,6 +46,8 @@ class EncoderCard:
     """Name of its row in ``pathgen_clip``, which may leave the activation to the user."""
     pool: Pool = "model"
     """How the model's output becomes one vector a patch; ``model`` takes it as it is."""
+    method: str = ""
+    """Its row in ``weights/names/training_methods.py``, where its checkpoints lie below names of their own."""
     unused: tuple[str, ...] = ()
     """Prefixes of weights that the published checkpoint has and the features do not need."""
     width: int | None = None

@@ -7,8 +7,9 @@ from typing import Any
 
 from pathplugins.weights.stored import Stored
 
-CONTAINERS = ("module", "state_dict", "model", "model_state_dict", "teacher")
-"""By precedence: DeepSpeed's, that of MMEngine, Lightning and MoCo, everybody's, that of many tutorials, DINO's."""
+CONTAINERS = ("module", "state_dict", "model", "model_state_dict", "teacher", "student")
+"""By precedence: DeepSpeed's, that of MMEngine, Lightning and MoCo, everybody's, that of many tutorials, DINO's two,
+of which the teacher is the one its authors release."""
 
 
 def unwrapped(content: Any) -> tuple[Any, str]:

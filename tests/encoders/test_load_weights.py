@@ -73,7 +73,7 @@ def test_what_a_card_calls_unused_may_be_there(tmp_path: Path) -> None:
 
 def test_partial_or_other_weights_are_refused_with_counts(tmp_path: Path) -> None:
     save(tmp_path / "part.pth", drop=("0.bias", "1.weight"))
-    with pytest.raises(CheckpointError, match=r"7 weights it has 5, lacks 2 \(0\.bias, 1\.weight\)"):
+    with pytest.raises(CheckpointError, match=r"7 weights it has 5 \(71%, and all are needed\), lacks 2 \(0\.bias, 1"):
         load_weights(encoder(), tmp_path / "part.pth")
     save(tmp_path / "more.pth", **{"2.weight": torch.zeros(3)})
     with pytest.raises(CheckpointError, match=r"has 1 the encoder does not know \(2\.weight\)"):
@@ -121,3 +121,9 @@ def test_what_holds_no_weights_is_named(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=message) as error:
             load_weights(encoder(), tmp_path / name)
         assert "weights_only" not in str(error.value)
+
+
+def test_statistics_of_batch_norms_belong_to_the_weights(tmp_path: Path) -> None:
+    save(tmp_path / "w.pth", drop=("1.running_mean", "1.running_var", "1.num_batches_tracked"))
+    with pytest.raises(CheckpointError, match=r"lacks the running statistics of 1 batch norms \(1\.running_mean, 1\."):
+        load_weights(encoder(), tmp_path / "w.pth")

@@ -12,12 +12,23 @@ UNNORMALISED = Preprocess(resize_px=224, crop_px=224, mean=(0.0, 0.0, 0.0), std=
 """Pixels from 0 to 1."""
 
 
-def _row(name: str, what: str, architecture: str, width: int, preprocess: Preprocess, checked: str) -> EncoderCard:
+def _row(
+    name: str,
+    method: str,
+    what: str,
+    architecture: str,
+    width: int,
+    preprocess: Preprocess,
+    checked: str,
+    **timm_kwargs: int,
+) -> EncoderCard:
     """Return a row with what all rows of PatchTCGA share."""
     return EncoderCard(
         name=f"ptcga200-{name}",
         what=what,
         architecture=architecture,
+        timm_kwargs=timm_kwargs,
+        method=method,
         width=width,
         preprocess=preprocess,
         frame=FRAME,
@@ -29,39 +40,58 @@ def _row(name: str, what: str, architecture: str, width: int, preprocess: Prepro
     )
 
 
+RESNET, VIT_S, VIT_L = ("resnet50", 2048), ("vit_small_patch16_224", 384), ("vit_large_patch16_224", 1024)
+"""timm's architecture and its width."""
 PTCGA200 = (
-    _row("supervised", "ResNet-50, supervised", "resnet50", 2048, SQUARE_224_BILINEAR, "published code"),
-    _row("byol", "ResNet-50, BYOL", "resnet50", 2048, SQUARE_224_BILINEAR, "published code"),
+    _row("supervised", "supervised", "ResNet-50, supervised", *RESNET, SQUARE_224_BILINEAR, "published code"),
+    _row("byol", "BYOL", "ResNet-50, BYOL", *RESNET, SQUARE_224_BILINEAR, "published code"),
     _row(
         "moco",
+        "MoCo v2",
         "ResNet-50, MoCo v2",
-        "resnet50",
-        2048,
+        *RESNET,
         SQUARE_224_BILINEAR,
         "shape only; MoCo's usual normalisation, not looked up",
     ),
     _row(
         "simclr",
+        "SimCLR",
         "ResNet-50, SimCLR",
-        "resnet50",
-        2048,
+        *RESNET,
         UNNORMALISED,
         "shape only; pixels from 0 to 1 without normalisation, as in the SimCLR code its README names",
     ),
     _row(
         "dino",
+        "DINO",
         "ViT-S/16, DINO",
-        "vit_small_patch16_224",
-        384,
+        *VIT_S,
         SQUARE_224,
         "shape only; DINO's usual normalisation, not looked up",
     ),
     _row(
         "mae",
+        "MAE",
         "ViT-L/16, MAE",
-        "vit_large_patch16_224",
-        1024,
+        *VIT_L,
         SQUARE_224,
         "shape only; MAE's usual normalisation, not looked up",
+    ),
+    _row(
+        "deeplabv3",
+        "DeepLabv3",
+        "dilated ResNet-50 of DeepLabv3, SegPANDA200",
+        *RESNET,
+        SQUARE_224_BILINEAR,
+        "shape only; names and dilation of torchvision's DeepLabv3, normalisation as the published code",
+        output_stride=8,
+    ),
+    _row(
+        "mae-seg",
+        "MAE segmentation",
+        "ViT-L/16 of MAE, segmenting SegPANDA200",
+        *VIT_L,
+        SQUARE_224,
+        "shape only; the encoder of a model without published code, normalisation as of ptcga200-mae",
     ),
 )
