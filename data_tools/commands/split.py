@@ -90,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
 def _divide_rows(options: SplitOptions, rule: GroupRule, plan: PlanOptions) -> int:
     from pathplugins.core.files import refuse_nonempty
 
-    from ..splits.divide_rows import assign_apart, coarser_unit, leaks_of, look_at, write_parts
+    from ..splits.divide_rows import assign_apart, leaks_of, write_parts
+    from ..splits.look import COARSER, look_at
     from ..splits.report import counts_text, shared_text
     from ..splits.row_files import open_rows
 
@@ -105,7 +106,7 @@ def _divide_rows(options: SplitOptions, rule: GroupRule, plan: PlanOptions) -> i
     say(text)
     for note in looked.notes:
         say(f"warning: {note}")
-    if (unit := coarser_unit(rule.by)) and (warning := shared_text(leaks_of(parts, looked.coarser), unit)):
+    if (unit := COARSER.get(rule.by)) and (warning := shared_text(leaks_of(parts, looked.coarser), unit)):
         say(warning)
     classes = f"balanced by {looked.label_column}" if looked.label_column else "no column of classes to balance by"
     say(f"{out}: {len(written)} files, {classes}; no {rule.by} is in two parts of a fold")

@@ -9,6 +9,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.records import first_shown
 
 from ..bags.find import find_sources
+from ..bags.kinds import SUFFIXES
 from .row_groups import GroupRule
 
 
@@ -26,6 +27,11 @@ def bag_names(folder: Path, rule: GroupRule) -> list[BagName]:
     Raises:
         PathPluginsError: no such folder, no bag in it, or files that cannot be read.
     """
+    if folder.is_dir() and not any(path.suffix in SUFFIXES for path in folder.rglob("*")):
+        raise PathPluginsError(
+            f"{folder}: no {', '.join(SUFFIXES)} file in it; give a folder of bags, or divide pictures with `pathdata "
+            f"patchtcga split {folder}`"
+        )
     sources, others = find_sources(folder, "auto", as_they_are=True)
     failed = [other.reason for other in others if other.status == "failed"]
     if failed:

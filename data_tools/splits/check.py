@@ -10,7 +10,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.splits import read_split
 from pathplugins.data.splits.leaks import Leak, shared_groups
 
-from .divide_rows import look_at
+from .look import look_at
 from .row_files import open_rows
 from .row_groups import GroupRule
 

@@ -40,3 +40,9 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "s2.h5").write_bytes(b"half")
     with pytest.raises(PathPluginsError, match=r"1 files cannot be read(.|\n)*s2\.h5"):
         bag_names(tmp_path, GroupRule(by="slide"))
+
+
+def test_a_folder_of_pictures_names_the_command_for_it(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    with pytest.raises(PathPluginsError, match="divide pictures with `pathdata patchtcga split"):
+        bag_names(tmp_path, GroupRule(by="slide"))

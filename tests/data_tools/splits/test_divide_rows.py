@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pathplugins.core.errors import BadSamplesError, PathPluginsError
+from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.splits.make import Plan
-from pathplugins.data_tools.splits.divide_rows import Looked, assign_apart, leaks_of, look_at, write_parts
+from pathplugins.data_tools.splits.divide_rows import assign_apart, leaks_of, write_parts
+from pathplugins.data_tools.splits.look import Looked, look_at
 from pathplugins.data_tools.splits.row_files import open_rows
 from pathplugins.data_tools.splits.row_groups import GroupRule
 
@@ -56,27 +57,15 @@ def test_every_row_is_in_one_part_unchanged_and_no_patient_in_two(table: Path, t
     assert leaks_of(parts, looked.coarser) == []
 
 
-def test_by_slide_the_shared_patients_are_known(table: Path) -> None:
-    looked = look_at(open_rows(table), GroupRule(by="slide"), on_ungrouped="error")
-    leaks = leaks_of(divided(looked, Plan()), looked.coarser)
-    assert leaks
-    assert all(group.startswith("TCGA-AB-") and len(group) == 12 for leak in leaks for group in leak.groups)
-
-
-def test_rows_without_a_group_are_refused_or_left_out(table: Path, tmp_path: Path) -> None:
+def test_rows_without_a_group_are_in_no_part(table: Path, tmp_path: Path) -> None:
     with table.open("a") as stream:
         stream.write("s1,q,a\ns2,q,\n")
     file = open_rows(table)
-    with pytest.raises(BadSamplesError, match=r"2 x no patient\n(.*\n)+.*--group-column NAME"):
-        look_at(file, GroupRule(by="patient"), on_ungrouped="error")
     looked = look_at(file, GroupRule(by="patient"), on_ungrouped="skip")
-    assert looked.notes == ["2 rows without a patient are in no part"]
     write_parts(file, looked.kept, divided(looked, Plan(valid=0)), tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["test.csv", "train.csv"]
     rows = [row for part in ("train", "test") for row in read(tmp_path / "out" / f"{part}.csv")[1:]]
     assert len(rows) == looked.kept.sum() == len(looked.kept) - 2
-    with pytest.raises(BadSamplesError, match=r"t\.csv:\d+: no class: label is empty"):
-        look_at(file, GroupRule(by="slide"), on_ungrouped="error", label_column="label")
 
 
 def test_nothing_is_left_behind_where_writing_fails(table: Path, tmp_path: Path) -> None:
