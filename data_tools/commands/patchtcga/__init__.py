@@ -8,6 +8,7 @@ from ..options.steps import add_steps
 
 STEPS = {
     "inspect": "count the classes, slides and parts of a data set and name every fault in it",
+    "split": "divide a data set by slide or patient, or take the published folds by file name",
 }
 """In the order in which they are used; each is a module of this package, loaded when it is called for."""
 
