@@ -20,6 +20,7 @@ COMMANDS = {
     "table": "join the labels of slides with their bags to training tables, divided by patient",
     "pathgen": "PathGen-1.6M: slides, image-caption pairs, representative patches, captions",
     "patchtcga": "PTCGA200, PCam200, SegPANDA200: unpack, inspect and divide labelled patches",
+    "crop": "cut the middle out of pictures, so that they have another resolution and size",
     "zero-shot": "classify images with a CLIP and words alone",
     "encoders": "list the patch encoders that have a preset",
     "demo-slide": "write a made-up slide to try things with",
