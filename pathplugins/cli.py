@@ -31,6 +31,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ask": ("pathplugins.commands.ask", "put a question about one image or feature bag to a model"),
     "select": ("pathplugins.commands.select", "draw which patches of a slide a token selector keeps, and their scores"),
     "evaluate": ("pathplugins.commands.evaluate", "ask a model every question of a test set and score the answers"),
+    "classify": (
+        "pathplugins.commands.classify",
+        "train patch encoders on labelled patches, and score them",
+    ),
     "demo": (
         "pathplugins.commands.demo",
         "train and ask a tiny model on CPU: `demo` (slides), `demo pallava` (images)",
