@@ -13,6 +13,11 @@ OWN_SHARE = 0.85
 
 SERVED_BY: dict[str, str] = {
     "pathplugins/__init__.py": "tests/test_python_api.py",
+    "pathplugins/classify/callbacks.py": "tests/classify/test_trainer.py",
+    "pathplugins/classify/networks/build.py": "tests/classify/test_runs.py",
+    "pathplugins/classify/recipes.py": "tests/classify/test_objectives.py",
+    "pathplugins/classify/train.py": "tests/commands/classify/test_train.py",
+    "pathplugins/commands/classify/__init__.py": "tests/commands/classify/test_train.py",
     "pathplugins/commands/demo/__init__.py": "tests/commands/demo/test_wsi.py",
     "pathplugins/commands/demo/pallava.py": "tests/commands/demo/test_wsi.py",
     "pathplugins/commands/demo/pathgen.py": "tests/commands/demo/test_wsi.py",

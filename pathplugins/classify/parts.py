@@ -54,9 +54,7 @@ def read_parts(options: ClassifyArguments) -> Parts:
     parts = {name: part for name, part in divided.items() if len(part)}
     problems = [*_kind_problems(whole, options)]
     if "train" not in parts:
-        problems.append(
-            f"no pictures to train on; it has {_sizes(divided)}: set split, or name a set with a train part"
-        )
+        problems.append(f"no pictures to train on, but {_sizes(divided)}; set split, or name a set with a train part")
     elif not problems:
         problems += _label_problems(parts, whole.classes)
         problems += [] if options.allow_shared_slides else _shared_slides(parts)
