@@ -1,4 +1,4 @@
-"""The recipes from the command line on two processes: what they learn, and that a killed run ends as an unbroken one."""
+"""The recipes from the command line on two processes: what they learn, and that a killed run ends as if unbroken."""
 
 from __future__ import annotations
 
