@@ -7,6 +7,7 @@ import argparse
 from ..options.steps import add_steps
 
 STEPS = {
+    "join": "check and unpack an archive, whole or in the parts in which it is handed out",
     "inspect": "count the classes, slides and parts of a data set and name every fault in it",
     "split": "divide a data set by slide or patient, or take the published folds by file name",
 }
