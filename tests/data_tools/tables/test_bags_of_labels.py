@@ -80,3 +80,29 @@ def test_bags_of_two_encoders_are_refused(width: int, encoder: str, tmp_path: Pa
     sources = [bag(tmp_path / "s1.h5"), bag(tmp_path / "s2.h5", width, encoder)]
     with pytest.raises(PathPluginsError, match="bags are of several encoders"):
         check_bags(join_bags([label(2, "s1"), label(3, "s2")], sources))
+
+
+@pytest.mark.parametrize("tool", ["clam", "trident", "stamp", "unpuzzle"])
+def test_bags_of_other_tools_are_joined_as_they_are(tool: str, tmp_path: Path) -> None:
+    places = {"clam": "h5_files", "trident": "20x_256px_0px_overlap/features_uni"}
+    folder = tmp_path / places.get(tool, ".")
+    folder.mkdir(parents=True, exist_ok=True)
+    features, coords = np.ones((3, 6), np.float32), np.arange(6).reshape(3, 2) * 256
+    with h5py.File(folder / "s1.h5", "w") as file:
+        file["feats" if tool == "stamp" else "features"] = features
+        file["coords_yx" if tool == "unpuzzle" else "coords"] = coords
+        if tool == "trident":
+            file["coords"].attrs["patch_size"] = 256
+        if tool == "stamp":
+            file.attrs["unit"] = "um"
+    if tool == "clam":  # the same features without positions, and positions without features
+        (tmp_path / "pt_files").mkdir()
+        (tmp_path / "pt_files" / "s1.pt").write_bytes(b"never opened")
+        (tmp_path / "patches").mkdir()
+        with h5py.File(tmp_path / "patches" / "s1.h5", "w") as file:
+            file["coords"] = coords
+    sources, unreadable = find_bags(tmp_path)
+    joined = join_bags([label(2, "s1.svs")], sources)
+    notes = check_bags(joined)
+    assert ([slide.bag.name for slide in joined.slides], joined.faults, unreadable) == (["s1.h5"], {}, [])
+    assert bool(notes) == (tool != "stamp")
