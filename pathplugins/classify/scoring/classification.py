@@ -54,8 +54,8 @@ def score_classes(
     right = predicted == labels
     truth, said = drawn.sums(labels, k), drawn.sums(predicted, k)  # [1 + B, K]
     hits = drawn.sums(np.where(right, labels, k), k + 1)[:, :k]  # [1 + B, K]; the last column counts mistakes
-    recall, precision = divided(hits, truth), divided(hits, said)
-    f1 = divided(2 * hits, truth + said)
+    there = np.where(truth > 0, 1.0, np.nan)  # of a class that the data lack nothing is measured
+    recall, precision, f1 = divided(hits, truth), divided(hits, said) * there, divided(2 * hits, truth + said) * there
     areas = _areas(labels, probabilities, drawn)  # [1 + B, K]
     confidence = probabilities[np.arange(len(labels)), predicted]
     values = {
@@ -72,9 +72,9 @@ def score_classes(
         counted = {"name": name, "samples": int(truth[0, index]), "predicted": int(said[0, index])}
         absent = f"no sample is {name!r}"
         measures = {
-            "precision": measure(precision[:, index], drawn.units, f"{name!r} is never predicted"),
+            "precision": measure(precision[:, index], drawn.units, f"{name!r} is never predicted" if truth[0, index] else absent),
             "recall": measure(recall[:, index], drawn.units, absent),
-            "f1": measure(f1[:, index], drawn.units, f"{absent} or predicted to be"),
+            "f1": measure(f1[:, index], drawn.units, absent),
             "auroc": measure(areas[:, index], drawn.units, only if truth[0, index] else absent),
         }
         rows.append({**counted, **measures})

@@ -19,7 +19,8 @@ class MaskScores:
 
     metrics: dict[str, Measure]
     per_class: list[dict[str, Any]]
-    """One per class: ``name``, ``samples`` and ``predicted`` (pixels) and measures ``iou``, ``dice``, ``accuracy``."""
+    """One per class: ``name``, ``samples`` and ``predicted`` (pixels) and measures ``iou``, ``dice``,
+    ``pixel_accuracy``."""
     confusion: np.ndarray
     """int64 ``[K, K]``, pixels: rows are the truth, columns the predictions."""
     dice: np.ndarray
@@ -59,7 +60,7 @@ def score_masks(counts: np.ndarray, classes: Sequence[str], drawn: Resampling) -
         measures = {
             "iou": measure(iou[:, index], drawn.units, f"{absent} or predicted to be"),
             "dice": measure(dice[:, index], drawn.units, f"{absent} or predicted to be"),
-            "accuracy": measure(accuracy[:, index], drawn.units, absent),
+            "pixel_accuracy": measure(accuracy[:, index], drawn.units, absent),
         }
         rows.append({"name": name, "samples": int(truth[0, index]), "predicted": int(said[0, index]), **measures})
     return MaskScores(

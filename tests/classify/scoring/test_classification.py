@@ -70,23 +70,26 @@ def test_intervals_are_those_of_resampling_slides_one_by_one() -> None:
 
 def test_a_class_that_the_data_lack_is_undefined_and_said() -> None:
     labels, probabilities = predictions(4)
-    probabilities = probabilities[labels != 3] * [1, 1, 1, 0]  # never there, never predicted
-    labels = labels[labels != 3]
-    probabilities = (probabilities / probabilities.sum(1, keepdims=True)).astype(np.float32)
+    probabilities, labels = probabilities[labels != 3], labels[labels != 3]
+    predicted = probabilities.argmax(1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = scored(labels, probabilities)
     skin = found.per_class[3]
-    assert (skin["samples"], skin["predicted"]) == (0, 0)
-    assert {name: skin[name].reason for name in ("precision", "recall", "f1", "auroc")} == {
-        "precision": "'skin' is never predicted",
-        "recall": "no sample is 'skin'",
-        "f1": "no sample is 'skin' or predicted to be",
-        "auroc": "no sample is 'skin'",
-    }
+    assert (skin["samples"], skin["predicted"]) == (0, (predicted == 3).sum())
+    assert skin["predicted"] > 0
+    assert {skin[name].reason for name in ("precision", "recall", "f1", "auroc")} == {"no sample is 'skin'"}
     assert "skin" not in found.curves
-    recalls = [row["recall"].value for row in found.per_class[:3]]
-    assert found.metrics["balanced_accuracy"].value == pytest.approx(np.mean(recalls))
+    for mean, each in (("balanced_accuracy", "recall"), ("f1_macro", "f1"), ("auroc", "auroc")):
+        assert found.metrics[mean].value == pytest.approx(np.mean([row[each].value for row in found.per_class[:3]]))
+
+
+def test_a_class_that_is_never_predicted_has_no_precision() -> None:
+    labels, probabilities = predictions(4)
+    probabilities[:, 2] = 0
+    found = scored(labels, probabilities / probabilities.sum(1, keepdims=True))
+    assert found.per_class[2]["precision"].reason == "'lung' is never predicted"
+    assert found.per_class[2]["f1"].value == 0
 
 
 def test_one_class_alone_has_no_auroc() -> None:

@@ -36,7 +36,7 @@ def test_numbers_worked_out_by_hand() -> None:
     )
     assert [row["iou"].value for row in found.per_class[:3]] == pytest.approx(iou)
     assert found.per_class[3]["iou"].reason == "no pixel is 'tumour' or predicted to be"
-    assert found.per_class[3]["accuracy"].reason == "no pixel is 'tumour'"
+    assert found.per_class[3]["pixel_accuracy"].reason == "no pixel is 'tumour'"
     assert lowest(found.dice, 5) == [1, 0]
     assert found.confusion.sum() == 12
 
