@@ -102,7 +102,10 @@ setup(
         *(f"pathplugins.data_tools.{name}" for name in find_packages("data_tools")),
     ],
     package_dir={"pathplugins.data_tools": "data_tools"},
-    package_data={"pathplugins.data_tools": ["prompts/*"], "pathplugins.classify": ["configs/*.yaml"]},
+    package_data={
+        **{"pathplugins.data_tools": ["prompts/*"], "pathplugins.classify": ["configs/*.yaml"]},
+        "pathplugins.classify.scoring": ["page/*"],
+    },
     entry_points={
         "console_scripts": ["pathplugins = pathplugins.cli:main", "pathdata = pathplugins.data_tools.cli:main"],
         # torch calls this on import, also where .pth files are not read (PYTHONPATH, pip install --target).

@@ -18,6 +18,8 @@ SERVED_BY: dict[str, str] = {
     "pathplugins/classify/recipes.py": "tests/classify/test_objectives.py",
     "pathplugins/classify/train.py": "tests/commands/classify/test_train.py",
     "pathplugins/commands/classify/__init__.py": "tests/commands/classify/test_train.py",
+    "pathplugins/classify/scoring/cases.py": "tests/classify/scoring/test_evaluation.py",
+    "pathplugins/classify/scoring/metric_names.py": "tests/classify/scoring/test_report.py",
     "pathplugins/commands/demo/__init__.py": "tests/commands/demo/test_wsi.py",
     "pathplugins/commands/demo/pallava.py": "tests/commands/demo/test_wsi.py",
     "pathplugins/commands/demo/pathgen.py": "tests/commands/demo/test_wsi.py",

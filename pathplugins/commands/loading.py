@@ -63,7 +63,7 @@ def load_model(
     folder = model_directory(str(directory))
     adapter_folder = None if adapter is None else adapter_directory(str(adapter))
     processor = load_processor(folder, allow_other_encoder=allow_other_encoder)
-    place = _device(device)
+    place = existing_device(device)
     options: dict[str, Any] = {"torch_dtype": dtype if dtype == "auto" else getattr(torch, dtype)}
     if bits is not None:
         options |= {"quantization_config": _quantization(bits, place, options["torch_dtype"]), "device_map": place}
@@ -136,7 +136,7 @@ def reads_of(processor: ProcessorMixin) -> Reads:
     return "bags" if hasattr(processor.image_processor, "patches_per_wsi") else "images"
 
 
-def _device(name: str) -> str:
+def existing_device(name: str) -> str:
     """Return the name of a device that exists."""
     import torch
 

@@ -47,9 +47,7 @@ def test_a_set_without_parts_is_all_trained_on(tmp_path: Path) -> None:
 def test_slides_in_two_parts_are_named(pcam: Path, tmp_path: Path) -> None:
     names = list(parts(pcam).whole.names)
     file = split(tmp_path / "f.json", train=names[0::2], valid=names[1::2])
-    with pytest.raises(
-        PathPluginsError, match=r"train and valid share 8 slides: .*train_normal_000.* or set allow"
-    ):
+    with pytest.raises(PathPluginsError, match=r"train and valid share 8 slides: .*train_normal_000.* or set allow"):
         parts(pcam, split=file)
     assert len(parts(pcam, split=file, allow_shared_slides=True).train) == 8
 

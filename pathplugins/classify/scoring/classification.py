@@ -72,7 +72,9 @@ def score_classes(
         counted = {"name": name, "samples": int(truth[0, index]), "predicted": int(said[0, index])}
         absent = f"no sample is {name!r}"
         measures = {
-            "precision": measure(precision[:, index], drawn.units, f"{name!r} is never predicted" if truth[0, index] else absent),
+            "precision": measure(
+                precision[:, index], drawn.units, f"{name!r} is never predicted" if truth[0, index] else absent
+            ),
             "recall": measure(recall[:, index], drawn.units, absent),
             "f1": measure(f1[:, index], drawn.units, absent),
             "auroc": measure(areas[:, index], drawn.units, only if truth[0, index] else absent),

@@ -69,7 +69,7 @@ def bars(bins: Sequence[Mapping[str, Any]]) -> list[Bar]:
 
 
 def shades(confusion: Sequence[Sequence[int]]) -> list[list[dict[str, Any]]]:
-    """Return the cells of a confusion matrix: count, share of its row (None in an empty one), and background and text colour.
+    """Return the cells of a confusion matrix: count, share of its row (None in an empty one), ground and text colour.
 
     Both colours are set together, so that the text keeps its contrast on light and dark pages.
     """

@@ -78,8 +78,9 @@ def resampling(groups: Sequence[str] | None, samples: int, *, resamples: int = R
     random = np.random.default_rng(seed)
     unit, of_sample = "sample", np.arange(samples)
     if groups is not None and any(groups):
-        ids = np.asarray([group or f"\0{index}" for index, group in enumerate(groups)])  # no id holds a NUL
-        unit, of_sample = "slide", np.unique(ids, return_inverse=True)[1].reshape(-1)
+        known: dict[str, int] = {}
+        ids = (group or f"\0{index}" for index, group in enumerate(groups))  # no id holds a NUL
+        unit, of_sample = "slide", np.fromiter((known.setdefault(id_, len(known)) for id_ in ids), np.int64, samples)
     units = int(of_sample.max()) + 1
     rows = min(units, MOST_ROWS)
     row_of_unit = random.permutation(units) % rows if rows < units else np.arange(units)

@@ -7,6 +7,7 @@ import importlib
 
 STEPS = {
     "train": "train by a recipe: supervised, byol, linear, finetune or segment",
+    "evaluate": "score a trained run on labelled patches, and write a report",
 }
 """Step, a module of this package with ``add_arguments`` and ``run`` -> help."""
 
