@@ -90,6 +90,8 @@ def test_wheel_holds_every_module_the_hook_the_configs_and_the_prompts(wheel: Pa
     prompts = {f"pathplugins/data_tools/prompts/{path.name}" for path in (ROOT / "data_tools" / "prompts").iterdir()}
     assert len(prompts) >= 4
     ours |= prompts
+    pages = ROOT / "pathplugins" / "classify" / "scoring" / "page"
+    ours |= {f"pathplugins/classify/scoring/page/{path.name}" for path in pages.iterdir()}
     assert len(ours) >= 40
     assert ours - names == set()
     assert "pathplugins/data_tools.py" not in names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,24 +66,11 @@ def score_classes(
         "ece": expected_error(confidence, right, drawn),
         "brier": drawn.mean(squared_errors(labels, probabilities)),
     }
-    only = f"all samples are {classes[labels[0]]!r}; it needs two classes in the data"
-    rows = []
-    for index, name in enumerate(classes):
-        counted = {"name": name, "samples": int(truth[0, index]), "predicted": int(said[0, index])}
-        absent = f"no sample is {name!r}"
-        measures = {
-            "precision": measure(
-                precision[:, index], drawn.units, f"{name!r} is never predicted" if truth[0, index] else absent
-            ),
-            "recall": measure(recall[:, index], drawn.units, absent),
-            "f1": measure(f1[:, index], drawn.units, absent),
-            "auroc": measure(areas[:, index], drawn.units, only if truth[0, index] else absent),
-        }
-        rows.append({**counted, **measures})
+    rows = _per_class(classes, truth, said, {"precision": precision, "recall": recall, "f1": f1, "auroc": areas}, drawn)
     curved = [1] if k == 2 else range(k)
     points = {classes[index]: roc(labels == index, probabilities[:, index]) for index in curved}
     return ClassScores(
-        metrics={name: measure(value, drawn.units, only) for name, value in values.items()},
+        metrics={name: measure(value, drawn.units, _alone(classes, truth)) for name, value in values.items()},
         per_class=rows,
         confusion=np.bincount(labels * k + predicted, minlength=k * k).reshape(k, k),
         curves={name: curve for name, curve in points.items() if curve},
@@ -97,6 +84,26 @@ def most_confident_mistakes(labels: np.ndarray, probabilities: np.ndarray, most:
     wrong = np.flatnonzero(predicted != labels)
     order = np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")
     return [int(index) for index in wrong[order[:most]]]
+
+
+def _per_class(
+    classes: Sequence[str], truth: np.ndarray, said: np.ndarray, values: Mapping[str, np.ndarray], drawn: Resampling
+) -> list[dict[str, Any]]:
+    """Return the rows of ``ClassScores.per_class`` from counts and values, each ``[1 + B, K]``."""
+    rows = []
+    for index, name in enumerate(classes):
+        reasons = dict.fromkeys(values, f"no sample is {name!r}")
+        if truth[0, index]:
+            reasons = {"precision": f"{name!r} is never predicted", "auroc": _alone(classes, truth)}
+        counted = {"name": name, "samples": int(truth[0, index]), "predicted": int(said[0, index])}
+        measures = {key: measure(each[:, index], drawn.units, reasons.get(key, "")) for key, each in values.items()}
+        rows.append({**counted, **measures})
+    return rows
+
+
+def _alone(classes: Sequence[str], truth: np.ndarray) -> str:
+    """Say why there is no ROC curve: there is one class in the data."""
+    return f"all samples are {classes[int(truth[0].argmax())]!r}; it needs two classes in the data"
 
 
 def _areas(labels: np.ndarray, probabilities: np.ndarray, drawn: Resampling) -> np.ndarray:

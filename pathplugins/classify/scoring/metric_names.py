@@ -18,7 +18,9 @@ METRICS: dict[str, MetricName] = {
     "balanced_accuracy": MetricName("Balanced accuracy", "recall, averaged over the classes in the data"),
     "auroc": MetricName("AUROC", "area under the ROC curve, averaged over the classes, each against the rest"),
     "f1_macro": MetricName("F1, macro", "F1, averaged over the classes in the data"),
-    "ece": MetricName("Calibration error", "ECE: gap between confidence and accuracy over 15 bins; 0 is best"),
+    "ece": MetricName(
+        "Calibration error", "ECE: gap between confidence and accuracy over 15 bins; 0 is best; intervals lean high"
+    ),
     "brier": MetricName("Brier score", "squared distance of the probabilities from the truth; 0 is best"),
     "miou_micro": MetricName("mIoU, micro", "IoU over the pixels of all pictures, averaged over classes"),
     "miou_macro": MetricName("mIoU, macro", "IoU averaged over the classes of a picture, then over pictures"),
