@@ -12,8 +12,8 @@ from pathlib import Path
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.registry import unknown
 
-FOLDERS = {"llamafactory": "llamafactory_configs", "xtuner": "xtuner_configs"}
-"""Trainer, the first part of a configuration's name -> folder."""
+FOLDERS = {"llamafactory": "llamafactory_configs", "xtuner": "xtuner_configs", "classify": "classify/configs"}
+"""Trainer, the first part of a configuration's name -> folder; that of `pathplugins classify` is never beside it."""
 
 
 def folder(trainer: str) -> Path:

@@ -28,9 +28,14 @@ def test_names_are_trainer_and_path() -> None:
 
 
 def test_a_checkout_keeps_them_beside_the_package(installed: Path) -> None:
-    for name in configs.FOLDERS.values():
+    for name in ("llamafactory_configs", "xtuner_configs"):
         (installed / name).rename(installed.parent / name)
     assert len(configs.available()) == 3
+
+
+def test_recipes_of_classify_lie_in_the_package(tmp_path: Path) -> None:
+    assert "classify/pcam200_finetune.yaml" in configs.available()
+    assert configs.copy(["pcam200_finetune.yaml"], tmp_path) == [tmp_path / "pcam200_finetune.yaml"]
 
 
 @pytest.mark.usefixtures("installed")

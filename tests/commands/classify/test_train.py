@@ -12,10 +12,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from pathplugins.classify.checkpoints import last_checkpoint
 from pathplugins.classify.drawn import draw_pcam200, draw_ptcga200, draw_segpanda200
 from pathplugins.classify.runs import load_run
+from pathplugins.classify.settings import read_settings
+from pathplugins.classify.train import train
+from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,8 +51,8 @@ PROBE = {
     **COMMON,
     "recipe": "linear",
     "per_device_train_batch_size": 16,
-    "num_train_epochs": 8,
-    "learning_rate": 1e-2,
+    "num_train_epochs": 20,
+    "learning_rate": 3e-2,
 }
 
 
@@ -77,9 +81,10 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def trained(config: Path, out: Path, options: dict[str, object], *, processes: int = 2) -> dict[str, object]:
+def trained(config: Path, out: Path, options: dict[str, object]) -> dict[str, object]:
+    """Train on two processes and return ``classify.json``."""
     done = subprocess.run(
-        command(config, {**options, "output_dir": str(out)}, processes=processes),
+        command(config, {**options, "output_dir": str(out)}, processes=2),
         env=environment(),
         capture_output=True,
         text=True,
@@ -88,6 +93,12 @@ def trained(config: Path, out: Path, options: dict[str, object], *, processes: i
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count(f"trained {out}") == 1, done.stdout  # one process reports
     return read_json(out / "classify.json")
+
+
+def trained_here(config: Path, out: Path, options: dict[str, object]) -> dict[str, object]:
+    """Train in this process, which saves the start of another one."""
+    torch.set_num_threads(1)
+    return train(read_settings(config, words({**options, "output_dir": str(out)})))
 
 
 def losses(out: Path) -> dict[int, float]:
@@ -131,6 +142,21 @@ def organs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
+def supervised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    return {
+        **COMMON,
+        "recipe": "supervised",
+        "data": str(draw_pcam200(tmp_path_factory.mktemp("d") / "PCam200", side=64)),
+        "random_weights": 0,
+        "dropout": 0.2,
+        "per_device_train_batch_size": 8,
+        "num_train_epochs": 6,
+        "warmup_epochs": 1,
+        "learning_rate": 3e-3,
+    }
+
+
+@pytest.fixture(scope="module")
 def byol(config: Path, organs: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("byol") / "run"
     trained(config, out, {**BYOL, **organs})
@@ -140,8 +166,8 @@ def byol(config: Path, organs: dict[str, object], tmp_path_factory: pytest.TempP
 def test_a_probe_of_byol_beats_one_of_random_weights(
     config: Path, organs: dict[str, object], byol: Path, tmp_path: Path
 ) -> None:
-    learnt = trained(config, tmp_path / "p", {**PROBE, **organs, "encoder": str(byol)}, processes=1)
-    random = trained(config, tmp_path / "r", {**PROBE, **organs, "random_weights": 0}, processes=1)
+    learnt = trained_here(config, tmp_path / "p", {**PROBE, **organs, "encoder": str(byol)})
+    random = trained_here(config, tmp_path / "r", {**PROBE, **organs, "random_weights": 0})
     assert learnt["scores"]["test"]["accuracy"] >= random["scores"]["test"]["accuracy"] + MARGIN
 
 
@@ -156,28 +182,29 @@ def test_a_killed_run_of_byol_ends_with_the_same_losses(
     assert record["scores"] == read_json(byol / "classify.json")["scores"]
 
 
-def test_a_supervised_run_learns_and_survives_a_kill(config: Path, tmp_path: Path) -> None:
-    options = {
-        **COMMON,
-        "recipe": "supervised",
-        "data": str(draw_pcam200(tmp_path / "PCam200", side=64)),
-        "random_weights": 0,
-        "dropout": 0.2,
-        "per_device_train_batch_size": 8,
-        "num_train_epochs": 6,
-        "warmup_epochs": 1,
-        "learning_rate": 3e-3,
-    }
-    record = trained(config, tmp_path / "a", options)
+def test_a_supervised_run_learns(config: Path, supervised: dict[str, object], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    record = trained(config, out, supervised)
     assert record["scores"]["test"]["accuracy"] >= 0.95
     assert record["scores"]["valid"]["accuracy"] >= 0.95
-    killed(config, tmp_path / "b", {**options, "save_steps": 12}, processes=2)
-    trained(config, tmp_path / "b", {**options, "save_steps": 12})
-    assert losses(tmp_path / "b") == losses(tmp_path / "a")
-    assert len(losses(tmp_path / "a")) == 48
-    assert len(list((tmp_path / "a" / "logs").iterdir())) == 1
-    run = load_run(tmp_path / "a")
+    assert len(losses(out)) == 48
+    assert len(list((out / "logs").iterdir())) == 1
+    run = load_run(out)
     assert (run.classes, len(run.names_of_training), len(run.slides_of_training)) == (("normal", "tumor"), 128, 16)
+
+
+def test_a_killed_supervised_run_ends_with_the_same_losses(
+    config: Path, supervised: dict[str, object], tmp_path: Path
+) -> None:
+    options = {**supervised, "max_steps": 24, "save_steps": 12}  # stopped in the second of three epochs
+    trained_here(config, tmp_path / "a", options)
+    killed(config, tmp_path / "b", options, processes=1)
+    record = trained_here(config, tmp_path / "b", options)
+    assert losses(tmp_path / "b") == losses(tmp_path / "a")
+    assert len(losses(tmp_path / "a")) == 24
+    assert trained_here(config, tmp_path / "b", options) == record  # trained already
+    with pytest.raises(PathPluginsError, match=r"learning_rate: 0\.003 there, 0\.004 now"):
+        trained_here(config, tmp_path / "b", {**options, "learning_rate": 4e-3})
 
 
 def test_masks_are_learnt(config: Path, tmp_path: Path) -> None:
