@@ -45,9 +45,11 @@ def measure(values: np.ndarray, units: int, undefined_because: str = "") -> Meas
     if not np.isfinite(value):
         return undefined(undefined_because or "the data do not define it")
     if units < 2:
-        return Measure(value=value, reason="one unit to resample: an interval needs two or more")
+        return Measure(value=value, reason="no interval: it needs two slides or samples")
     if resampled.size < max(1, (values.size - 1) / 2):
-        return Measure(value=value, reason="undefined on more than half of the resamples: too few units have the class")
+        return Measure(value=value, reason="no interval: most resamples lack the class")
+    if np.ptp(resampled) == 0:  # as with no mistake at all: an interval without width would promise too much
+        return Measure(value=value, reason="no interval: the same on every resample")
     low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Measure(value=value, low=float(low), high=float(high))
 

@@ -62,7 +62,10 @@ def summary(report: Mapping[str, Any]) -> str:
     rows = [(METRICS[name].title, value) for name, value in report["metrics"].items()]
     width = max(len(title) for title, _ in rows)
     lines = [f"{title:<{width}}  {shown(value)}" for title, value in rows]
-    for row in report["classes"]:
+    absent = [row["name"] for row in report["classes"] if not row["samples"]]
+    if absent:
+        lines.append(f"not in the data, and left out of averages: {', '.join(absent)}")
+    for row in (row for row in report["classes"] if row["samples"]):
         reasons = {row[name]["undefined"] for name in PER_CLASS[report["task"]] if row[name]["value"] is None}
         lines += [f"undefined for class {row['name']}: {reason}" for reason in sorted(reasons)]
     return "\n".join([*lines, f"intervals: {report['intervals']['level']:.0%}, {report['intervals']['note']}"])

@@ -22,8 +22,10 @@ def test_what_is_undefined_says_why() -> None:
     one = measure(np.array([0.5, 0.5]), units=1)
     rare = measure(np.array([0.5, np.nan, np.nan, 0.4]), units=3)
     assert (one.value, one.low, rare.value, rare.high) == (0.5, None, 0.5, None)
-    assert "two or more" in one.as_json()["no_interval"]
-    assert "more than half" in rare.reason
+    assert "needs two" in one.as_json()["no_interval"]
+    assert "most resamples" in rare.reason
+    sure = measure(np.ones(100), units=9)
+    assert (sure.value, sure.low, sure.reason) == (1.0, None, "no interval: the same on every resample")
     told = undefined("why").as_json()
     assert told == {"value": None, "low": None, "high": None, "undefined": "why"}
     assert "NaN" not in json.dumps([told, one.as_json(), rare.as_json()])

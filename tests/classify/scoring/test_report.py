@@ -35,7 +35,7 @@ def test_a_report_of_classes_is_json_and_names_what_is_undefined() -> None:
     }
     lines = summary(report).splitlines()
     assert lines[0].startswith("Accuracy           0.500 (0.")
-    assert lines[-2:] == ["undefined for class c: no sample is 'c'", f"intervals: 95%, {drawn.note()}"]
+    assert lines[-2:] == ["not in the data, and left out of averages: c", f"intervals: 95%, {drawn.note()}"]
 
 
 def test_a_report_of_masks_is_json() -> None:
@@ -44,8 +44,8 @@ def test_a_report_of_masks_is_json() -> None:
     report = described(score_masks(counts, ("a", "b"), drawn), drawn)
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     assert report["task"] == "masks"
-    assert "0.833 (one unit to resample" in summary(report)
-    assert "undefined for class b: no pixel is 'b'" in summary(report)
+    assert "0.833 (no interval: it needs two" in summary(report)
+    assert "left out of averages: b" in summary(report)
 
 
 def test_every_measure_has_a_title() -> None:
