@@ -35,6 +35,8 @@ class FormatOptions:
     modality: str | None = None
     mode: str | None = None
     labels: Path | None = None
+    questions: str | None = None
+    min_share: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +108,9 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         "--image-folder",
         type=Path,
         metavar="DIR",
-        help="folder of the images, each of which is checked; path-vqa writes them into it. Needed without --to. With "
-        "--to and without a folder, image paths are copied unchecked, except images that belong to IN (of pathgen), "
-        "which are checked and written relative to --out",
+        help="folder of the images, each of which is checked; path-vqa and patchcamelyon write them into it. Needed "
+        "without --to. With --to and without a folder, image paths are copied unchecked, except images that belong to "
+        "IN (of pathgen and of patch sets), which are checked and written relative to --out",
     )
     sub.add_argument("--image-suffix", metavar=".EXT", help="replaces the last suffix of every image, e.g. .csv by .h5")
     sub.add_argument(
@@ -139,7 +141,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_format_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--seed", type=int, help="draws the requests of captions (default 0)")
+    sub.add_argument("--seed", type=int, help="draws the wording of requests and questions (default 0)")
     sub.add_argument(
         "--ids",
         type=Path,
@@ -152,11 +154,22 @@ def _add_format_options(sub: argparse.ArgumentParser) -> None:
         choices=("slide", "flat"),
         help="file names of the published JSON's pictures (pathgen; default slide)",
     )
-    sub.add_argument("--split", help="keep this split (quilt-1m, path-vqa, wsi-csv)")
+    sub.add_argument("--split", help="keep this split (quilt-1m, path-vqa, wsi-csv, patch sets, class-folders)")
     sub.add_argument("--subset", help="keep this subset (quilt-1m)")
     sub.add_argument("--modality", help="keep this modality (pubmedvision), e.g. 'Microscopy Images'")
     sub.add_argument(
         "--mode", choices=("report", "vqa"), help="reports, or questions and answers, of a slide table (default vqa)"
+    )
+    sub.add_argument(
+        "--questions",
+        choices=("closed", "open", "both"),
+        help="questions with choices, without, or both (ptcga200, pcam200, segpanda200, patchcamelyon; default both)",
+    )
+    sub.add_argument(
+        "--min-share",
+        type=float,
+        metavar="SHARE",
+        help="share of the pixels from which a tissue counts as present (segpanda200; default 0.05)",
     )
     sub.add_argument("--labels", type=Path, metavar="FILE", help="JSON, class -> label (class-folders)")
 

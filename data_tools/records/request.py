@@ -57,7 +57,7 @@ def open_stream(request: Request) -> Stream:
     reader = READERS.get(request.format_name)
     options = _reader_options(reader, request)
     folder = request.image_folder
-    if folder is not None and not folder.is_dir() and "extract_images" not in options:
+    if folder is not None and not folder.is_dir() and not {"extract_images", "extract_to"} & {*options}:
         raise PathPluginsError(
             f"--image-folder {folder}: no such folder; name the folder with the images{near_path(folder)}"
         )
@@ -85,6 +85,8 @@ def _reader_options(reader: Callable[..., Any], request: Request) -> dict[str, A
             f"{wrong}: not an option of {request.format_name.replace('_', '-')}, which has {has}; leave it out"
         )
     extracts = "extract_images" in known and request.image_folder is not None and not request.dry_run
+    if "extract_to" in known and not request.dry_run:  # all its images are inside, so that there is always a folder
+        given["extract_to"] = request.image_folder or request.out.parent / f"{request.format_name}_images"
     return {**given, "extract_images": True} if extracts else given
 
 

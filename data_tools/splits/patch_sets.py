@@ -7,8 +7,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.barcodes import patient_of
 from pathplugins.data.patch_sets import PatchSet
-from pathplugins.data.splits.groups import GroupOf, patient_of, pattern_group, some
+from pathplugins.data.splits.groups import GroupOf, pattern_group, some
 from pathplugins.data.splits.leaks import Leak, shared_groups
 from pathplugins.data.splits.make import Plan, make_split
 from pathplugins.data.splits.split import PARTS, By, Fold, Split

@@ -14,7 +14,8 @@ from typing import Any
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.nearest import nearest
 from pathplugins.core.suffixes import SLIDE_SUFFIXES
-from pathplugins.data.splits.groups import GroupOf, patient_of, pattern_group, slide_of
+from pathplugins.data.barcodes import patient_of, slide_of
+from pathplugins.data.splits.groups import GroupOf, pattern_group
 from pathplugins.data.splits.split import By
 
 from .row_files import RawRow

@@ -7,6 +7,7 @@ set.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 SYSTEM_PROMPT = (
     "You are an assistant to pathologists who reads digitised tissue slides. Each conversation shows you one "
@@ -104,6 +105,45 @@ PATCH_CAPTION_REQUESTS = (
 CLASS_QUESTION = "Which of these does this image show: {labels}? Answer with one of them."
 """Asked where images are sorted into classes."""
 
+ORGAN_QUESTIONS = (
+    "Which organ does this tissue come from?",
+    "What is the organ of origin of this tissue?",
+    "From which part of the body was this specimen taken?",
+    "Name the organ that this patch of tissue belongs to.",
+)
+"""Asked about patches of known organs."""
+
+TUMOUR_QUESTIONS = (
+    "Does this patch of lymph node contain tumour?",
+    "Is there tumour in this lymph node tissue?",
+    "Can tumour cells be seen in this patch of a lymph node?",
+)
+"""Asked with yes and no about patches of lymph nodes."""
+
+TUMOUR_REQUESTS = (
+    "What does this patch of lymph node show: tumour or normal tissue?",
+    "Classify this lymph node tissue as tumour or normal tissue.",
+    "Say whether this patch of a lymph node is tumour or normal tissue.",
+)
+"""Asked openly about the same."""
+
+MIDDLE = "Judge by the middle of the image."
+"""Added where a label speaks of the middle alone."""
+
+TISSUE_QUESTIONS = (
+    "Which of these cover at least {share} of this prostate biopsy image: {tissues}?",
+    "Of {tissues}, which take up {share} or more of this image of the prostate?",
+    "Name all of these that fill at least {share} of this prostate image: {tissues}.",
+)
+"""Asked about images with a mask of tissue classes."""
+
+CANCER_QUESTIONS = (
+    "Does this prostate biopsy image contain cancer?",
+    "Is there cancer in this image of the prostate?",
+    "Can cancer be seen in this prostate tissue?",
+)
+"""Asked with yes and no about the same."""
+
 
 def caption_question(slide_id: str) -> str:
     """Return the caption question of a slide, the same in every process and on every machine."""
@@ -113,6 +153,11 @@ def caption_question(slide_id: str) -> str:
 def patch_caption_request(sample_id: str, seed: int = 0) -> str:
     """Return the caption request of an image, likewise; another seed draws others."""
     return PATCH_CAPTION_REQUESTS[stable_number("request", str(seed), sample_id) % len(PATCH_CAPTION_REQUESTS)]
+
+
+def picked(texts: Sequence[str], sample_id: str, seed: int = 0) -> str:
+    """Return one of several texts for a sample, likewise."""
+    return texts[stable_number("text", str(seed), sample_id) % len(texts)]
 
 
 def stable_number(*texts: str) -> int:

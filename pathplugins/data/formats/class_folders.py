@@ -10,6 +10,9 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
 from pathplugins.data.formats.reading.assembly import Stream, folders_for, reader
 from pathplugins.data.formats.reading.rows import BadRowError, Draft, Row, drafts, read_lines
+from pathplugins.data.patch_sets.class_folders import class_folders
+from pathplugins.data.patch_sets.patch_set import PARTS
+from pathplugins.data.patch_sets.tree import Tree
 from pathplugins.data.prompts import CLASS_QUESTION
 from pathplugins.data.records import IMAGE_PLACEHOLDER, Record, Turn
 
@@ -25,24 +28,29 @@ def read_class_folders(
     media_dir: str | Path | None = None,
     labels: Mapping[str, str] | str | Path | None = None,
     question: str = CLASS_QUESTION,
+    split: str | None = None,
     ids: str | Path | None = None,
 ) -> Stream:
     """Read images sorted into classes; each sample asks which class the image shows and answers with its label.
 
     Args:
         path: The folder of the sub-folders; images (or bags) lie anywhere in these, other files and folders that begin
-            with ``.`` or ``_`` are ignored. Or a text file without a header, one image a line, its class at the
+            with ``.`` or ``_`` are ignored. Folders ``train``, ``val`` (or ``valid``) and ``test`` are no classes: the
+            classes lie in them. Or a text file without a header, one image a line, its class at the
             end after a comma or blanks.
         media_dir: Where the images of a text file are looked for first; then beside it.
         labels: Class -> label, or a JSON file of that, for all classes; several may share a label. None derives them
             from the names: ``InSitu`` is ``in situ``, ``oral_SCC`` is ``oral SCC``.
         question: The question, with ``{labels}`` in place of all labels in alphabetical order.
+        split: The part to keep, ``train``, ``valid`` or ``test``, where there are folders of parts; None keeps all.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
     """
     path = Path(path)
+    if split is not None and split.casefold() not in PARTS:
+        raise PathPluginsError(f"split is {split!r}, expected train, valid or test")
 
     def rows() -> Iterator[Row]:
-        return _folder_rows(path) if path.is_dir() else _list_rows(path)
+        return _folder_rows(path, split and PARTS[split.casefold()]) if path.is_dir() else _list_rows(path)
 
     def found() -> Iterator[Draft]:
         classes = dict.fromkeys(row.cells["class"] for row in rows() if row.cells["class"])
@@ -58,7 +66,7 @@ def read_class_folders(
                 id=inside.with_suffix("").as_posix(),
                 conversations=(Turn("user", f"{IMAGE_PLACEHOLDER}\n{asked}"), Turn("assistant", named[name])),
                 images=(image,),
-                meta={"class": name},
+                meta={"class": name} | ({"part": part} if (part := row.cells.get("part")) else {}),
                 source=row.source,
                 row=row.number,
             )
@@ -68,10 +76,17 @@ def read_class_folders(
     return Stream(path=path, drafts=found, folders=folders_for(path, media_dir), ids=ids)
 
 
-def _folder_rows(path: Path) -> Iterator[Row]:
-    folders = sorted(p for p in path.absolute().iterdir() if p.is_dir() and p.name[0] not in "._")
+def _folder_rows(path: Path, wanted: str | None) -> Iterator[Row]:
+    tree = Tree(path.absolute())
+    there = class_folders(tree)
+    if tree.faults:
+        raise PathPluginsError(f"{tree.faults[0].source}: {tree.faults[0].reason}: {tree.faults[0].detail}")
+    divided = len({part for _, part, _ in there}) > 1
     number = 0
-    for folder in folders:
+    for name, part, class_name in there:
+        folder = tree.root / name.decode()
+        if divided and wanted not in (None, part):
+            continue
         images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
         if not images:
             raise PathPluginsError(
@@ -80,7 +95,7 @@ def _folder_rows(path: Path) -> Iterator[Row]:
             )
         for image in images:
             number += 1
-            yield Row(str(path), number, {"image": str(image), "class": folder.name})
+            yield Row(str(path), number, {"image": str(image), "class": class_name, "part": part})
 
 
 def _list_rows(path: Path) -> Iterator[Row]:

@@ -6,7 +6,7 @@ would put patches of one slide on both sides of a split.
 
 from __future__ import annotations
 
-from pathplugins.data.splits.groups import patient_of, slide_of
+from pathplugins.data.barcodes import patient_of, slide_of
 
 
 def tcga_slide(name: str) -> str:

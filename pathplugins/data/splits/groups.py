@@ -1,4 +1,4 @@
-"""Groups: which slide or patient a sample is of, by its TCGA barcode or by a pattern."""
+"""Groups: which slide or patient a sample is of, by a function of its name such as a pattern."""
 
 from __future__ import annotations
 
@@ -13,29 +13,6 @@ GroupOf = Callable[[str], str | None]
 """Name of a sample -> its group; None where the name does not tell."""
 
 SHOWN = 5  #: names that a message lists
-
-_PATIENT = r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}"
-_PATIENT_BARCODE = re.compile(rf"(?<![A-Z0-9]){_PATIENT}(?![A-Z0-9])", re.IGNORECASE)
-_SLIDE_BARCODE = re.compile(
-    rf"(?<![A-Z0-9]){_PATIENT}-[0-9]{{2}}[A-Z]-[0-9]{{2}}-[A-Z]{{2}}[A-Z0-9]{{1,2}}(?![A-Z0-9])", re.IGNORECASE
-)
-
-
-def patient_of(name: str) -> str | None:
-    """Return the patient in a TCGA barcode, ``TCGA-55-8621``; None without one, or with those of two patients.
-
-    Args:
-        name: File name or path with ``/``; the part nearest to the end that has a barcode decides.
-    """
-    return _barcode(_PATIENT_BARCODE, name)
-
-
-def slide_of(name: str) -> str | None:
-    """Return a TCGA barcode up to the slide, ``TCGA-55-8621-01Z-00-DX1``, as `patient_of` does.
-
-    What follows the slide, such as a UUID or the place of a patch, is of no account.
-    """
-    return _barcode(_SLIDE_BARCODE, name)
 
 
 def pattern_group(pattern: str) -> GroupOf:
@@ -87,11 +64,3 @@ def some(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
-
-
-def _barcode(expression: re.Pattern[str], name: str) -> str | None:
-    for part in reversed(name.split("/")):
-        found = {barcode.upper() for barcode in expression.findall(part)}
-        if found:
-            return found.pop() if len(found) == 1 else None
-    return None

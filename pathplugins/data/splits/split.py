@@ -106,7 +106,7 @@ class Split:
         return self.folds[number]
 
     def leaks(self, group_of: GroupOf) -> list[Leak]:
-        """Return which groups the parts of each fold share, by e.g. ``groups.patient_of``; empty if none."""
+        """Return which groups the parts of each fold share, by e.g. ``barcodes.patient_of``; empty if none."""
         return [leak for fold in self.folds for leak in leaks_between(fold.parts(), group_of, fold=fold.number)]
 
 

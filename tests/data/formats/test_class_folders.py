@@ -98,3 +98,24 @@ def test_mistakes(tmp_path: Path) -> None:
     (tmp_path / "set/c").mkdir()
     with pytest.raises(PathPluginsError, match=r"c holds no image \(.png, .*\) and is no class; move it out"):
         read_class_folders(tmp_path / "set")
+
+
+def test_folders_of_parts_are_no_classes(tmp_path: Path) -> None:
+    """``train/normal/1.png`` is of the class normal; ``split`` keeps a part, and is of no account without parts."""
+    draw(*(tmp_path / "set" / name for name in ("train/normal/1.png", "train/SCC/2.png", "Val/SCC/3.png")))
+    records, bad = read_class_folders(tmp_path / "set")
+    assert not bad
+    assert answers(records) == [("Val/SCC/3", "SCC"), ("train/SCC/2", "SCC"), ("train/normal/1", "normal")]
+    assert [record.meta for record in records] == [
+        {"class": "SCC", "part": "valid"},
+        {"class": "SCC", "part": "train"},
+        {"class": "normal", "part": "train"},
+    ]
+    kept, _ = read_class_folders(tmp_path / "set", split="train")
+    assert [record.id for record in kept] == ["train/SCC/2", "train/normal/1"]
+    assert len(read_class_folders(tmp_path / "set/train", split="test")[0]) == 2
+    with pytest.raises(PathPluginsError, match="split is 'dev', expected train, valid or test"):
+        read_class_folders(tmp_path / "set", split="dev")
+    draw(tmp_path / "set/other/1.png")
+    with pytest.raises(PathPluginsError, match=r"Val, train is the name of a part and other is not"):
+        read_class_folders(tmp_path / "set")

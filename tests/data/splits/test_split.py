@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.barcodes import patient_of
 from pathplugins.data.splits import Fold, Split
-from pathplugins.data.splits.groups import patient_of
 
 
 @dataclass
