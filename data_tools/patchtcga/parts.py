@@ -45,21 +45,21 @@ def archive_of(files: Sequence[Path]) -> Archive:
             raise PathPluginsError(f"{file}: no such file; give the archive, or all of its parts{near_path(file)}")
     if len(files) == 1 and _stem(files[0].name) != files[0].name:
         return Archive(name=_stem(files[0].name), parts=(files[0],))
-    befores: dict[str, dict[str, Path]] = {}
+    archives: dict[str, dict[str, Path]] = {}
     for file in files:
         if not (match := _PART.fullmatch(file.name)):
             raise PathPluginsError(
                 f"{file}: is neither an archive ({', '.join(SUFFIXES)}) nor a part such as PTCGA200_p_aa or "
                 "PTCGA200.tar.gz.00; leave it out or give it its name back"
             )
-        places = befores.setdefault(match["before"], {})
+        places = archives.setdefault(match["before"], {})
         if match["place"] in places:
             raise PathPluginsError(f"{places[match['place']]} and {file} are the same part; leave one of them out")
         places[match["place"]] = file
-    if len(befores) > 1:
-        names = ", ".join(f"{before}*" for before in sorted(befores))
-        raise PathPluginsError(f"these are parts of {len(befores)} archives: {names}; join one at a time")
-    ((before, places),) = befores.items()
+    if len(archives) > 1:
+        names = ", ".join(f"{before}*" for before in sorted(archives))
+        raise PathPluginsError(f"these are parts of {len(archives)} archives: {names}; join one at a time")
+    ((before, places),) = archives.items()
     return Archive(
         name=_stem(re.sub(r"[._-](p_|part)?$", "", before, flags=re.IGNORECASE)), parts=_ordered(places, before)
     )
