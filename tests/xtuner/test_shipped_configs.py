@@ -58,6 +58,7 @@ def test_all_were_found() -> None:
         "pallava_smoke_tune",
         "pathgen_phase1",
         "pathgen_phase2",
+        "ptcga200_vqa",
         "wsi_llava_stage2",
         "wsi_llava_stage3",
     ]
