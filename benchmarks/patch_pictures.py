@@ -109,6 +109,7 @@ def with_kornia(files: Files) -> None:
         kornia.RandomVerticalFlip(p=a.flip_y),
         kornia.Normalize(torch.tensor(MEAN), torch.tensor(STD)),
     )
+    torch.manual_seed(0)  # every turn has the same work to do
     for i in range(len(files)):
         with Image.open(files.file(i)) as image:
             steps(to_tensor(image.convert("RGB"))[None])
@@ -129,15 +130,16 @@ def with_pillow(files: Files) -> None:
             transforms.Normalize(MEAN, STD),
         ]
     )
+    torch.manual_seed(0)  # every turn has the same work to do
     for i in range(len(files)):
         with Image.open(files.file(i)) as image:
             steps(image.convert("RGB"))
 
 
-def ours(files: Files, epochs: Iterator[int]) -> None:
+def ours(files: Files) -> None:
     """Cut one by one, then change batches."""
     dataset, batch = (
-        PatchDataset(files, size=SIZE, augment=SUPERVISED, epoch=next(epochs)),
+        PatchDataset(files, size=SIZE, augment=SUPERVISED),
         BatchAugment(mean=MEAN, std=STD),
     )
     for start in range(0, len(files), BATCH):
@@ -159,7 +161,7 @@ def compare(title: str, files: Files, rounds: int) -> float:
     ways: dict[str, Callable[[], None]] = {
         "kornia": partial(with_kornia, files),
         "Pillow": partial(with_pillow, files),
-        "ours": partial(ours, files, iter(range(rounds + 1))),
+        "ours": partial(ours, files),
         "decode": partial(decode, files, 1),
         "half": partial(decode, files, 2),
     }
@@ -185,7 +187,6 @@ def main() -> int:
     if importlib.util.find_spec("kornia") is None:
         parser.error("kornia is not there: pip install --no-deps --target DIR kornia kornia_rs; PYTHONPATH=DIR")
     torch.set_num_threads(1)
-    torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as made_in, tempfile.TemporaryDirectory() as real_in:
         ratio = compare("made", write(Path(made_in), made(options.pictures)), options.rounds)
         if options.slide.is_file():

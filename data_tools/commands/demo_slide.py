@@ -10,6 +10,7 @@ from pathplugins.core.errors import PathPluginsError
 
 from ..engine.progress import say
 from ..slides.demo import KINDS, write_demo_slide
+from ..slides.resolution import MICRONS_PER_PIXEL_AT_1X
 from .options import read_options, size_option
 
 
@@ -21,6 +22,8 @@ class DemoSlideOptions:
     """The SVS file."""
     size: tuple[int, int]
     """(w, h), level-0 pixels."""
+    mpp: float
+    """Level-0 microns per pixel."""
     seed: int
     """Seed of the random tissue."""
     kind: int
@@ -36,6 +39,9 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--size", type=size_option, default=(3072, 2304), metavar="WxH", help="level-0 pixels (default 3072x2304)"
     )
+    sub.add_argument(
+        "--mpp", type=float, default=0.5, help="level-0 microns per pixel; 0.25 is a 40x slide (default %(default)s)"
+    )
     sub.add_argument("--seed", type=int, default=0, help="seed of the random tissue (default %(default)s)")
     sub.add_argument("--kind", type=int, default=0, help=f"kind of tissue: {kinds} (default %(default)s)")
     sub.add_argument("--overwrite", action="store_true", help="replace a file that exists")
@@ -46,6 +52,11 @@ def run(args: argparse.Namespace) -> int:
     options = read_options(args, DemoSlideOptions)
     if options.path.exists() and not options.overwrite:
         raise PathPluginsError(f"{options.path} exists already; pass --overwrite to replace it")
-    write_demo_slide(options.path, options.size, seed=options.seed, kind=options.kind)
-    say(f"{options.path}: {options.size[0]} x {options.size[1]} pixels, 0.5 um/px")
+    if not options.mpp > 0:
+        raise PathPluginsError(f"--mpp must be above 0 (e.g. 0.25), got {options.mpp:g}")
+    magnification = round(MICRONS_PER_PIXEL_AT_1X / options.mpp)
+    write_demo_slide(
+        options.path, options.size, seed=options.seed, kind=options.kind, mpp=options.mpp, magnification=magnification
+    )
+    say(f"{options.path}: {options.size[0]} x {options.size[1]} pixels, {options.mpp:g} um/px")
     return 0

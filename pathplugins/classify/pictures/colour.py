@@ -41,18 +41,14 @@ def hue(x: Tensor, turns: Tensor) -> Tensor:
     it by as much times ``high - low``. Beyond 1/6 it would pass over a whole side of the circle, and this fails.
     """
     r, g, b = x.unbind(1)  # [B, H, W]
-    high, low = torch.maximum(r, g), torch.minimum(r, g)
-    middle = torch.maximum(torch.minimum(high, b), low)
-    torch.maximum(high, b, out=high)
-    torch.minimum(low, b, out=low)
-    spread, moves = high - low, -6 * turns[:, None, None]
-    lines = [
-        torch.sub(own, middle).add_(own).addcmul_(torch.copysign(spread, after - before), moves)
-        for own, after, before in ((r, g, b), (g, b, r), (b, r, g))
-    ]
-    for own, line in zip((r, g, b), lines, strict=True):
-        torch.clamp(line, low, high, out=own)
-    return x
+    high, low = x.amax(1, keepdim=True), x.amin(1, keepdim=True)  # [B, 1, H, W]
+    minus_middle = x.sum(1, keepdim=True).neg_().add_(high).add_(low)
+    ahead = torch.empty_like(x)  # of each channel: by how much the next exceeds the one before
+    for place, (after, before) in enumerate(((g, b), (b, r), (r, g))):
+        torch.sub(after, before, out=ahead[:, place])
+    torch.copysign(high - low, ahead, out=ahead)
+    x.mul_(2).add_(minus_middle).addcmul_(ahead, _wide(-6 * turns))
+    return torch.clamp(x, low, high, out=x)
 
 
 def grey(x: Tensor, _: Tensor) -> Tensor:

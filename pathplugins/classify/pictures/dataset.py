@@ -84,12 +84,11 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
             return pixels, factor, [snapped(box, size, factor) for box in boxes], size
 
         pixels, factor, boxes, size = read(self.patch_set.read(index)) if path is None else on_image(path, read)
-        views = torch.stack([cut(pixels, box, factor, self.size) for box in boxes])  # [V, 3, S, S]
+        views = [cut(pixels, box, factor, self.size) for box in boxes]
         draws = torch.tensor([draw(self.augment, source) for source in sources], dtype=torch.float32)  # [V, 9]
-        only = self.views == 1
         return {
-            "pixels": views[0] if only else views,
-            "draws": draws[0] if only else draws,
+            "pixels": views[0] if self.views == 1 else torch.stack(views),
+            "draws": draws[0] if self.views == 1 else draws,
             "labels": self._label(index, boxes[0], size),
             "index": torch.tensor(index),
         }

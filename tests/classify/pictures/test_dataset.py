@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from drawn_patches import draw_patches
+from patch_folders import write_patchcamelyon, write_segpanda200
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms import functional
 
 from pathplugins.classify.pictures import SEGMENT, SELF_SUPERVISED, SUPERVISED, Augment, BatchAugment, PatchDataset
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.patch_sets import read_patch_set
 
 
 def test_the_middle_is_what_torchvision_takes(tmp_path: Path) -> None:
@@ -92,3 +94,16 @@ def test_masks_of_another_size_and_of_several_views_are_refused(tmp_path: Path) 
     Image.new("RGB", (95, 80)).save(patches.mask_file(0))
     with pytest.raises(PathPluginsError, match=r"slide\.0_0_mask\.png is 95 x 80 px and its picture 96 x 80"):
         PatchDataset(patches, size=32)[0]
+
+
+def test_published_layouts_go_through(tmp_path: Path) -> None:
+    """Pictures in an H5 file, read in workers, and masks in folders."""
+    inside = read_patch_set(write_patchcamelyon(tmp_path / "h5")).part("train")
+    pixels = [batch["pixels"] for batch in DataLoader(PatchDataset(inside, size=96), batch_size=2, num_workers=2)]
+    wanted = torch.stack([torch.from_numpy(np.array(inside.read(i))).permute(2, 0, 1) for i in range(len(inside))])
+    assert torch.equal(torch.cat(pixels), wanted)
+    masked = read_patch_set(write_segpanda200(tmp_path / "masks", size=(41, 37))).part("train")
+    sample = PatchDataset(masked, size=32, augment=SEGMENT)[1]
+    assert (sample["pixels"].shape, sample["labels"].shape) == ((3, 32, 32), (32, 32))
+    whole = PatchDataset(masked, size=37)[1]["labels"]
+    assert torch.equal(whole, torch.from_numpy(masked.read_mask(1)[:, 2:39].copy()))
