@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from prepared_python import LLAMAFACTORY, Prepared
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "llamafactory_configs"
@@ -198,17 +199,29 @@ def toy(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -
 
 
 @pytest.fixture(scope="session")
-def start(environment: dict[str, str]) -> Callable[..., subprocess.Popen[str]]:
-    """Start a program of the environment that runs the tests, in a process group of its own."""
+def prepared(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
+    """A Python that has imported what LLaMA-Factory builds on, but neither LLaMA-Factory nor us."""
+    made = Prepared(tmp_path_factory.mktemp("prepared"), environment, LLAMAFACTORY)
+    made.wait()
+    yield made
+    made.close()
 
-    def start(*command: str, log: Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+
+@pytest.fixture(scope="session")
+def start(environment: dict[str, str], prepared: Prepared) -> Callable[..., subprocess.Popen[str]]:
+    """Start a program of the environment that runs the tests, in a process group of its own.
+
+    With ``cold`` every one of its processes is an interpreter that imports everything itself.
+    """
+
+    def start(*command: str, log: Path, env: dict[str, str] | None = None, cold: bool = False) -> subprocess.Popen[str]:
         program = [str(Path(sys.executable).parent / command[0]), *command[1:]]
         with log.open("w") as file:
             return subprocess.Popen(
-                program,
+                program if cold else [prepared.python, *program],
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**environment, **(env or {})},
+                env={**environment, **({} if cold else prepared.variables(environment)), **(env or {})},
                 start_new_session=True,
             )
 
@@ -220,13 +233,19 @@ def run(start: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> 
     """Run ``llamafactory-cli COMMAND CONFIG key=value ...`` to its end; ``rc=None`` takes any exit code."""
 
     def run(
-        command: str, config: str | Path, keys: dict[str, Any], *, env: dict[str, str] | None = None, rc: int | None = 0
+        command: str,
+        config: str | Path,
+        keys: dict[str, Any],
+        *,
+        env: dict[str, str] | None = None,
+        rc: int | None = 0,
+        cold: bool = False,
     ) -> Finished:
         log = tmp_path_factory.mktemp("log") / "log.txt"
         line = ["llamafactory-cli", command, str(CONFIGS / config), *_typed(keys)]
-        process = start(*line, log=log, env=env)
+        process = start(*line, log=log, env=env, cold=cold)
         try:
-            code = process.wait(timeout=300)
+            code = process.wait(timeout=600)
         except subprocess.TimeoutExpired:
             code = None
         finally:
@@ -314,7 +333,7 @@ def stage2(run: Callable[..., Finished], toy: Toy, quick: dict[str, Any]) -> Fin
     }
     pace = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1}
     pace |= {"learning_rate": 1e-2, "eval_steps": 32, "save_steps": 32, "per_device_eval_batch_size": 32}
-    return run("train", "wsi_llava_stage2.yaml", {**quick, **own, **pace})
+    return run("train", "wsi_llava_stage2.yaml", {**quick, **own, **pace}, cold=True)
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ def answers(
     folder = tmp_path_factory.mktemp("ask")
     (folder / "ask.py").write_text(ASK)
     log = folder / "log.txt"
-    code = start("python", str(folder / "ask.py"), str(merged), str(toy.data), log=log).wait(timeout=300)
+    code = start("python", str(folder / "ask.py"), str(merged), str(toy.data), log=log, cold=True).wait(timeout=600)
     assert code == 0, log.read_text()[-4000:]
     return json.loads(log.read_text().splitlines()[-1])
 

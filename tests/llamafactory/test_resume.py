@@ -26,7 +26,7 @@ def killed(
     typed = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in keys.items()]
     log, done = folder / "log.txt", folder / "out" / "trainer_log.jsonl"
     process = start("llamafactory-cli", "train", str(configs / "wsi_llava_stage2.yaml"), *typed, log=log)
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 500
     while process.poll() is None and time.monotonic() < deadline:
         # LLaMA-Factory logs step 21 once checkpoint-20 is complete.
         if done.is_file() and '"current_steps": 22,' in done.read_text():
