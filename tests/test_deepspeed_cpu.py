@@ -17,7 +17,7 @@ pytestmark = pytest.mark.host
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", __file__]
-    return subprocess.run([sys.executable, *launch, *words], capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run([sys.executable, *launch, *words], capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_weights_that_are_loaded_stay() -> None:

@@ -204,7 +204,7 @@ def test_a39_two_processes_do_what_one_does(words: Callable[..., list[str]], who
     shutil.copy(whole / "settings.json", tmp_path)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command = [*launch, "-m", "pathplugins.cli", *words(batch_size=1), "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-6000:]
     assert "2 of 2 questions answered (this process's share of 2)" in done.stderr
     assert done.stdout.count("yes_no_accuracy") == 1

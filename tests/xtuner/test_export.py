@@ -89,7 +89,7 @@ def test_exported_model_answers_like_the_trained_one(
     wanted = said(tune.answers(48))
     assert wanted.startswith("The image shows ")
     words = [sys.executable, "-c", PLAIN, str(exported), image, QUESTION]
-    done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=200, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=600, check=False)
     assert done.stdout.strip() == wanted, done.stderr[-3000:]
     words = ["ask", str(exported), "--image", image, "--question", QUESTION, "--max-new-tokens", "16"]
     assert main(words) == 0

@@ -28,7 +28,7 @@ def killed(start: Callable[..., Any], align: Any, asks: dict[str, Any]) -> Any:
     shutil.copy(align.work / "iter_12.pth", work / "iter_11.pth")
     (work / "last_checkpoint").write_text(str(work / "iter_11.pth"))
     run = start(ALIGN, "--seed", 1024, work="work_dirs/killed", options=options)
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 500
     while run.process.poll() is None and time.monotonic() < deadline and "[ 5/12]" not in run.log:
         time.sleep(0.02)
     alive = run.process.poll() is None

@@ -131,7 +131,7 @@ def test_tokens_loss_and_answer_are_equal(tmp_path: Path) -> None:
     measured = []
     for name, python in (("llamafactory", other_python()), ("xtuner", Path(sys.executable))):
         words = [python, SIDES / f"{name}_side.py", tmp_path / "job.json", tmp_path / f"{name}.json"]
-        done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=300, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=600, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
         measured.append(json.loads((tmp_path / f"{name}.json").read_text()))
     for case, theirs, ours in zip(cases, *measured, strict=True):

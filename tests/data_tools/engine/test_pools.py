@@ -42,7 +42,7 @@ def test_a_worker_that_is_killed_costs_its_slide_alone(
 ) -> None:
     process = start("run", many_slides, "--out", tmp_path, *SLOW, "--workers", 2)
     os.kill(until(lambda: worker_at_work(tmp_path)), signal.SIGKILL)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == 1
     assert "1 of 4 slides failed" in said
     assert "was killed by signal 9; memory may have run out: try fewer --workers" in said

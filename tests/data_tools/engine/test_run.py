@@ -41,7 +41,7 @@ def test_two_runs_on_one_folder_share_the_work(
     other = start("run", many_slides, "--out", tmp_path, *SLOW)
     until(lambda: worker_at_work(tmp_path))
     code, said = pathdata("run", many_slides, "--out", tmp_path, *SLOW)
-    _, said_there = other.communicate(timeout=300)
+    _, said_there = other.communicate(timeout=600)
     assert (code, other.returncode) == (0, 0), said + said_there
     assert len(bags(tmp_path)) == 4
     assert f": process {other.pid} on " in said

@@ -240,7 +240,7 @@ def test_killed_at_a_random_moment_it_goes_on(gdc: Any, download: Run, tmp_path:
     command = [sys.executable, "-m", "pathplugins.data_tools", "pathgen", "download", str(tmp_path / "manifest.txt")]
     options = ["--out", str(tmp_path / "slides"), "--api", gdc.url, "--client", "http", "--yes", "--workers", "2"]
     process = subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 200
     while not any(path.stat().st_size for path in tmp_path.rglob("*.partial")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
