@@ -58,7 +58,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         if patch_set.task == "masks" and views > 1:
             raise PathPluginsError(f"{patch_set.root} has masks: wanted one view of each picture, got {views}")
         if patch_set.patch_px is not None:
-            self._check_size((patch_set.patch_px, patch_set.patch_px), str(patch_set.root))
+            self.check_size((patch_set.patch_px, patch_set.patch_px), str(patch_set.root))
 
     def __len__(self) -> int:
         return len(self.patch_set)
@@ -78,7 +78,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
 
         def read(image: Image.Image) -> tuple[np.ndarray, int, list[Box], tuple[int, int]]:
             size = image.size
-            self._check_size(size, str(path or name))
+            self.check_size(size, str(path or name))
             boxes = [draw_box(self.augment, size, source, self._px) for source in sources]
             pixels, factor = decode(image, str(path or name), boxes, self.size)
             return pixels, factor, [snapped(box, size, factor) for box in boxes], size
@@ -104,7 +104,8 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
             )
         return cut_mask(mask, box, self.size)
 
-    def _check_size(self, size: tuple[int, int], name: str) -> None:
+    def check_size(self, size: tuple[int, int], name: str) -> None:
+        """Raise a ``BadImage`` if a picture of ``size`` (w, h) is smaller than what is cut out of it."""
         if self._px is not None and min(size) < self._px:
             key = "centre_px" if self.augment.crop == "centre" else "size"
             raise BadImage(
