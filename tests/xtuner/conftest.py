@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prepared_python import XTUNER, Prepared
 
 from pathplugins.data.formats.drawn import QUESTION, read_drawn
 
 BIN = Path(sys.executable).parent
-PERIOD_S = 240
+PERIOD_S = 600
+"""Far more than any run takes, on a machine that does something else, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +100,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 
 
 @pytest.fixture(scope="session")
+def prepared(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
+    """A Python that has imported what XTuner builds on, but not XTuner."""
+    made = Prepared(tmp_path_factory.mktemp("prepared"), environment, XTUNER)
+    made.wait()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
     """Where the user works: the smoke configs with what they read, and images no run trains on."""
     made = tmp_path_factory.mktemp("work")
@@ -108,11 +119,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
 
 
 @pytest.fixture(scope="session")
-def command(folder: Path, environment: dict[str, str]) -> Callable[..., str]:
+def command(folder: Path, environment: dict[str, str], prepared: Prepared) -> Callable[..., str]:
     """Run a command of the environment in the folder to its end; its output."""
+    environment = {**environment, **prepared.variables(environment)}
 
     def command(*words: object) -> str:
-        line = [str(BIN / str(words[0])), *map(str, words[1:])]
+        line = [prepared.python, str(BIN / str(words[0])), *map(str, words[1:])]
         done = subprocess.run(
             line, cwd=folder, env=environment, capture_output=True, text=True, timeout=PERIOD_S, check=False
         )
@@ -123,11 +135,21 @@ def command(folder: Path, environment: dict[str, str]) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def start(folder: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
-    """Start ``xtuner train CONFIG --work-dir WORK ... --cfg-options key=value ...`` in a process group of its own."""
+def start(
+    folder: Path, environment: dict[str, str], prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Run]:
+    """Start ``xtuner train CONFIG --work-dir WORK ... --cfg-options key=value ...`` in a process group of its own.
+
+    With ``cold`` every one of its processes is an interpreter that imports everything itself.
+    """
 
     def start(
-        config: str, *words: object, work: str, options: dict[str, Any] | None = None, env: dict[str, str] | None = None
+        config: str,
+        *words: object,
+        work: str,
+        options: dict[str, Any] | None = None,
+        env: dict[str, str] | None = None,
+        cold: bool = False,
     ) -> Run:
         # One value per line of the log, not the mean of the last ten.
         pairs = {"log_processor.window_size": 1, **(options or {})}
@@ -136,9 +158,9 @@ def start(folder: Path, environment: dict[str, str], tmp_path_factory: pytest.Te
         log = tmp_path_factory.mktemp("log") / "log.txt"
         with log.open("w") as file:
             process = subprocess.Popen(
-                [str(BIN / "xtuner"), *line[1:]],
+                [*([] if cold else [prepared.python]), str(BIN / "xtuner"), *line[1:]],
                 cwd=folder,
-                env={**environment, **(env or {})},
+                env={**environment, **({} if cold else prepared.variables(environment)), **(env or {})},
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -180,7 +202,8 @@ def asks(folder: Path) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def align(start: Callable[..., Run], asks: dict[str, Any]) -> Run:
     """Stage 1 by its smoke config: two epochs of six batches."""
-    return start("pallava_smoke_align.py", "--seed", 1024, work="work_dirs/pallava_smoke_align", options=asks).end()
+    work = "work_dirs/pallava_smoke_align"
+    return start("pallava_smoke_align.py", "--seed", 1024, work=work, options=asks, cold=True).end()
 
 
 @pytest.fixture(scope="session")
