@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from prepared_python import LLAMAFACTORY, XTUNER, Prepared
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -99,7 +100,7 @@ def gdc(pathgen: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def shell(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+def shell(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
     """Run a line of the README in the folder, with this interpreter's programs first on PATH, and a pip."""
     tools = tmp_path_factory.mktemp("tools")
     subprocess.run([sys.executable, "-m", "venv", str(tools)], check=True, capture_output=True)
@@ -109,19 +110,25 @@ def shell(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[...
     pip.chmod(0o755)
     path = f"{Path(sys.executable).parent}{os.pathsep}{tools / 'here'}{os.pathsep}{os.environ['PATH']}"
     own = {"PATH": path, "PATHPLUGINS_CACHE": str(place / "cache"), "HF_HOME": str(place / "hf")}
+    own |= {"OMP_NUM_THREADS": "1"}
+    modules = XTUNER if importlib.util.find_spec("llamafactory") is None else LLAMAFACTORY
+    prepared = Prepared(tmp_path_factory.mktemp("prepared"), {**os.environ, **own}, modules)
+    prepared.wait()
+    own |= prepared.variables(own)
 
     def run(line: str, *, cwd: Path = place, **variables: str) -> str:
         for published, small in INSTEAD.items():
             line = line.replace(published, small)
         line = " ".join([line, *(more for start, more in ADDED.items() if line.startswith(start))])
-        environment = {**os.environ, **own, "OMP_NUM_THREADS": "1", **variables}
+        environment = {**os.environ, **own, **variables}
         done = subprocess.run(
             ["bash", "-c", line], cwd=cwd, env=environment, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, f"{line}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
         return done.stdout + done.stderr
 
-    return run
+    yield run
+    prepared.close()
 
 
 @pytest.mark.host
