@@ -35,9 +35,10 @@ class Tree:
         self._groups, self._parts = _Numbers(), _Numbers()
 
     def add(self, name: bytes, *, label: int, slide: str, part: str, mask: bytes = b"") -> None:
-        """Add a sample; ``name`` and ``mask`` are relative to the root."""
+        """Add a sample; ``name`` and ``mask`` are relative to the root, and all samples of a set have a mask or none."""
         self._names.add(name)
-        self._masks.add(mask)
+        if mask:
+            self._masks.add(mask)
         self._labels.append(label)
         self._groups.add(slide)
         self._parts.add(part)

@@ -101,17 +101,13 @@ def test_samples_are_picked_and_sets_travel(folders: dict[str, Path], kind: str)
     assert np.array_equal(np.asarray(copy.read(0)), np.asarray(picked.read(0)))
 
 
-def _mean(patches: object, index: int, queue: object) -> None:
-    queue.put(float(np.asarray(patches.read(index)).mean()))  # type: ignore[attr-defined]
-
-
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_an_open_h5_set_is_read_in_other_processes(folders: dict[str, Path], start: str) -> None:
     patches = read_patch_set(folders["patchcamelyon"])
     wanted = float(np.asarray(patches.read(2)).mean())  # the file is open now
     context = multiprocessing.get_context(start)
     queue = context.Queue()
-    processes = [context.Process(target=_mean, args=(patches, 2, queue)) for _ in range(2)]
+    processes = [context.Process(target=drawn.put_mean, args=(patches, 2, queue)) for _ in range(2)]
     for process in processes:
         process.start()
     assert [queue.get(timeout=60) for _ in processes] == [wanted, wanted]
