@@ -35,7 +35,7 @@ class Tree:
         self._groups, self._parts = _Numbers(), _Numbers()
 
     def add(self, name: bytes, *, label: int, slide: str, part: str, mask: bytes = b"") -> None:
-        """Add a sample; ``name`` and ``mask`` are relative to the root, and all samples of a set have a mask or none."""
+        """Add a sample; ``name`` and ``mask`` are relative to the root, and either all samples have a mask or none."""
         self._names.add(name)
         if mask:
             self._masks.add(mask)
