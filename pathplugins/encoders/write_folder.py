@@ -54,6 +54,7 @@ def write_encoder_folder(
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     with replacing(out / WEIGHTS) as temporary:
         safetensors.save_file(tensors, temporary, metadata={"format": "pt"})
+        temporary.chmod(0o644)  # safetensors lets nobody else read it
     config = {
         "architecture": architecture,
         "num_classes": model.num_classes,

@@ -50,6 +50,7 @@ def test_what_is_written_is_read_again(kind: tuple[str, dict[str, Any], Pool], t
     config = read_json(tmp_path / "eye/config.json")
     assert config["num_features"] == features(encoder).shape[1]
     assert config["origin"]["file"] == "w.pth"
+    assert (tmp_path / "eye/model.safetensors").stat().st_mode & 0o777 == 0o644
 
 
 def test_timm_loads_the_folder_by_itself(tmp_path: Path) -> None:
