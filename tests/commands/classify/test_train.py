@@ -169,6 +169,7 @@ def test_a_probe_of_byol_beats_one_of_random_weights(
     learnt = trained_here(config, tmp_path / "p", {**PROBE, **organs, "encoder": str(byol)})
     random = trained_here(config, tmp_path / "r", {**PROBE, **organs, "random_weights": 0})
     assert learnt["scores"]["test"]["accuracy"] >= random["scores"]["test"]["accuracy"] + MARGIN
+    assert learnt["scores"]["test"]["accuracy"] >= 1.5 / len(ORGANS)  # well above chance
 
 
 def test_a_killed_run_of_byol_ends_with_the_same_losses(
@@ -215,7 +216,7 @@ def test_masks_are_learnt(config: Path, tmp_path: Path) -> None:
         "data": str(draw_segpanda200(tmp_path / "SegPANDA200", cases=(8, 2, 2))),
         "random_weights": 0,
         "per_device_train_batch_size": 4,
-        "num_train_epochs": 12,
+        "num_train_epochs": 20,
         "warmup_epochs": 1,
         "learning_rate": 3e-3,
     }
