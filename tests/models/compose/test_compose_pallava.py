@@ -59,6 +59,7 @@ def test_a_directory_says_everything_about_itself(
         "image_aspect_ratio": ratio,
         "image_mean": MEAN,
         "image_std": STD,
+        "interpolation": "bicubic",
         "fast_resize": True,
         "vision_feature_select_mode": "none",
         "image_seq_length": 6,
