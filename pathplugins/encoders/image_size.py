@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -73,11 +72,6 @@ def resized_state(source: Any, target: Any) -> tuple[dict[str, Any], str]:
         )
         said = f"position embeddings resized from {old[0]} x {old[1]} to {new[0]} x {new[1]}, bicubic"
     return state, said
-
-
-def positions(state: Mapping[str, Any]) -> list[str]:
-    """Return the names of position embeddings in a state dict."""
-    return [name for name in state if name.rpartition(".")[2] == POSITIONS]
 
 
 def _prefixes(trunk: Any) -> int:

@@ -67,14 +67,9 @@ def import_encoder(name: str, source: Path, out: Path, *, image_size: int | None
         )
     method = method_of(open_weights(source).names())
     _check_method(card, method, source)
-    unused = (*card.unused, *(method.beside if method else ()))
     model = build_model(card)
-    loaded = load_weights(model, source, unused=unused)
-    if method and method.encoder and bare_name(loaded.prefix) != method.encoder:
-        raise CheckpointError(
-            f"{source} is a checkpoint of {method.name}, but a whole encoder lies below {loaded.prefix!r} only, not "
-            f"below {method.encoder!r}; save the trained encoder's state dict by itself and pass that"
-        )
+    loaded = load_weights(model, source, unused=(*card.unused, *(method.beside if method else ())))
+    _check_place(method, loaded, source)
     sized = at_side(card, image_size or preprocessing_of(card).crop_px)
     state, resized = resized_state(model, build_model(sized)) if sized.timm_kwargs != card.timm_kwargs else (None, "")
     raw, _ = read_weights(source)
@@ -118,6 +113,15 @@ def _check_method(card: EncoderCard, method: Method | None, source: Path) -> Non
         f"of {card.method} ({BY_NAME[card.method].encoder or 'bare names'}); "
         + (f"pass {' or '.join(fits)} in place of {card.name}" if fits else "no card here is of that method")
     )
+
+
+def _check_place(method: Method | None, loaded: Loaded, source: Path) -> None:
+    """Refuse an encoder that lies elsewhere than the method keeps the trained one, such as its slow copy."""
+    if method and method.encoder and bare_name(loaded.prefix) != method.encoder:
+        raise CheckpointError(
+            f"{source} is a checkpoint of {method.name}, but a whole encoder lies below {loaded.prefix!r} only, not "
+            f"below {method.encoder!r}; save the trained encoder's state dict by itself and pass that"
+        )
 
 
 def _origin(card: EncoderCard, method: Method | None, source: Path, loaded: Loaded) -> dict[str, Any]:
