@@ -84,7 +84,8 @@ def _ordered(places: dict[str, Path], before: str) -> tuple[Path, ...]:
         names = [before + (f"{number:0{width}}" if digits else _word(number, width)) for number in missing]
         shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
         raise PathPluginsError(
-            f"{len(missing)} parts are missing between those given: {shown}; download them, then give all parts"
+            f"parts that are missing before or between those given, {len(missing)} in number: {shown}; download them, "
+            "then give all parts"
         )
     return tuple(places[numbers[number]] for number in sorted(numbers))
 
