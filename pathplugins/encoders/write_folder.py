@@ -36,7 +36,7 @@ def write_encoder_folder(
         out: a directory, made where it does not exist.
         architecture: timm's name of the model.
         model_args: arguments of the model in plain values, as in a card's ``timm_kwargs``; ``num_classes`` is 0 where
-            it is not given.
+            it is not given, and is not written when it is 0: Transformers gives it to timm itself.
         state: all weights of that model by timm's names, and no other; any device and type.
         preprocess: steps that turn a patch into the model's input.
         origin: where the weights come from, in plain values; kept for the reader, of no effect.
@@ -46,11 +46,12 @@ def write_encoder_folder(
         CheckpointError: ``state`` is not exactly that of the architecture; nothing was written.
     """
     torch, safetensors = need("torch"), need("safetensors.torch")
-    card = EncoderCard(name=out.name, architecture=architecture, timm_kwargs=dict(model_args), pool=pool)
+    kept = {name: value for name, value in model_args.items() if (name, value) != ("num_classes", 0)}
+    card = EncoderCard(name=out.name, architecture=architecture, timm_kwargs=kept, pool=pool)
     with torch.device("meta"):
         model = build_model(card)
     if report := mismatch(model.state_dict(), state):
-        raise CheckpointError(f"{out}: weights that are not those of {architecture} {dict(model_args)}: {report}")
+        raise CheckpointError(f"{out}: weights that are not those of {architecture} {kept}: {report}")
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     with replacing(out / WEIGHTS) as temporary:
         safetensors.save_file(tensors, temporary, metadata={"format": "pt"})
@@ -59,7 +60,7 @@ def write_encoder_folder(
         "architecture": architecture,
         "num_classes": model.num_classes,
         "num_features": feature_width(pool, model),
-        "model_args": dict(model_args),
+        "model_args": kept,
         "pretrained_cfg": _preprocessing(preprocess, model.num_classes, model.default_cfg),
         "origin": {**origin, "pathplugins": __version__},
     }

@@ -26,7 +26,7 @@ REGISTERS = ("test_vit", {"img_size": SIDE, "reg_tokens": 2, "global_pool": ""},
 
 
 def untrained(architecture: str, kwargs: dict[str, Any]) -> Any:
-    known = {name: value for name, value in kwargs.items() if name != "norm_eps"}
+    known = {name: value for name, value in kwargs.items() if name not in ("norm_eps", "num_classes")}
     return shaken(timm.create_model(architecture, num_classes=0, **known))
 
 
@@ -60,6 +60,16 @@ def test_timm_loads_the_folder_by_itself(tmp_path: Path) -> None:
     assert torch.equal(run(own, pixels), run(model, pixels))
     told = timm.data.resolve_model_data_config(own)
     assert (tuple(told["mean"]), told["interpolation"]) == (PREPROCESS.mean, "bilinear")
+
+
+def test_transformers_loads_the_folder_by_itself(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers", minversion="4.48")  # the first that reads timm's format
+    model = written(tmp_path / "eye", "test_resnet", {"num_classes": 0}, "model")
+    assert "num_classes" not in read_json(tmp_path / "eye/config.json")["model_args"]
+    own = transformers.AutoModel.from_pretrained(str(tmp_path / "eye")).eval()
+    pixels = torch.rand(2, 3, 40, 56)
+    with torch.inference_mode():
+        assert torch.equal(own(pixels).pooler_output, run(model, pixels))
 
 
 @pytest.mark.parametrize(("resize", "crop"), [(287, 224), (256, 224), (224, 224), (299, 299), (331, 97)])
