@@ -35,6 +35,9 @@ class Segmenter(nn.Module):
         """Return logits ``[B, K, S, S]`` of normalised pixels ``[B, 3, S, S]``."""
         norm = self.blocks is not None  # that of a ViT, which its last layer alone would apply
         maps = self.encoder.forward_intermediates(pixels, indices=self.blocks, norm=norm, intermediates_only=True)
+        if norm and isinstance(self.encoder.norm, nn.Identity):  # timm has moved it behind the mean of the tokens
+            of_tokens = getattr(self.encoder, "fc_norm", nn.Identity())
+            maps = [of_tokens(tokens.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) for tokens in maps]  # each [B, C, h, w]
         return self.head(pixels, maps)
 
 

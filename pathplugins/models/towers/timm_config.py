@@ -32,8 +32,9 @@ class TimmVisionConfig:
     """S: the whole picture, or a tile of it, is resized to this."""
     select_layer: int | None = None
     """What is given out. Of a transformer of n blocks: i or i - n - 1 is the output of block i, so that -2 (when None)
-    is that of the last block but one, as LLaVA takes it; -1 is the model's own output, its last norm included. Of any
-    other model the stage: -1 (when None) is its last map. Nothing beyond is built."""
+    is that of the last block but one, as LLaVA takes it; -1 is the model's own output, what timm's forward_features
+    gives: its last norm included, unless that stands behind the pooling (``global_pool: avg``), where it is one of mean
+    tokens. Of any other model the stage: -1 (when None) is its last map. Nothing beyond is built."""
     image_mean: list[float] = field(default_factory=lambda: list(IMAGENET_MEAN))
     image_std: list[float] = field(default_factory=lambda: list(IMAGENET_STD))
     interpolation: str = "bicubic"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import timm
 import torch
 
 from pathplugins.classify.networks.encoder import build_encoder
-from pathplugins.classify.networks.segmenter import Segmenter, build_segmenter
+from pathplugins.classify.networks.segmenter import Segmenter, TokenDecoder, build_segmenter
 from pathplugins.classify.options import ClassifyArguments
 from pathplugins.core.errors import PathPluginsError
 
@@ -41,6 +42,26 @@ def test_logits_of_every_pixel(encoder: str, head: str) -> None:
 
 def test_the_decoder_of_a_vit_reads_blocks_up_to_the_last() -> None:
     assert built("test_vit", "tokens").blocks == [1, 2, 3, 5] or built("test_vit", "tokens").blocks[-1] == 5
+
+
+def test_the_norm_that_stands_behind_the_mean_is_that_of_the_tokens() -> None:
+    """The same weights with either place of the norm give the same logits."""
+    options = {"num_classes": 0, "img_size": 48}
+    usual = timm.create_model("test_vit", **options)
+    torch.manual_seed(0)
+    torch.nn.init.normal_(usual.norm.weight)
+    moved = timm.create_model("test_vit", global_pool="avg", **options)
+    moved.load_state_dict(
+        {
+            name.replace("norm.", "fc_norm.") if name[:5] == "norm." else name: value
+            for name, value in usual.state_dict().items()
+        }
+    )
+    decoder = TokenDecoder(usual.embed_dim, 2, classes=3)
+    pixels = torch.randn(2, 3, 48, 48)
+    with torch.no_grad():
+        one, other = (Segmenter(model.eval(), decoder, blocks=[2, 5])(pixels) for model in (usual, moved))
+    torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize(
