@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import re
 from dataclasses import dataclass, field
@@ -21,6 +23,9 @@ EXPECTED = "camelyonpatch_level_2_split_{train,valid,test}_{x,y}.h5 or {train,va
 
 _FILE = re.compile(r"(?:camelyonpatch_level_2_split_)?(train|valid|val|test)_([xy])\.h5(\.gz)?", re.IGNORECASE)
 _MOST = 16  # files kept open
+_COSTLY = 16  # bytes unpacked for one byte of a picture
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -71,19 +76,22 @@ def read_patchcamelyon(root: Path) -> Found:
             tree.fault(name.encode(), "second file", f"{other} is the same; leave one of them")
         else:
             files[part][axis] = name
+    costs: list[str] = []
     for part, both in files.items():
         if {*both} == {"x", "y"}:
-            _add(tree, part, both["x"], both["y"])
+            _add(tree, part, both["x"], both["y"], costs)
         else:
             (name,) = both.values()
             lacking = "labels (_y.h5)" if "x" in both else "pictures (_x.h5)"
             tree.fault(name.encode(), "missing file", f"its {lacking} are not there; expected {EXPECTED}")
+    if costs:
+        log.warning("reading one picture unpacks many others, which makes training slow:\n%s", "\n".join(costs))
     return found(tree, kind="patchcamelyon", expected=EXPECTED, inside=H5Pictures(root=root))
 
 
-def _add(tree: Tree, part: str, x_name: str, y_name: str) -> None:
-    """Add the samples of a part, or its faults."""
-    pictures, labels = _shape(tree, x_name), _labels(tree, y_name)
+def _add(tree: Tree, part: str, x_name: str, y_name: str, costs: list[str]) -> None:
+    """Add the samples of a part, or its faults, and what is told of costly pictures."""
+    pictures, labels = _shape(tree, x_name, costs), _labels(tree, y_name)
     if pictures is None or labels is None:
         return
     if len(labels) != pictures:
@@ -102,19 +110,32 @@ def _dataset(file: h5py.File, key: str, name: str) -> h5py.Dataset:
     return own_dataset(file, key, name)
 
 
-def _shape(tree: Tree, name: str) -> int | None:
+def _shape(tree: Tree, name: str, costs: list[str]) -> int | None:
     """Return the number of pictures in a file; None where something is wrong with it."""
     try:
         with h5py.File(tree.root / name, "r") as file:
             pictures = _dataset(file, "x", name)
-            shape, dtype = pictures.shape, pictures.dtype
+            shape, dtype, factor = pictures.shape, pictures.dtype, _unpacked(pictures)
     except (OSError, BadBag) as error:
         tree.fault(name.encode(), "unreadable file", f"{error}; copy it again")
         return None
     if len(shape) != 4 or shape[3] != 3 or dtype != np.uint8:
         tree.fault(name.encode(), "other shape", f"`x` is {dtype} {[*shape]}; expected uint8 [N, height, width, 3]")
         return None
+    if factor > _COSTLY:
+        chunk = "x".join(map(str, (1, *shape[1:])))
+        path = tree.root / name
+        costs.append(f"{path}: {factor:.0f} times its bytes; run: h5repack -l x:CHUNK={chunk} {path} NEW.h5")
     return shape[0]
+
+
+def _unpacked(pictures: h5py.Dataset) -> float:
+    """Return how many bytes are unpacked to read one picture, for each byte of it; 1 where nothing is packed."""
+    if pictures.chunks is None or not pictures.id.get_create_plist().get_nfilters() or 0 in pictures.shape:
+        return 1.0
+    sizes, chunk = pictures.shape[1:], pictures.chunks[1:]
+    touched = math.prod(math.ceil(size / part) for size, part in zip(sizes, chunk, strict=True))
+    return touched * math.prod(pictures.chunks) / math.prod(sizes)
 
 
 def _labels(tree: Tree, name: str) -> np.ndarray | None:

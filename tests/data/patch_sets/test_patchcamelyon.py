@@ -32,6 +32,24 @@ def test_files_are_opened_when_they_are_read(tmp_path: Path) -> None:
         patches.part("test").read(0)
 
 
+def test_a_file_whose_pictures_cannot_be_unpacked_alone_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_patchcamelyon(drawn.write_patchcamelyon(tmp_path, prefix=""))  # a picture in each chunk
+    assert caplog.text == ""
+    for part, packing in {"train": {"compression": "gzip"}, "test": {}}.items():
+        with h5py.File(tmp_path / f"{part}_x.h5", "w") as file:
+            file.create_dataset("x", (3000, 96, 96, 3), "u1", **packing)  # h5py guesses (375, 12, 12, 1)
+        with h5py.File(tmp_path / f"{part}_y.h5", "w") as file:
+            file["y"] = np.zeros((3000, 1, 1, 1), np.uint8)
+    read_patchcamelyon(tmp_path)
+    (record,) = caplog.records
+    path = tmp_path / "train_x.h5"
+    assert record.getMessage().splitlines()[1:] == [
+        f"{path}: 375 times its bytes; run: h5repack -l x:CHUNK=1x96x96x3 {path} NEW.h5"
+    ]
+
+
 def test_faults(tmp_path: Path) -> None:
     drawn.write_patchcamelyon(tmp_path, count=3, prefix="")
     drawn.write_patchcamelyon(tmp_path / "more", count=3)
