@@ -30,7 +30,7 @@ EXTRAS = {
         *("huggingface_hub>=0.24", "open_clip_torch>=2.24", "pyyaml>=6.0", "requests>=2.31", "scikit-learn>=1.3"),
     ],
     "patchtcga": [
-        *("jinja2>=3.0", "lightly>=1.5", "matplotlib>=3.7", "scikit-learn>=1.3"),
+        *("accelerate>=0.26", "jinja2>=3.0", "lightly>=1.5", "pyyaml>=6.0"),
         *("segmentation-models-pytorch>=0.3.4", "tensorboard>=2.14", "timm>=1.0", "torchmetrics>=1.2"),
     ],
     "ray": ["ray>=2.9"],

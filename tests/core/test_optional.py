@@ -13,6 +13,7 @@ from pathplugins.core.optional import install_line, need, require
 ROOT = Path(__file__).resolve().parents[2]
 BROUGHT_BY = {
     **{"openslide": "openslide-python", "open_clip": "open_clip_torch", "sklearn": "scikit-learn", "yaml": "pyyaml"},
+    **{"segmentation_models_pytorch": "segmentation-models-pytorch"},
     **{"threadpoolctl": "scikit-learn", "urllib3": "requests"},  # what these depend on
     **{"torch": "timm", "huggingface_hub": "timm", "safetensors": "timm"},
 }
