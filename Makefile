@@ -28,7 +28,7 @@ needs          = torch torchvision deepspeed $(if $(filter llamafactory-%,$(1)),
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo demo-pallava demo-pathgen test test-llamafactory test-xtuner test-data-tools test-matrix lint docs site clean
+.PHONY: help env demo demo-pallava demo-pathgen demo-patchtcga test test-llamafactory test-xtuner test-data-tools test-matrix lint docs site clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 25
@@ -45,6 +45,9 @@ demo-pallava: $(XT)/.installed  ## PA-LLaVA in small, in XTuner, on CPU, on imag
 
 demo-pathgen: $(LLAMAFACTORY)/.installed  ## PathGen-LLaVA in small: captions and slides to pairs to two phases, on CPU
 	$(call in,$(LLAMAFACTORY)) pathplugins demo pathgen
+
+demo-patchtcga: $(LLAMAFACTORY)/.installed  ## PatchTCGA in small: archives to BYOL, a scored probe and answers, on CPU
+	$(call in,$(LLAMAFACTORY)) pathplugins demo patchtcga
 
 # The longest first, so that neither core waits for the other at the end.
 test: lint env  ## style and all tests
@@ -84,7 +87,7 @@ site: .venv/site/.installed  ## the pages as a site, in site/, without a network
 	@echo "site/index.html"
 
 clean:  ## remove environments and everything that was built
-	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache demo demo-pallava demo-pathgen
+	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache demo demo-pallava demo-pathgen demo-patchtcga
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv is many times faster than pip and reads the same constraints; without it pip does the work.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -9,6 +10,7 @@ import pickle
 import re
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,12 +32,15 @@ INSTEAD = {
     "iter_N": "iter_2",
 }
 """What stands in for weights of gigabytes (a published name with other shapes is refused), and for a number."""
+SMALL = "image_size=48 centre_px=null num_train_epochs=1 warmup_epochs=0 per_device_train_batch_size=8 bf16=false"
 ADDED = {
     "pip install": "--dry-run --no-index --no-build-isolation",
     "pathdata pathgen manifest": "--api $GDC",
     "pathdata pathgen download": "--api $GDC",
+    "pathplugins classify train classify/ptcga200_byol": f"{SMALL} encoder=test_resnet projection_hidden=32",
+    "pathplugins classify train classify/pcam200_linear": SMALL,
 }
-"""Beginning of a command -> what is added to it: nothing may be installed or downloaded here."""
+"""Beginning of a command -> what is added to it: nothing may be installed or downloaded, and no picture is 512 px."""
 SLIDE_2 = "TCGA-22-5474-01Z-00-DX1.8736FB24-7E65-4ACB-9325-382D7F864F62"
 
 
@@ -90,6 +95,24 @@ def pathgen(place: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def patches(place: Path) -> Path:
+    """The same folder with PTCGA200 in two parts of an archive and their sums, and PCam200."""
+    from pathplugins.classify.drawn import draw_pcam200, draw_ptcga200
+
+    draw_pcam200(place / "datasets" / "PCam200", cases=(2, 1, 1), patches=4, side=64)
+    drawn = draw_ptcga200(place / "drawn" / "PTCGA200", slides=3, patches=4, side=64)
+    with tarfile.open(place / "whole.tar.gz", "w:gz") as archive:
+        archive.add(drawn, "PTCGA200")
+    content = (place / "whole.tar.gz").read_bytes()
+    sums = ""
+    for name, part in (("PTCGA200_p_aa", content[:999]), ("PTCGA200_p_ab", content[999:])):
+        (place / name).write_bytes(part)
+        sums += f"{hashlib.md5(part, usedforsecurity=False).hexdigest()}  {name}\n"
+    (place / "checksums.txt").write_text(sums)
+    return place
+
+
+@pytest.fixture(scope="module")
 def gdc(pathgen: Path) -> Iterator[str]:
     """Address of a server that has the slide of those rows, and nothing else."""
     from gdc_server import serve
@@ -132,7 +155,7 @@ def shell(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cal
 
 
 @pytest.mark.host
-def test_in_llamafactory(pathgen: Path, gdc: str, shell: Callable[..., str]) -> None:
+def test_in_llamafactory(pathgen: Path, patches: Path, gdc: str, shell: Callable[..., str]) -> None:
     """One test, since each command needs what the one before it wrote."""
     if importlib.util.find_spec("llamafactory") is None:
         pytest.skip("LLaMA-Factory is not installed here")
@@ -150,6 +173,8 @@ def test_in_llamafactory(pathgen: Path, gdc: str, shell: Callable[..., str]) -> 
     assert [(pathgen / "data" / image).is_file() for image in images] == [True, True]
     assert (pathgen / "saves/pathgen/phase1/mm_projector.bin").is_file()
     assert (pathgen / "saves/pathgen/phase2/model.safetensors").is_file()
+    assert (patches / "runs/ptcga200_byol/model.safetensors").is_file()
+    assert "<html" in (patches / "report/report.html").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     shown = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert [body for kind, body in BLOCKS if kind == "python"] == shown[:1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 
-FOLDERS = {"wsi": "demo", "pallava": "demo-pallava", "pathgen": "demo-pathgen"}
+FOLDERS = {"wsi": "demo", "pallava": "demo-pallava", "pathgen": "demo-pathgen", "patchtcga": "demo-patchtcga"}
 """Demo, a module of this package -> the folder it works in unless told otherwise."""
 
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=FOLDERS,
         default="wsi",
-        help="slides in LLaMA-Factory, images in XTuner, patches of slides in LLaMA-Factory",
+        help="slides in LLaMA-Factory, images in XTuner, patches of slides in LLaMA-Factory, labelled patches",
     )
     parser.add_argument("--slide", type=Path, help="ask about this slide instead of a drawn one (any OpenSlide format)")
     parser.add_argument("--out", type=Path, help=f"folder for all files (default: {', '.join(FOLDERS.values())})")
@@ -37,8 +37,12 @@ def run(args: argparse.Namespace) -> int:
         from pathplugins.commands.demo import pallava
 
         pallava.run(out)
-    else:
+    elif args.what == "pathgen":
         from pathplugins.commands.demo import pathgen
 
         pathgen.run(out)
+    else:
+        from pathplugins.commands.demo import patchtcga
+
+        patchtcga.run(out)
     return 0

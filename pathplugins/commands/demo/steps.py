@@ -42,8 +42,10 @@ def command(out: Path, *words: object, quiet: bool = False, cwd: Path | None = N
     if not quiet:
         say("$ " + shlex.join(argv))
     program = Path(sys.executable).with_name(argv[0])
-    log = out / "logs" / f"{argv[0]}-{argv[1]}{'-' + Path(argv[2]).stem if len(argv) > 2 else ''}.log"
-    log.parent.mkdir(exist_ok=True)
+    logs = out / "logs"
+    logs.mkdir(exist_ok=True)
+    number = len(list(logs.iterdir())) + 1  # a step may run the same command as one before it
+    log = logs / f"{number:02}-{argv[0]}-{argv[1]}{'-' + Path(argv[2]).stem if len(argv) > 2 else ''}.log"
     environment = {
         "OMP_NUM_THREADS": "1",  # tensors this small are slower on several
         **os.environ,
