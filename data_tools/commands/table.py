@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
+from pathplugins.data.records import IMAGE_PLACEHOLDER
 
 from ..engine.progress import FAILED, say
 from .options import read_options
@@ -38,6 +39,8 @@ class TableOptions:
     def __post_init__(self) -> None:
         if not self.question.strip():
             raise PathPluginsError("--question is empty; give what is asked of every slide")
+        if IMAGE_PLACEHOLDER in self.question:
+            raise PathPluginsError(f"--question has {IMAGE_PLACEHOLDER}, which training adds itself; leave it out")
         if self.split == "none" and (self.group_column or self.group_pattern):
             raise PathPluginsError("--split none divides nothing; leave --group-column and --group-pattern out")
 

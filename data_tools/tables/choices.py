@@ -31,7 +31,10 @@ def choices_of(text: str, labels: Iterable[str]) -> list[str]:
     if text == NONE:
         return []
     if text != AUTO:
-        choices = parse_choices(text)
+        try:
+            choices = parse_choices(text)
+        except PathPluginsError as error:
+            raise PathPluginsError(f"--choices: {error}; or pass {AUTO} or {NONE}") from None
         others = [label for label in distinct if label not in choices]
         if others:
             raise PathPluginsError(f"--choices {text} lacks the labels {', '.join(others)}; add them, or pass auto")

@@ -26,7 +26,9 @@ def parse_choices(text: str) -> list[str]:
         choices = [part.strip() for part in text.split("|")]
     folded = {choice.casefold() for choice in choices}
     if choices and (len(choices) < 2 or "" in folded or len(folded) < len(choices)):
-        raise PathPluginsError(f"choices are {text!r}, expected two or more, different and none empty")
+        raise PathPluginsError(
+            f"choices are {text!r}, expected two or more, different and none empty, such as 'benign | malignant'"
+        )
     return choices
 
 

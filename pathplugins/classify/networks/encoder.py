@@ -91,11 +91,28 @@ def _of_size(card: EncoderCard, options: ClassifyArguments) -> tuple[EncoderCard
     sizes = getattr(getattr(bare, "patch_embed", None), "img_size", None)
     if tokens and sizes is not None and tuple(sizes) != (side, side):
         kwargs["dynamic_img_size"] = True  # the stored position embeddings stay whole, and are resized as they are used
-    if (stride := DILATED.get(_head(options, tokens=tokens))) is not None:
+    head = _head(options, tokens=tokens)
+    if options.recipe == "segment":
+        check_head(head, card.architecture, tokens=tokens)
+    if (stride := DILATED.get(head)) is not None:
         kwargs["output_stride"] = stride
         with torch.device("meta"):
             _created(card, kwargs, advice="; set head: fpn, which takes feature maps as they are")
     return replace(card, timm_kwargs=kwargs), preprocess, tokens
+
+
+def check_head(head: HeadName, architecture: str, *, tokens: bool) -> None:
+    """Refuse a head of ViTs on another encoder, or the reverse.
+
+    Raises:
+        PathPluginsError: which heads fit.
+    """
+    if tokens != (head == "tokens"):
+        other = "tokens" if tokens else "deeplabv3plus, fpn or unet"
+        what = "a ViT" if tokens else "no ViT"
+        raise PathPluginsError(
+            f"head {head}: {architecture} is {what}; set head: {other}, or head: null for the default"
+        )
 
 
 def _head(options: ClassifyArguments, *, tokens: bool) -> HeadName:

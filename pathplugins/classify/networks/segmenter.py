@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pathplugins.classify.networks.encoder import DILATED, Encoder
+from pathplugins.classify.networks.encoder import DILATED, Encoder, check_head
 from pathplugins.classify.options import HeadName
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.optional import need
@@ -99,10 +99,7 @@ def build_segmenter(encoder: Encoder, head: HeadName, classes: int) -> Segmenter
     Raises:
         PathPluginsError: a head of ViTs on a convolutional encoder or the reverse, or a picture size that does not fit.
     """
-    if encoder.tokens != (head == "tokens"):
-        other = "tokens" if encoder.tokens else "deeplabv3plus, fpn or unet"
-        what = "a ViT" if encoder.tokens else "no ViT"
-        raise PathPluginsError(f"head {head}: {encoder.architecture} is {what}; set head: {other}, or remove the key")
+    check_head(head, encoder.architecture, tokens=encoder.tokens)
     if head == "tokens":
         depth = len(encoder.model.blocks)
         blocks = sorted({round((level + 1) * depth / LEVELS) - 1 for level in range(LEVELS)} - {-1})

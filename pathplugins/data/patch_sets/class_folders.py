@@ -7,8 +7,10 @@ from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.patch_sets.found import Found, found
+from pathplugins.data.patch_sets.segpanda200 import is_mask
 from pathplugins.data.patch_sets.slide_ids import tcga_slide
-from pathplugins.data.patch_sets.tree import Tree, join, part_folders
+from pathplugins.data.patch_sets.tree import Tree, join, part_folders, part_of
+from pathplugins.published.patchtcga import MASK_SUFFIX
 
 EXPECTED = "a folder per class with pictures in it, or folders train, val, test with such folders"
 
@@ -24,6 +26,7 @@ def read_class_folders(root: Path) -> Found:
     numbers = {name: number for number, name in enumerate(classes)}
     for folder, part, name in folders:
         pictures = [*_below(tree, folder)]
+        _check_below(tree, pictures, folder)
         if not pictures:
             tree.fault(folder, "no pictures", f"expected {EXPECTED}; move it out")
         for picture in pictures:
@@ -67,6 +70,21 @@ def _named(tree: Tree, folder: bytes) -> tuple[int, list[bytes]]:
     """Return how many pictures lie in a folder, and its folders that do not begin with ``_``."""
     pictures, folders = tree.files_and_folders(folder)
     return len(pictures), [name for name in folders if not name.startswith(b"_")]
+
+
+def _check_below(tree: Tree, pictures: list[bytes], folder: bytes) -> None:
+    """Add faults for what shows that a folder is a patch set and no class: folders of parts in it, and masks."""
+    below = {picture[len(folder) + 1 :].rpartition(b"/")[0].partition(b"/")[0].decode() for picture in pictures}
+    parts = sorted(name for name in below if part_of(name))
+    if parts:
+        detail = f"it has {', '.join(parts)} in it: name this folder instead of {tree.root.name}, or move them out"
+        tree.fault(folder, "a patch set and no class", detail)
+        return
+    stems = {picture.rpartition(b".")[0] for picture in pictures}
+    masks = [each for each in pictures if is_mask(each) and each.rpartition(b".")[0][: -len(MASK_SUFFIX)] in stems]
+    if masks:
+        detail = f"{len(masks)} masks beside pictures; read it as kind segpanda200, or move them out"
+        tree.fault(masks[0], "a mask and no picture", detail)
 
 
 def _below(tree: Tree, folder: bytes) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.images import BadImage, open_image
+from pathplugins.data.images import BadImage, on_image, open_image, to_rgb
 from pathplugins.data.patch_sets.texts import Coded, Texts
 
 Part = Literal["train", "valid", "test"]
@@ -109,7 +109,7 @@ class PatchSet:
         path = self.mask_file(index)
         if path is None:
             raise PathPluginsError(f"{self.root} ({self.kind}) has labels and no masks; train it as classes")
-        mask = np.asarray(open_image(path).getchannel(0))
+        mask = on_image(path, lambda image: _red(image, path))
         if (high := int(mask.max())) >= len(self.classes):
             raise BadImage(
                 f"{path} has the value {high} in its red channel, expected 0 to {len(self.classes) - 1} "
@@ -117,3 +117,14 @@ class PatchSet:
                 reason="unknown mask value",
             )
         return mask
+
+
+def _red(image: Image.Image, path: Path) -> np.ndarray:
+    """Return the red channel of an open mask, uint8 [H, W]; ids in a palette would come out as its shades of red."""
+    if image.mode == "P":
+        raise BadImage(
+            f"{path} has a palette, expected class ids in the red channel; save it as grey or RGB, such as "
+            "Image.fromarray(np.array(mask)).save(...)",
+            reason="mask with a palette",
+        )
+    return np.array(to_rgb(image, str(path)).getchannel(0))

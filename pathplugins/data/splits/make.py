@@ -64,6 +64,9 @@ def assign(groups: Sequence[str], labels: Sequence[str], plan: Plan) -> np.ndarr
         groups: Group of each sample; none is divided.
         labels: Class of each sample, all alike where there are none.
         plan: Folds and shares.
+
+    Raises:
+        PathPluginsError: no samples, or too few groups to give each part one.
     """
     if not len(groups):
         raise PathPluginsError("there is nothing to divide; give at least one sample a part")
@@ -84,7 +87,25 @@ def assign(groups: Sequence[str], labels: Sequence[str], plan: Plan) -> np.ndarr
                 [groups[at] for at in left], [labels[at] for at in left], [1 - share, share], [plan.seed, fold + 1]
             )
             parts[fold, left[drawn == 1]] = VALID
+    _refuse_empty(parts, len({*groups}), plan)
     return parts
+
+
+def _refuse_empty(parts: np.ndarray, groups: int, plan: Plan) -> None:
+    """Refuse parts that are to have a share and got nothing: whoever scores them would score no sample."""
+    test, valid = plan.shares()
+    wanted = {TRAIN: True, VALID: valid > 0, TEST: test > 0}
+    empty = [
+        f"{PARTS[code]} of fold {fold}" if plan.folds > 1 else PARTS[code]
+        for fold, row in enumerate(parts)
+        for code in (TRAIN, VALID, TEST)
+        if wanted[code] and not (row == code).any()
+    ]
+    if empty:
+        raise PathPluginsError(
+            f"{groups} groups are too few: no sample is left for {', '.join(empty[:5])}; give fewer folds, "
+            "share 0 for a part that is not wanted, or more groups"
+        )
 
 
 def make_split(

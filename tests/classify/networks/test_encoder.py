@@ -45,6 +45,8 @@ def test_statistics_are_forgotten_only_when_asked() -> None:
         ({"encoder": "test_vit", "image_size": 50}, "with image_size 50: .*; set another image_size"),
         ({"encoder": "resnet5000"}, "unknown encoder 'resnet5000'. Did you mean"),
         ({"encoder": "test_mambaout", "recipe": "segment"}, "set head: fpn"),
+        ({"encoder": "test_vit", "recipe": "segment", "head": "deeplabv3plus"}, "is a ViT; set head: tokens"),
+        ({"encoder": "test_resnet", "recipe": "segment", "head": "tokens"}, "is no ViT; set head: deeplabv3plus"),
     ],
 )
 def test_encoders_that_cannot_be_used(values: dict[str, object], message: str) -> None:

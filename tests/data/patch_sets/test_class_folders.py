@@ -50,3 +50,12 @@ def test_faults(tmp_path: Path) -> None:
     assert [fault.reason for fault in read_class_folders(tmp_path).faults] == ["fewer than two classes"]
     (tmp_path / "b").mkdir()
     assert [fault.reason for fault in read_class_folders(tmp_path).faults] == ["no pictures"]
+
+
+def test_patch_sets_are_no_classes(tmp_path: Path) -> None:
+    save(tmp_path, "PCam200/train/normal/1.png", "PCam200/val/tumor/2.png", "other/a/x.png", "other/a/X.png")
+    save(tmp_path, "seg/c/1.png", "seg/c/1_MASK.png", "seg/c/alone_mask.png")
+    faults = {Path(fault.source).name: fault for fault in read_class_folders(tmp_path).faults}
+    assert faults["PCam200"].detail.startswith("it has train, val in it: name this folder instead of")
+    assert faults["1_MASK.png"].reason == "a mask and no picture"
+    assert len(faults) == 2

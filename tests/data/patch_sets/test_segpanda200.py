@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import patch_folders as drawn
 import pytest
+from PIL import Image
 
 from pathplugins.core.errors import BadSamplesError
 from pathplugins.data.images import BadImage
@@ -60,3 +61,16 @@ def test_what_has_no_partner_is_a_fault(tmp_path: Path) -> None:
         ("second picture", "a.png"),
     ]
     assert "expected b_mask.png beside it" in next(fault.detail for fault in faults if fault.reason == "missing mask")
+
+
+def test_a_palette_is_refused_and_grey_is_the_class(tmp_path: Path) -> None:
+    ids = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    coloured = Image.fromarray(ids)
+    coloured.putpalette([0, 0, 0, 0, 99, 0, 0, 0, 99, 0, 50, 0, 0, 0, 50, 0, 9, 9])  # its shades of red are all 0
+    for name, mask in (("a", coloured), ("b", Image.fromarray(ids))):
+        drawn.save(tmp_path / f"train/g/c/{name}.png", np.zeros((2, 3, 3), np.uint8))
+        mask.save(tmp_path / f"train/g/c/{name}_mask.png")
+    patches = read_segpanda200(tmp_path).whole()
+    with pytest.raises(BadImage, match=r"a_mask.png has a palette, expected class ids in the red channel; save it"):
+        patches.read_mask(0)
+    assert np.array_equal(patches.read_mask(1), ids)

@@ -74,3 +74,16 @@ def test_a_split_names_its_samples_in_order_whatever_the_order_given() -> None:
         make_split(["a", "a"], ["s", "s"], ["", ""], Plan(), by="slide", source="set")
     with pytest.raises(PathPluginsError, match="nothing to divide"):
         make_split([], [], [], Plan(), by="slide", source="set")
+
+
+@pytest.mark.parametrize(
+    ("groups", "plan", "message"),
+    [
+        ("aabb", Plan(folds=3), "2 groups are too few.*left for .* of fold"),
+        ("ab", Plan(), "left for (train|valid|test); give fewer folds, share 0"),
+    ],
+)
+def test_parts_that_would_be_empty_are_refused(groups: str, plan: Plan, message: str) -> None:
+    with pytest.raises(PathPluginsError, match=message):
+        assign(groups, ["x"] * len(groups), plan)
+    assert (assign("ab", "xx", Plan(valid=0, test=0.5)) == TEST).sum() == 1

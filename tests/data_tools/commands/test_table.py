@@ -96,3 +96,21 @@ def test_wrong_words_are_told(labels: Path, tmp_path: Path, pathdata: Run) -> No
         assert code == 2, more
         assert message in text
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--question", "<image> What?"), "--question has <image>, which training adds itself"),
+        (
+            ("--choices", "LUAD,LUSC"),
+            "--choices: choices are 'LUAD,LUSC', .* 'benign | malignant'; or pass auto or none",
+        ),
+    ],
+)
+def test_what_is_asked_wrongly(
+    labels: Path, tmp_path: Path, pathdata: Run, words: tuple[str, str], message: str
+) -> None:
+    code, text = pathdata("table", labels, "--bags", tmp_path / "bags", *words, "--out", tmp_path / "out")
+    assert code == 2
+    assert all(part in text for part in message.split(" .* "))
