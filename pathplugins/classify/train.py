@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from pathplugins.classify.optimisers import scaled_rate
 from pathplugins.classify.options import ClassifyArguments
 from pathplugins.classify.parts import Parts, read_parts
 from pathplugins.classify.pictures import SEGMENT, SELF_SUPERVISED, SUPERVISED, BatchAugment, PatchDataset
+from pathplugins.classify.pictures.check import check_headers
 from pathplugins.classify.recipes import RECIPES
 from pathplugins.classify.runs import RECORD, write_run
 from pathplugins.classify.settings import Settings
 from pathplugins.classify.trainer import PatchTrainer
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
+from pathplugins.data.patch_sets import PatchSet
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +51,8 @@ def train(settings: Settings) -> dict[str, Any]:
     options = _at_one_scale(options, encoder)
     network = build_network(options, encoder, len(parts.whole.classes))
     trainer = _trainer(options, args, parts, encoder, network)
-    finished, checkpoint = _agreed(settings, args, parts, trainer.batches.pictures)
+    pictures = {name: _watched(part, encoder, options) for name, part in parts.named().items() if name != "train"}
+    finished, checkpoint = _agreed(settings, args, parts, trainer, [*pictures.values()])
     out = Path(args.output_dir)
     if finished:
         log.info("%s is trained already; remove it or name another output_dir to train anew", out)
@@ -58,7 +62,7 @@ def train(settings: Settings) -> dict[str, Any]:
         trainer.add_callback(curves)
     log.info("%s", _plan(options, args, parts, trainer, checkpoint))
     trainer.train(resume_from_checkpoint=checkpoint)
-    record = _record(options, args, parts, trainer)
+    record = _record(options, args, parts, trainer, pictures)
     if args.process_index == 0:
         if curves is not None:
             curves.close()
@@ -119,7 +123,7 @@ def _trainer(
     strong = SEGMENT if recipe.task == "masks" else SELF_SUPERVISED if recipe.self_supervised else SUPERVISED
     size = encoder.preprocess.crop_px
     learn = PatchDataset(parts.train, size=size, augment=strong, seed=args.seed, views=recipe.views)
-    watch = None if parts.valid is None else PatchDataset(parts.valid, size=size, centre_px=options.centre_px)
+    watch = None if parts.valid is None else _watched(parts.valid, encoder, options)
     if args.world_size > 1 and args.device.type == "cuda":
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
     elif args.world_size > 1 and args.process_index == 0 and _has_batch_norms(network):
@@ -142,26 +146,44 @@ def _trainer(
     return trainer
 
 
+def _watched(part: PatchSet, encoder: Encoder, options: ClassifyArguments) -> PatchDataset:
+    """Return pictures that are scored: without draws."""
+    return PatchDataset(part, size=encoder.preprocess.crop_px, centre_px=options.centre_px)
+
+
 def _has_batch_norms(network: torch.nn.Module) -> bool:
     return any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in network.modules())
 
 
-def _agreed(settings: Settings, args: TrainingArguments, parts: Parts, pictures: int) -> tuple[bool, str | None]:
-    """Return whether the run is finished, and the checkpoint to go on from; the first process looks, all hear."""
-    found: list[Any] = [False, None]
+def _agreed(
+    settings: Settings, args: TrainingArguments, parts: Parts, trainer: PatchTrainer, watched: list[PatchDataset]
+) -> tuple[bool, str | None]:
+    """Return whether the run is finished, and the checkpoint to go on from; the first process looks, all hear.
+
+    Raises:
+        PathPluginsError: the output directory is another run's, or pictures cannot be used; in every process.
+    """
+    found: list[Any] = [False, None, None]
     if args.process_index == 0:
         out = Path(args.output_dir)
         decisive = {
             **dataclasses.asdict(settings.options),
             **settings.training,
-            "pictures_per_step": pictures,
+            "pictures_per_step": trainer.batches.pictures,
             "data_fingerprint": parts.fingerprint(),
         }
-        prepare_output(out, decisive)
-        checkpoint = last_checkpoint(out, args.world_size)
-        found = [is_finished(out), None if checkpoint is None else str(checkpoint)]
+        try:
+            prepare_output(out, decisive)
+            if not is_finished(out):
+                check_headers(trainer.train_dataset, *watched)
+            checkpoint = last_checkpoint(out, args.world_size)
+            found = [is_finished(out), None if checkpoint is None else str(checkpoint), None]
+        except PathPluginsError as error:
+            found[2] = error
     if args.world_size > 1:
         broadcast_object_list(found)
+    if found[2] is not None:
+        raise found[2]
     return found[0], found[1]
 
 
@@ -176,15 +198,18 @@ def _plan(
     )
 
 
-def _record(options: ClassifyArguments, args: TrainingArguments, parts: Parts, trainer: PatchTrainer) -> dict[str, Any]:
+def _record(
+    options: ClassifyArguments,
+    args: TrainingArguments,
+    parts: Parts,
+    trainer: PatchTrainer,
+    watched: Mapping[str, PatchDataset],
+) -> dict[str, Any]:
     """Score the parts that were not trained on, and return what ``classify.json`` says of the training."""
     scores = {}
-    for name in ("valid", "test"):
-        part = getattr(parts, name)
-        if part is not None:
-            pictures = PatchDataset(part, size=trainer.train_dataset.size, centre_px=options.centre_px)
-            found = trainer.evaluate(pictures, metric_key_prefix=name)
-            scores[name] = {key.removeprefix(f"{name}_"): value for key, value in found.items() if key != "epoch"}
+    for name, pictures in watched.items():
+        found = trainer.evaluate(pictures, metric_key_prefix=name)
+        scores[name] = {key.removeprefix(f"{name}_"): value for key, value in found.items() if key != "epoch"}
     return {
         "data": options.data,
         "kind": parts.whole.kind,

@@ -97,11 +97,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         if self.patch_set.task != "masks":
             return torch.tensor(int(self.patch_set.labels[index]))
         mask = self.patch_set.read_mask(index)
-        if mask.shape != size[::-1]:
-            raise PathPluginsError(
-                f"{self.patch_set.mask_file(index)} is {mask.shape[1]} x {mask.shape[0]} px and its picture "
-                f"{size[0]} x {size[1]}; replace one of them"
-            )
+        check_mask(mask.shape[::-1], size, str(self.patch_set.mask_file(index)))
         return cut_mask(mask, box, self.size)
 
     def check_size(self, size: tuple[int, int], name: str) -> None:
@@ -112,3 +108,12 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
                 f"{name}: {size[0]} x {size[1]} px, but {self._px} px are cut out of it; lower {key}, or leave it out",
                 reason="smaller than the crop",
             )
+
+
+def check_mask(size: tuple[int, int], wanted: tuple[int, int], name: str) -> None:
+    """Raise a ``BadImage`` if a mask of ``size`` (w, h) has not that of its picture, ``wanted``."""
+    if size != wanted:
+        raise BadImage(
+            f"{name}: {size[0]} x {size[1]} px, but its picture has {wanted[0]} x {wanted[1]}; replace one of them",
+            reason="mask of another size",
+        )

@@ -92,7 +92,7 @@ def test_masks_of_another_size_and_of_several_views_are_refused(tmp_path: Path) 
     with pytest.raises(PathPluginsError, match="one view"):
         PatchDataset(patches, size=32, augment=SUPERVISED, views=2)
     Image.new("RGB", (95, 80)).save(patches.mask_file(0))
-    with pytest.raises(PathPluginsError, match=r"slide\.0_0_mask\.png is 95 x 80 px and its picture 96 x 80"):
+    with pytest.raises(PathPluginsError, match=r"slide\.0_0_mask\.png: 95 x 80 px, but its picture has 96 x 80"):
         PatchDataset(patches, size=32)[0]
 
 
