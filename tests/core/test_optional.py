@@ -15,7 +15,7 @@ BROUGHT_BY = {
     **{"openslide": "openslide-python", "open_clip": "open_clip_torch", "sklearn": "scikit-learn", "yaml": "pyyaml"},
     **{"segmentation_models_pytorch": "segmentation-models-pytorch"},
     **{"threadpoolctl": "scikit-learn", "urllib3": "requests"},  # what these depend on
-    **{"torch": "timm", "huggingface_hub": "timm", "safetensors": "timm"},
+    **{"torch": "timm", "torchvision": "timm", "huggingface_hub": "timm", "safetensors": "timm"},
 }
 """Module -> the package that brings it, where the names differ."""
 
