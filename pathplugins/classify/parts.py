@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,17 @@ class Parts:
         digest = hashlib.sha256("\n".join(self.train.names).encode())
         digest.update(np.ascontiguousarray(self.train.labels, dtype="<i8").tobytes())
         return digest.hexdigest()[:16]
+
+    def warn_of_seen(self, slides: Collection[str], encoder: str) -> None:
+        """Warn of slides that the encoder was trained on and that are to be scored: the scores would be too good."""
+        for name, part in self.named().items():
+            shared = sorted({*slides} & {*part.groups} - {""})
+            if shared and name != "train":
+                log.warning(
+                    "encoder %s was trained on %d slides of %s (%s), and scores on them say nothing of others; train "
+                    "both by the same split",
+                    *(encoder, len(shared), name, few(shared)),
+                )
 
 
 def read_parts(options: ClassifyArguments) -> Parts:

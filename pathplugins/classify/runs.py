@@ -54,8 +54,8 @@ class Run:
 
     @cached_property
     def slides_of_training(self) -> frozenset[str]:
-        """Slides of these pictures, as in ``PatchSet.groups``; unknown ones are left out."""
-        return frozenset((self.path / SLIDES).read_text(encoding="utf-8").splitlines())
+        """Slides of these pictures and of those that its encoder had been trained on, as in ``PatchSet.groups``."""
+        return slides_of(self.path)
 
 
 def write_run(
@@ -78,7 +78,7 @@ def write_run(
         options: those of the training.
         classes: names of the classes, by id.
         names: pictures it was trained on.
-        slides: the slide of each, empty where unknown.
+        slides: those of these pictures, and of those that the encoder had been trained on; empty where unknown.
         record: further facts for ``classify.json``, in plain values.
     """
     torch_file = need("safetensors.torch")
@@ -109,6 +109,12 @@ def write_run(
             "centre_px": options.centre_px,
         },
     )
+
+
+def slides_of(path: Path) -> frozenset[str]:
+    """Return the slides that the run in ``path`` was trained on; none where it is no run."""
+    known = path / SLIDES
+    return frozenset(known.read_text(encoding="utf-8").splitlines()) if known.is_file() else frozenset()
 
 
 def load_run(path: Path) -> Run:

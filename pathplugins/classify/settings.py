@@ -33,6 +33,11 @@ REFUSED = {
     "deepspeed": "one GPU holds a patch encoder; remove the key and start with torchrun",
     "fsdp": "one GPU holds a patch encoder; remove the key and start with torchrun",
 }
+#: keys of TrainingArguments that it takes unchecked, and that fail only in the middle of a training
+POSITIVE = (
+    *("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"),
+    *("learning_rate", "num_train_epochs", "logging_steps", "save_steps"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +76,10 @@ def settings_of(values: Mapping[str, Any], *, where: str) -> Settings:
     if wrong:
         raise PathPluginsError("\n".join((f"{where}: the options cannot be used:", *wrong)))
     typed = {key: _number(value, {**theirs, **ours}[key]) for key, value in values.items()}
+    if wrong := [
+        f"{key} is {typed[key]!r}, wanted a number above 0" for key in POSITIVE if _is_not_positive(typed, key)
+    ]:
+        raise PathPluginsError("\n".join((f"{where}: the options cannot be used:", *wrong)))
     try:
         options = ClassifyArguments(**{key: value for key, value in typed.items() if key in ours})
     except PathPluginsError as error:
@@ -123,6 +132,12 @@ def _overrides(words: Sequence[str]) -> dict[str, Any]:
 def _unknown(key: str, known: Sequence[str]) -> str:
     near = nearest(str(key), known)
     return f"unknown option {key!r}{f'. Did you mean {near!r}?' if near else '; remove it'}"
+
+
+def _is_not_positive(values: Mapping[str, Any], key: str) -> bool:
+    """Return whether a value is given, and is no number above 0."""
+    value = values.get(key, 1)
+    return isinstance(value, bool) or not isinstance(value, int | float) or not value > 0
 
 
 def _number(value: Any, hint: Any) -> Any:

@@ -23,7 +23,7 @@ from pathplugins.classify.parts import Parts, read_parts
 from pathplugins.classify.pictures import SEGMENT, SELF_SUPERVISED, SUPERVISED, BatchAugment, PatchDataset
 from pathplugins.classify.pictures.check import check_headers
 from pathplugins.classify.recipes import RECIPES
-from pathplugins.classify.runs import RECORD, write_run
+from pathplugins.classify.runs import RECORD, slides_of, write_run
 from pathplugins.classify.settings import Settings
 from pathplugins.classify.trainer import PatchTrainer
 from pathplugins.core.errors import PathPluginsError
@@ -46,6 +46,8 @@ def train(settings: Settings) -> dict[str, Any]:
     parts = read_parts(options)
     if args.eval_strategy != "no" and parts.valid is None:
         raise PathPluginsError(f"eval_strategy {args.eval_strategy.value}: {options.data} has no valid part; set split")
+    seen = slides_of(Path(options.encoder))
+    parts.warn_of_seen(seen, options.encoder)
     set_seed(args.seed)
     encoder = build_encoder(options)
     options = _at_one_scale(options, encoder)
@@ -71,7 +73,7 @@ def train(settings: Settings) -> dict[str, Any]:
             *(out, network, encoder, options),
             classes=parts.whole.classes,
             names=parts.train.names,
-            slides=parts.train.groups,
+            slides=[*parts.train.groups, *seen],
             record=record,
         )
     trainer.accelerator.wait_for_everyone()

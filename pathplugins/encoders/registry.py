@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.nearest import near_path
 from pathplugins.core.optional import need
 from pathplugins.core.registry import Registry, unknown
 from pathplugins.encoders.hub_folder import folder_card
@@ -32,6 +33,8 @@ def find_card(name: str) -> EncoderCard:
         return folder_card(path)
     if path.is_file():
         raise PathPluginsError(f"--encoder {name} is a file of weights: pass --encoder <model> --weights {name}")
+    if len(path.parts) > 1:  # no name of an encoder has a slash
+        raise PathPluginsError(f"encoder {name}: no such folder{near_path(path)}; wanted that of an encoder, or a name")
     known = [*ENCODERS, *timm.list_models()]
     first = unknown("encoder", name, known).split(" Known:")[0]  # timm knows more than a thousand
     raise PathPluginsError(f"{first} pathdata encoders lists ours; any timm model name or hub folder works too")

@@ -83,3 +83,11 @@ def test_no_train_part(pcam: Path, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "PCam200" / "train")
     with pytest.raises(PathPluginsError, match="no pictures to train on, but 4 in test, 4 in valid; set split"):
         parts(tmp_path / "PCam200")
+
+
+def test_slides_that_the_encoder_has_seen_are_warned_of(pcam: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = parts(pcam)
+    found.warn_of_seen({"train_tumor_000", "", "elsewhere"}, "runs/one")
+    assert not caplog.records
+    found.warn_of_seen({"test_tumor_000"}, "runs/one")
+    assert "encoder runs/one was trained on 1 slides of test (test_tumor_000)" in caplog.text

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from pathplugins.classify.networks.build import build_network
 from pathplugins.classify.networks.encoder import build_encoder
 from pathplugins.classify.options import ClassifyArguments
-from pathplugins.classify.runs import load_run, write_run
+from pathplugins.classify.runs import load_run, slides_of, write_run
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.encoders.encoder import EncoderChoice, load_encoder
 
@@ -59,6 +59,12 @@ def test_a_run_is_an_encoder_directory(tmp_path: Path) -> None:
     with torch.no_grad():
         wanted = network.encoder((patches.permute(0, 3, 1, 2).float() / 255 - mean) / std)
     torch.testing.assert_close(torch.from_numpy(encoder(patches.numpy())), wanted)
+
+
+def test_slides_are_read_without_the_network(tmp_path: Path) -> None:
+    written(tmp_path, recipe="linear", encoder="test_resnet")
+    assert slides_of(tmp_path) == load_run(tmp_path).slides_of_training == {"S7"}
+    assert slides_of(tmp_path / "no run") == frozenset()
 
 
 def test_an_unfinished_or_damaged_run_is_refused(tmp_path: Path) -> None:

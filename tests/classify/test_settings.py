@@ -43,6 +43,13 @@ def test_keys_are_sorted_and_numbers_read(config: Path) -> None:
         (["resume_from_checkpoint=x"], ["resume_from_checkpoint: the same command resumes by itself"]),
         (["data=", "output_dir="], ["data is missing", "output_dir is missing"]),
         (["learning_rate"], ["wanted key=value, such as learning_rate=1e-4"]),
+        (
+            ["learning_rate=abc", "per_device_train_batch_size=0", "num_train_epochs=-1", "logging_steps=true"],
+            [
+                *("learning_rate is 'abc', wanted a number above 0", "per_device_train_batch_size is 0, wanted"),
+                *("num_train_epochs is -1, wanted", "logging_steps is True, wanted"),
+            ],
+        ),
         (["fold=a"], ["fold: got the text 'a', wanted a whole number"]),
     ],
 )

@@ -1,5 +1,7 @@
 """Encoders by name."""
 
+from pathlib import Path
+
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
@@ -25,3 +27,9 @@ def test_hub_ids_name_their_repository() -> None:
 def test_timm_models_name_theirs() -> None:
     assert find_card("resnet18").hub_id == "timm/resnet18.a1_in1k"
     assert find_card("resnet50.tv_in1k").hub_id == "timm/resnet50.tv_in1k"
+
+
+def test_a_mistyped_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "supervised").mkdir(parents=True)
+    with pytest.raises(PathPluginsError, match=r"runs/supervise: no such folder; did you mean .*runs/supervised\?"):
+        find_card(str(tmp_path / "runs" / "supervise"))

@@ -123,4 +123,5 @@ def _unmatched(where: str, named: int, missing: list[str], there: int, others: l
         lines.append(f"{len(missing)} of its {named} names are not in the set ({some(missing)})")
     if others:
         lines.append(f"{len(others)} of the set's {there} are in no part of it ({some(others)})")
-    return f"{where}: {'; '.join(lines)}; give the set that it was made for, or allow names to be missing"
+    advice = "give the set that it was made for, or divide this one with `pathdata patchtcga split`"
+    return f"{where}: {'; '.join(lines)}; {advice}"
