@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from pathplugins.classify.runs import RECORD
 from pathplugins.core.errors import PathPluginsError
@@ -55,6 +58,17 @@ def prepare_output(out: Path, settings: Mapping[str, Any]) -> None:
                 )
             )
         )
+
+
+@functools.cache
+def read_as_cpu() -> None:
+    """Let ``torch.load`` read onto ``cpu:0``: so Accelerate calls the device of each CPU process, and torch does not.
+
+    Without it the Trainer of several CPU processes cannot load the optimiser of a checkpoint.
+    """
+    torch.serialization.register_package(
+        15, lambda storage: None, lambda storage, location: storage if location == "cpu:0" else None
+    )
 
 
 def is_finished(out: Path) -> bool:

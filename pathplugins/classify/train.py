@@ -14,7 +14,7 @@ from accelerate.utils import broadcast_object_list
 from transformers import TrainingArguments, set_seed
 
 from pathplugins.classify.callbacks import Curves, MoveTarget
-from pathplugins.classify.checkpoints import is_finished, last_checkpoint, prepare_output
+from pathplugins.classify.checkpoints import is_finished, last_checkpoint, prepare_output, read_as_cpu
 from pathplugins.classify.networks.build import build_network
 from pathplugins.classify.networks.encoder import Encoder, build_encoder
 from pathplugins.classify.optimisers import scaled_rate
@@ -99,6 +99,8 @@ def training_arguments(settings: Settings) -> TrainingArguments:
         count = args.n_gpu
     except (ValueError, TypeError, ImportError) as error:
         raise PathPluginsError(f"options of TrainingArguments: {' '.join(str(error).split())}") from error
+    if args.device.type == "cpu":
+        read_as_cpu()
     if count > 1:
         raise PathPluginsError(
             f"{count} GPUs and one process: start with `torchrun --nproc_per_node {count} -m pathplugins.cli classify "

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pathplugins.classify.checkpoints import is_finished, last_checkpoint, prepare_output
+from pathplugins.classify.checkpoints import is_finished, last_checkpoint, prepare_output, read_as_cpu
 from pathplugins.core.errors import PathPluginsError
 
 
@@ -54,3 +54,10 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.docx").write_text("x")
     with pytest.raises(PathPluginsError, match="is not a run of"):
         prepare_output(tmp_path, {})
+
+
+def test_tensors_are_read_onto_the_device_of_a_cpu_process(tmp_path: Path) -> None:
+    torch.save({"step": torch.ones(2)}, tmp_path / "optimizer.pt")
+    read_as_cpu()
+    read = torch.load(tmp_path / "optimizer.pt", map_location=torch.device("cpu", 0), weights_only=True)
+    assert read["step"].tolist() == [1, 1]
