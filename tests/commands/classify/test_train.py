@@ -164,7 +164,7 @@ def supervised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         "random_weights": 0,
         "dropout": 0.2,
         "per_device_train_batch_size": 8,
-        "num_train_epochs": 6,
+        "num_train_epochs": 9,
         "warmup_epochs": 1,
         "learning_rate": 3e-3,
     }
@@ -208,7 +208,7 @@ def test_a_supervised_run_learns(supervised_run: Path) -> None:
     record = read_json(supervised_run / "classify.json")
     assert record["scores"]["test"]["accuracy"] >= 0.95
     assert record["scores"]["valid"]["accuracy"] >= 0.95
-    assert len(losses(supervised_run)) == 48
+    assert len(losses(supervised_run)) == 72
     assert len(list((supervised_run / "logs").iterdir())) == 1
     run = load_run(supervised_run)
     assert (run.classes, len(run.names_of_training), len(run.slides_of_training)) == (("normal", "tumor"), 128, 16)
