@@ -1,6 +1,7 @@
 """The shipped configs as MMEngine wrote them down in work directories before modules moved: they must go on working.
 
-``dumped/NAME.txt`` is ``Config.fromfile("NAME.py").dump()`` of the release that came before the move, or with which the config came.
+``dumped/NAME.txt`` is ``Config.fromfile("NAME.py").dump()`` of the release that came before the move,
+or with which the config came.
 """
 
 from __future__ import annotations
