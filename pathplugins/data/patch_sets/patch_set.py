@@ -127,4 +127,11 @@ def _red(image: Image.Image, path: Path) -> np.ndarray:
             "Image.fromarray(np.array(mask)).save(...)",
             reason="mask with a palette",
         )
-    return np.array(to_rgb(image, str(path)).getchannel(0))
+    rgb = to_rgb(image, str(path))
+    red, *others = (high for _, high in rgb.getextrema())
+    if not red and any(others):
+        raise BadImage(
+            f"{path} has values in green or blue and none in red, expected class ids in the red channel; save it again",
+            reason="mask in another channel",
+        )
+    return np.array(rgb.getchannel(0))

@@ -63,14 +63,17 @@ def test_what_has_no_partner_is_a_fault(tmp_path: Path) -> None:
     assert "expected b_mask.png beside it" in next(fault.detail for fault in faults if fault.reason == "missing mask")
 
 
-def test_a_palette_is_refused_and_grey_is_the_class(tmp_path: Path) -> None:
+def test_ids_elsewhere_than_in_red_are_refused_and_grey_is_the_class(tmp_path: Path) -> None:
     ids = np.arange(6, dtype=np.uint8).reshape(2, 3)
     coloured = Image.fromarray(ids)
     coloured.putpalette([0, 0, 0, 0, 99, 0, 0, 0, 99, 0, 50, 0, 0, 0, 50, 0, 9, 9])  # its shades of red are all 0
-    for name, mask in (("a", coloured), ("b", Image.fromarray(ids))):
+    blue = Image.fromarray(np.stack([0 * ids, 0 * ids, ids], -1))
+    for name, mask in (("a", coloured), ("b", Image.fromarray(ids)), ("c", blue)):
         drawn.save(tmp_path / f"train/g/c/{name}.png", np.zeros((2, 3, 3), np.uint8))
         mask.save(tmp_path / f"train/g/c/{name}_mask.png")
     patches = read_segpanda200(tmp_path).whole()
     with pytest.raises(BadImage, match=r"a_mask.png has a palette, expected class ids in the red channel; save it"):
         patches.read_mask(0)
     assert np.array_equal(patches.read_mask(1), ids)
+    with pytest.raises(BadImage, match=r"c_mask.png has values in green or blue and none in red"):
+        patches.read_mask(2)
