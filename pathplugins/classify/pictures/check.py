@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from pathplugins.classify.pictures.dataset import PatchDataset, check_mask
+from pathplugins.core.ahead import in_order
 from pathplugins.core.errors import BadSamplesError
 from pathplugins.data.images import BadImage, image_size
 from pathplugins.data.records import BadSample, report_text
@@ -26,7 +27,9 @@ def check_headers(*parts: PatchDataset) -> None:
             picture: all of them in one report.
     """
     with ThreadPoolExecutor(_READERS) as pool:
-        found = [faults for part in parts for faults in pool.map(partial(_faults, part), range(len(part))) if faults]
+        found = [
+            faults for part in parts for faults in in_order(pool, partial(_faults, part), range(len(part))) if faults
+        ]
     if found:
         bad = [fault for faults in found for fault in faults]
         reasons = Counter(fault.reason for fault in bad)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from pathplugins.core.ahead import in_order
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.patch_sets.patch_set import PatchSet
 from pathplugins.data.records import BadSample, image_failure
 
 _THREADS = 4
-_AHEAD = 256  # pictures submitted and not yet reported
 
 Size = tuple[int, int]
 
@@ -38,21 +39,12 @@ def check_pictures(
         tell: called with 1 for each sample read.
     """
     checked = Checked()
-    waiting: deque[Future[tuple[Size | None, list[BadSample]]]] = deque()
-
-    def take() -> None:
-        size, faults = waiting.popleft().result()
-        checked.sizes.update([size] if size else [])
-        checked.faults.extend(faults)
-        tell(1)
-
+    wanted = range(len(patches)) if indices is None else indices
     with ThreadPoolExecutor(_THREADS) as pool:
-        for index in range(len(patches)) if indices is None else indices:
-            waiting.append(pool.submit(_one, patches, index))
-            if len(waiting) > _AHEAD:
-                take()
-        while waiting:
-            take()
+        for size, faults in in_order(pool, partial(_one, patches), wanted):
+            checked.sizes.update([size] if size else [])
+            checked.faults.extend(faults)
+            tell(1)
     return checked
 
 
