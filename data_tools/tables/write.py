@@ -13,6 +13,7 @@ import numpy as np
 
 from pathplugins.core.errors import BadSamplesError
 from pathplugins.core.files import new_folder, write_json
+from pathplugins.data.choices import lettered, match_choice
 from pathplugins.data.formats.wsi_csv import read_wsi_csv
 from pathplugins.data.records import BadSampleReport
 from pathplugins.data.splits.split import PARTS
@@ -77,8 +78,15 @@ def _write(path: Path, slides: Sequence[Labelled], wording: Wording, home: Path)
         for slide in slides:
             choices = shuffled(wording.choices, slide.slide_id, wording.seed)
             bag = Path(os.path.relpath(slide.bag.resolve(), home)).as_posix()
-            texts = ("", wording.question, slide.label.label, slide.slide_id, wording.name)
+            answer = _answer(slide.label.label, choices)
+            texts = ("", wording.question, answer, slide.slide_id, wording.name)
             table.writerow([bag, *texts, json.dumps(choices, ensure_ascii=False) if choices else ""])
+
+
+def _answer(label: str, choices: list[str]) -> str:
+    """Return the label, or its line of the choices where it reads as the letter of another: ``B) A``."""
+    sure = not choices or match_choice(label, choices) == choices.index(label)
+    return label if sure else lettered(choices)[choices.index(label)]
 
 
 def _read_again(path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathplugins.core.errors import PathPluginsError
 
 _LETTER_ANSWER = re.compile(r"\(?([a-z]{1,2})\s*[).:]*")
+_LETTERED_ANSWER = re.compile(r"\(?([a-z]{1,2})\s*[).:]+\s*(\S.*)", re.DOTALL)
 
 
 def parse_choices(text: str) -> list[str]:
@@ -50,21 +51,26 @@ def letter(index: int) -> str:
 def match_choice(answer: str, choices: list[str]) -> int | None:
     """Find the choice that an answer means, ignoring case; None if that is not certain.
 
-    The first of these that fits decides, from the third on only if it fits exactly one choice: the same text; its
-    letter (``B``, ``b)``, ``(B).``); a choice standing in the answer (``the correct option is: benign``); the answer
-    standing in a choice (``ductal``); a choice at the start of the answer (``benign2.``); the answer at the start of
-    a choice. Words and numbers are whole, so that ``no`` is not found in ``unknown`` or ``1`` in ``10``.
+    The first of these that fits decides, from the third on only if it fits exactly one choice: letter and text of one
+    choice (``B) ductal``); the same text, or its letter (``B``, ``b)``, ``(B).``); a choice standing in the answer
+    (``the correct option is: benign``); the answer standing in a choice (``ductal``); a choice at the start of the
+    answer (``benign2.``); the answer at the start of a choice. Words and numbers are whole, so that ``no`` is not found
+    in ``unknown`` or ``1`` in ``10``. A letter that names one choice and is the text of another means neither.
     """
     wanted = answer.strip().casefold()
     folded = [choice.strip().casefold() for choice in choices]
     if not wanted:
         return None
-    if wanted in folded:
-        return folded.index(wanted)
-    if lone := _LETTER_ANSWER.fullmatch(wanted):
-        letters = [letter(index) for index in range(len(choices))]
-        if lone[1].upper() in letters:
-            return letters.index(lone[1].upper())
+    letters = [letter(index).casefold() for index in range(len(choices))]
+    if (both := _LETTERED_ANSWER.fullmatch(wanted)) and both[1] in letters:
+        index = letters.index(both[1])
+        if folded[index] == both[2]:
+            return index
+    same = {folded.index(wanted)} if wanted in folded else set()
+    if (lone := _LETTER_ANSWER.fullmatch(wanted)) and lone[1] in letters:
+        same.add(letters.index(lone[1]))
+    if same:
+        return same.pop() if len(same) == 1 else None
     tests: tuple[Callable[[str], bool], ...] = (
         lambda choice: _has_words(wanted, choice),
         lambda choice: _has_words(choice, wanted),
@@ -76,6 +82,16 @@ def match_choice(answer: str, choices: list[str]) -> int | None:
         if len(hits) == 1:
             return hits[0]
     return None
+
+
+def choice_of_letter(answer: str, choices: list[str]) -> int | None:
+    """Find the choice of an answer in a source that answers by letters; what is no letter is its text.
+
+    ``B`` is the second choice there, also where the first one reads ``B``.
+    """
+    letters = [letter(index) for index in range(len(choices))]
+    named = answer.strip().strip("().:").strip().upper()
+    return letters.index(named) if named in letters else match_choice(answer, choices)
 
 
 def _literal(text: str) -> object:

@@ -17,6 +17,8 @@ from pathplugins.core.files import write_text_whole
 from pathplugins.data.checks import PassedChecks
 
 IMAGE_PLACEHOLDER = "<image>"
+OTHER_PLACEHOLDERS = ("<video>", "<audio>")
+"""Stand for media in the trainers' data that no model here can look at or listen to."""
 
 SHOWN = 20  #: bad samples a report shows with their place
 _PROGRESS_S = 10.0
@@ -168,8 +170,14 @@ def check_record(record: Record) -> BadSample | None:
     turns = record.conversations
     if len(turns) == 2:  # the most common by far, at a third of the time
         (asker, asked), (answerer, answer) = turns
-        asks = asker == "user" and asked.count(IMAGE_PLACEHOLDER) == len(record.images)
-        if asks and answerer == "assistant" and IMAGE_PLACEHOLDER not in answer and answer.strip():
+        asks = asker == "user" and asked.count(IMAGE_PLACEHOLDER) == len(record.images) and "<video>" not in asked
+        if (
+            asks
+            and "<audio>" not in asked
+            and answerer == "assistant"
+            and IMAGE_PLACEHOLDER not in answer
+            and answer.strip()
+        ):
             return None
     reason, detail = "", ""
     roles = [role for role, _ in turns]
@@ -177,10 +185,14 @@ def check_record(record: Record) -> BadSample | None:
     marks = [(role, count) for role, text in turns if (count := text.count(IMAGE_PLACEHOLDER))]
     placeholders = sum([count for _, count in marks])
     outside = [role for role, _ in marks if role != "user"]
+    others = [mark for mark in OTHER_PLACEHOLDERS for role, text in turns if role == "user" and mark in text]
     if not spoken or len(spoken) % 2 or spoken != ["user", "assistant"] * (len(spoken) // 2):
         reason, detail = "turn order", f"roles are {roles}; expected user and assistant in turn, assistant last"
     elif not all([text.strip() for role, text in turns if role == "assistant"]):  # noqa: C419 - takes half the time
         reason, detail = "empty answer", "an answer has no text; expected something to learn"
+    elif others:
+        reason = "unsupported content"
+        detail = f"a question says {others[0]}, which no model here can look at or listen to; leave the sample out"
     elif outside:
         reason, detail = "misplaced placeholder", f"{IMAGE_PLACEHOLDER} stands in a turn of {outside[0]}, expected user"
     elif placeholders != len(record.images):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.choices import letter, lettered, match_choice, parse_choices
+from pathplugins.data.choices import choice_of_letter, letter, lettered, match_choice, parse_choices
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,11 @@ TUMOURS = ["Invasive ductal carcinoma", "Invasive lobular carcinoma", "Benign"]
         ("B", TUMOURS, 1),
         ("(c).", TUMOURS, 2),
         ("b)", TUMOURS, 1),
-        ("a", ["b", "a"], 1),  # the text comes before the letter
+        ("a", ["b", "a"], None),  # the letter of one, the text of the other
+        ("b) a", ["b", "a"], 1),
+        ("(B): A", ["b", "a"], 1),
+        ("B. a", ["b", "B. a"], 1),
+        ("a", ["a", "b"], 0),
         ("ab", [str(number) for number in range(30)], 27),
         ("The correct option is: benign!", TUMOURS, 2),
         ("lobular", TUMOURS, 1),
@@ -85,3 +89,10 @@ def test_match(answer: str, choices: list[str], index: int) -> None:
 )
 def test_no_certain_match(answer: str, choices: list[str]) -> None:
     assert match_choice(answer, choices) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "index"), [("A", 0), ("b", 1), ("(C).", 2), ("C) A", 2), ("tumour", 3), ("E", None)]
+)
+def test_a_letter_is_one_where_answers_are_letters(answer: str, index: int | None) -> None:
+    assert choice_of_letter(answer, ["B", "C", "A", "tumour"]) == index

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.choices import match_choice
+from pathplugins.data.choices import choice_of_letter
 from pathplugins.data.formats.reading.assembly import Stream, folders_for, reader
 from pathplugins.data.formats.reading.rows import BadRowError, Row, choice_texts, drafts, refuse_placeholder, text_of
 from pathplugins.data.formats.reading.tables import read_table, require_columns
@@ -24,7 +24,7 @@ def read_pmc_vqa(path: str | Path, *, media_dir: str | Path | None = None, ids: 
 
     Args:
         path: ``train.csv``, ``train_2.csv``, ... Choices may carry their own ``A:``. The right one is named by
-            ``Answer_label`` (a letter) or, without that column, by ``Answer`` (a letter or the text).
+            ``Answer_label`` (a letter) or, without that column, by ``Answer``: a letter, as in version 2, or the text.
         media_dir: Where the figures were unpacked; then beside the table.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
     """
@@ -67,7 +67,7 @@ def _answer(row: Row, choices: list[str]) -> int:
     """Return the index of the right choice, by its label if there is one."""
     label, text = text_of(row.cells, "Answer_label").upper(), text_of(row.cells, "Answer")
     if not label:
-        index = match_choice(_without_letter(text, text[:1]) or text, choices)
+        index = choice_of_letter(text, choices)
         if index is None:
             raise BadRowError("answer not among choices", f"the answer {text!r} is none of {choices}, or several")
         return index

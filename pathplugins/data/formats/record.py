@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.data.formats.reading.assembly import Stream, json_stream, reader
-from pathplugins.data.formats.reading.conversations import images_of, turns_of
+from pathplugins.data.formats.reading.conversations import turns_of
+from pathplugins.data.formats.reading.media import images_in
 from pathplugins.data.formats.reading.rows import BadRowError, Row, checked_text, shown, text_of
 from pathplugins.data.records import Record
 
@@ -32,7 +33,7 @@ def _draft(row: Row) -> Record:
     return Record(
         id=name,
         conversations=tuple(turns_of(cells.get("conversations"), "role", "text")),
-        images=images_of(cells.get("images"), "images"),
+        images=images_in(cells, "images"),
         meta=_meta(cells.get("meta") or {}),
         source=row.source,
         row=row.number,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pathplugins.data.formats.reading.assembly import Stream, json_stream, reader
-from pathplugins.data.formats.reading.conversations import images_of, turns_of
+from pathplugins.data.formats.reading.conversations import turns_of
+from pathplugins.data.formats.reading.media import images_in
 from pathplugins.data.formats.reading.rows import BadRowError, Row, checked_text, shown, text_of
 from pathplugins.data.records import Record, Turn
 
@@ -41,7 +42,7 @@ def _draft(row: Row) -> Record:
     system = cells.get("system")
     if isinstance(system, str) and system and turns[0].role != "system":
         turns.insert(0, Turn("system", checked_text(system, "system")))
-    images = images_of(cells.get("images", cells.get("image")), "images")
+    images = images_in(cells, "images", "image")
     return Record(
         id=text_of(cells, "id") or Path(images[0] if images else row.source).stem,
         conversations=tuple(turns),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pathplugins.data.choices import match_choice
+from pathplugins.data.choices import choice_of_letter
 from pathplugins.data.formats.reading.assembly import Stream, folders_for, reader
 from pathplugins.data.formats.reading.rows import BadRowError, Row, choice_texts, drafts, refuse_placeholder, text_of
 from pathplugins.data.formats.reading.tables import read_table, require_columns
@@ -45,8 +45,7 @@ def _draft(row: Row) -> Record:
         choices.pop()
     if len(choices) < 2 or not all(choices):
         raise BadRowError("unreadable choices", f"choices are {choices}; expected two or more, none empty")
-    letters = LETTERS[: len(choices)]
-    index = letters.index(answer) if answer in [*letters] else match_choice(answer, choices)
+    index = choice_of_letter(answer, choices)
     if index is None:
         raise BadRowError("answer not among choices", f"the answer {answer!r} is none of {choices}, or several")
     user, assistant = choice_texts(question, choices, index)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pathplugins.data.formats.reading.assembly import Stream, json_stream, reader
-from pathplugins.data.formats.reading.conversations import images_of, llava_draft
+from pathplugins.data.formats.reading.conversations import llava_draft
+from pathplugins.data.formats.reading.media import images_in
 from pathplugins.data.formats.reading.rows import BadRowError, Row, checked_text, refuse_placeholder, shown, text_of
 from pathplugins.data.records import IMAGE_PLACEHOLDER, Record, Turn
 
@@ -31,7 +32,7 @@ def _draft(row: Row) -> Record:
     meta = {"metadata": kind} if kind else {}
     if "question" not in row.cells:
         return replace(llava_draft(row), meta=meta)
-    images = images_of(row.cells.get("image"), "image")
+    images = images_in(row.cells, "image", "images")
     if len(images) != 1:
         raise BadRowError("no image", f"image is {shown(row.cells.get('image'))}; expected one path")
     question, answer = (_text(row, name) for name in ("question", ANSWER))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.choices import match_choice, parse_choices
+from pathplugins.data.choices import lettered, match_choice, parse_choices
 from pathplugins.data.formats.reading.assembly import Stream, folders_for, reader
 from pathplugins.data.formats.reading.rows import (
     BadRowError,
@@ -211,5 +211,6 @@ def _vqa_texts(cells: dict[str, str]) -> tuple[str, str]:
         return question, answer
     index = match_choice(answer, choices)
     if index is None:
-        raise BadRowError("answer not among choices", f"the answer {answer!r} is none of {choices}, or more than one")
+        said = f"the answer {answer!r} is none of {choices}, or more than one; write letter and text"
+        raise BadRowError("answer not among choices", f"{said}, such as {lettered(choices)[0]!r}")
     return choice_texts(question, choices, index)

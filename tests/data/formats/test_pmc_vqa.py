@@ -45,6 +45,15 @@ def test_a3_without_labels(tmp_path: Path, answer: str, said: str) -> None:
     assert record.conversations[1].text == said
 
 
+@pytest.mark.parametrize(("answer", "said"), [("A", "A) C"), ("C", "C) B"), ("B: A", "B) A"), ("d", "D) E")])
+def test_version_2_answers_by_letter_also_where_choices_are_letters(tmp_path: Path, answer: str, said: str) -> None:
+    header = ["index", "Figure_path", "Caption", "Question", *CHOICES, "Answer", "split"]
+    row = ["0", "f.jpg", "", "Which panel?", " A: C", " B: A", " C: B", " D: E", answer, "train"]
+    (record,), bad = read_pmc_vqa(write(tmp_path, row, header=header))
+    assert not bad
+    assert record.conversations[1].text == said
+
+
 def test_a3_bad_rows(tmp_path: Path) -> None:
     path = write(
         tmp_path,

@@ -15,6 +15,7 @@ def test_questions_and_bad_rows(tmp_path: Path) -> None:
     header = ["ID", "Slide", "Tumor", "Broad Category", "Narrow Category", "Question", *"ABCD", "Answer", "Output"]
     rows = [
         ["1", "TCGA-A", "BRCA", "Micro", "Grade", "Which grade?", "one", "two", "three", "four", "B", "A"],
+        ["7", "TCGA-A", "BRCA", "Micro", "Stage", "Which panel?", "B", "A", "", "", "b", ""],
         ["2", "TCGA-A", "BRCA", "Micro", "Stage", "Which, if any?", "x", "y", "", "", "y", ""],
         ["3", "TCGA-A", "BRCA", "Micro", "Stage", "Which?", "x", "y", "", "", "C", ""],
         ["4", "TCGA-A", "BRCA", "Micro", "Stage", "", "x", "y", "", "", "A", ""],
@@ -27,6 +28,7 @@ def test_questions_and_bad_rows(tmp_path: Path) -> None:
     records, bad = read_slidebench(path, media_dir="/features")
     assert [(r.id, r.images, r.conversations[1].text) for r in records] == [
         ("1", ("/features/BRCA/TCGA-A.csv",), "B) two"),
+        ("7", ("/features/BRCA/TCGA-A.csv",), "B) A"),
         ("2", ("/features/BRCA/TCGA-A.csv",), "B) y"),
     ]
     assert records[0].conversations[0].text.endswith("A) one\nB) two\nC) three\nD) four")

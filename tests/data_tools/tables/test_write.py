@@ -68,3 +68,13 @@ def test_a_label_that_cannot_be_trained_on_writes_nothing(tmp_path: Path) -> Non
     with pytest.raises(BadSamplesError, match=r"1 of 2 samples cannot be used: 1 x misplaced placeholder"):
         write_tables(joined, np.zeros((1, 2), np.int8), wording([]), tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["bags"]
+
+
+def test_labels_that_are_letters_are_taught_as_they_are(tmp_path: Path) -> None:
+    joined = slides(tmp_path / "bags", [*"ABCABCABC"])
+    write_tables(joined, np.zeros((1, 9), np.int8), wording([*"ABC"]), tmp_path / "out")
+    records, bad = read_wsi_csv(tmp_path / "out" / "train.csv")
+    assert not bad
+    answers = {record.id: record.conversations[1].text for record in records}
+    assert {slide.slide_id: slide.label.label for slide in joined} == {i: a[-1] for i, a in answers.items()}
+    assert len({*answers.values()}) > 3  # another order of the choices for each slide

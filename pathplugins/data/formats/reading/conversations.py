@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from pathplugins.data.formats.reading.media import images_in
 from pathplugins.data.formats.reading.rows import BadRowError, Row, checked_text, shown, text_of
 from pathplugins.data.records import Record, Turn
 
@@ -26,7 +27,7 @@ def llava_draft(row: Row) -> Record:
 
     Without an ``id`` the sample is named after its first image, without images after its file.
     """
-    images = images_of(row.cells.get("image"), "image")
+    images = images_in(row.cells, "image", "images")
     return Record(
         id=text_of(row.cells, "id") or Path(images[0] if images else row.source).stem,
         conversations=_from_first_question(turns_of(row.cells.get("conversations"))),
@@ -35,22 +36,6 @@ def llava_draft(row: Row) -> Record:
         source=row.source,
         row=row.number,
     )
-
-
-def images_of(value: Any, name: str) -> tuple[str, ...]:
-    """Return the images in a cell that holds a path, a list of paths, or nothing.
-
-    Raises:
-        BadRowError: anything else.
-    """
-    if value.__class__ is str and value.isascii() and (image := value.strip()):
-        return (image,)
-    if value is None or value == "":
-        return ()
-    images = value if isinstance(value, list) else [value]
-    if not all(isinstance(image, str) and image.strip() for image in images):
-        raise BadRowError("no image", f"{name} is {shown(value)}; expected a path, a list of paths, or nothing")
-    return tuple([checked_text(image, name).strip() for image in images])
 
 
 def turns_of(value: Any, speaker: str = "from", text: str = "value") -> list[Turn]:

@@ -12,6 +12,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.file_heads import GIT_LFS_POINTER
 from pathplugins.core.nearest import near_path
 from pathplugins.data.choices import lettered
+from pathplugins.data.formats.reading.unseen import REASON, WANTED, unseen_key
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record
 
 
@@ -44,10 +45,17 @@ Draft = Record | BadSample | Unwanted
 
 
 def drafts(rows: Iterable[Row | BadSample], make: Callable[[Row], Record | None]) -> Iterator[Draft]:
-    """Make a draft of every row; ``make`` returns None to drop a row and raises ``BadRowError`` for a bad one."""
+    """Make a draft of every row; ``make`` returns None to drop a row and raises ``BadRowError`` for a bad one.
+
+    A row with a video or a sound is bad in every format.
+    """
     for row in rows:
         if row.__class__ is BadSample:
             yield row
+            continue
+        if (key := unseen_key(row.cells)) is not None:
+            detail = f"{key} is {shown(row.cells[key])}, which {WANTED}"
+            yield BadSample(source=row.source, row=row.number, reason=REASON, detail=detail)
             continue
         try:
             record = make(row)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pathplugins.data.formats.reading.conversations import images_of, llava_draft, turns_of
+from pathplugins.data.formats.reading.conversations import llava_draft, turns_of
 from pathplugins.data.formats.reading.rows import BadRowError, Row
 
 ASK, SAY = {"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "Tissue."}
@@ -36,19 +36,6 @@ def test_a_message_without_a_known_speaker(message: Any) -> None:
     with pytest.raises(BadRowError, match=r'expected \{"from": human \| user') as error:
         turns_of([ASK, message])
     assert error.value.reason == "malformed turn"
-
-
-@pytest.mark.parametrize(
-    ("value", "images"), [(" a.png ", ("a.png",)), (None, ()), ("", ()), (["a", "ü.png"], ("a", "ü.png")), ([], ())]
-)
-def test_images_of_a_cell(value: Any, images: tuple[str, ...]) -> None:
-    assert images_of(value, "image") == images
-
-
-@pytest.mark.parametrize("value", [3, [""], ["a", None], {"a": 1}])
-def test_a_cell_that_holds_no_images(value: Any) -> None:
-    with pytest.raises(BadRowError, match=r"images is .*expected a path, a list of paths, or nothing"):
-        images_of(value, "images")
 
 
 def test_a_draft_is_named_after_its_id_its_image_or_its_file() -> None:
