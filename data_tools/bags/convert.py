@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from pathplugins.core.content import content_print
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
 
@@ -112,7 +113,7 @@ def _convert(
             notes=tuple(notes),
         )
         if files[0].exists() and not settings.overwrite:
-            check_same_settings(files[0], found=recorded_settings(files[0], SETTINGS), wanted=recorded)
+            _check_same_source(files[0], source, recorded, patch_file)
             if all(path.exists() for path in files):
                 return replace(done, status="skipped")
         _write(source, replace(opened, blocks=_sound(source, opened)), geometry, coords_xy, files, settings, recorded)
@@ -151,9 +152,9 @@ def _write(
     coords_xy: np.ndarray,
     files: tuple[Path, ...],
     settings: ConversionSettings,
-    recorded: str,
+    recorded: dict[str, Any],
 ) -> None:
-    mark = {SETTINGS: recorded}
+    mark = {SETTINGS: json.dumps(recorded, sort_keys=True)}
     if settings.to == "clam":
         out = files[0].parent.parent
         write_clam.write(out, source.slide_id, opened.blocks, coords_xy, width=opened.width, mark=mark)
@@ -179,13 +180,25 @@ def _usual(sources: list[Source]) -> tuple[int, str] | None:
     return seen.most_common(1)[0][0] if seen else None
 
 
-def _recorded(source: Source, root: Path, settings: ConversionSettings, patch_file: Path | None) -> str:
-    """Return what decides the output, as JSON; a source is identified by size and modification time."""
+def _recorded(source: Source, root: Path, settings: ConversionSettings, patch_file: Path | None) -> dict[str, Any]:
+    """Return what decides the output; a source that was only moved or copied is the same source."""
     base = root if root.is_dir() else root.parent
     recorded = {"to": settings.to, "dtype": settings.dtype, **{k: v for k, v in asdict(settings.geometry).items() if v}}
     for name, path in (("source", source.path), ("coords", patch_file)):
         if path is not None:
-            status = path.stat()
             inside = path.relative_to(base) if path.is_relative_to(base) else path
-            recorded[name] = [str(inside), status.st_size, status.st_mtime_ns]
-    return json.dumps(recorded, sort_keys=True)
+            recorded[name] = [str(inside), content_print(path)]
+    return recorded
+
+
+def _check_same_source(output: Path, source: Source, recorded: dict[str, Any], patch_file: Path | None) -> None:
+    """Refuse an output of other settings, or of another source; the names of the source and its folder may change."""
+    found = json.loads(recorded_settings(output, SETTINGS))
+    for name, path in (("source", source.path), ("coords", patch_file)):
+        before = found.get(name)
+        if path is None or not isinstance(before, list):
+            continue
+        status = path.stat()
+        same = before[1:] == recorded[name][1:] or before[1:] == [status.st_size, status.st_mtime_ns]  # as 1.0 wrote it
+        found[name] = recorded[name] if same else before
+    check_same_settings(output, found=json.dumps(found, sort_keys=True), wanted=json.dumps(recorded, sort_keys=True))

@@ -84,13 +84,14 @@ def _say_summary(options: CropOptions, plan: CropPlan, bad: Sequence[BadSample])
     crop = options.crop()
     masks = sum(map(is_mask, plan.due))
     counts = {"files": len(plan.due) - len(bad), "masks": masks, "failed": len(bad)}
-    counts |= {"skipped": len(plan.done), "others": plan.others}
+    counts |= {"skipped": len(plan.done), "others": plan.others, "changed": plan.changed}
     if options.json:
         sys.stdout.write(json.dumps(counts | {"cut_px": crop.cut_px}) + "\n")
     if bad:
         say(report(bad, len(plan.due)))
     remarks = [f"{masks} masks among them"] if masks else []
     remarks += [f"{len(plan.done)} exist already"] if plan.done else []
+    remarks += [f"{plan.changed} cut again: other pictures have their names now"] if plan.changed else []
     remarks += [f"{plan.others} files that are no pictures left out"] if plan.others else []
     scale = f"{crop.cut_px} px at {crop.from_mpp:g} um/px -> {crop.size} px at {crop.to_mpp:g} um/px"
     say("; ".join([f"{options.out}: {counts['files']} files, {scale}", *remarks]))

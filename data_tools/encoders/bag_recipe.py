@@ -9,6 +9,8 @@ from pathplugins.encoders.encoder import EncoderChoice, load_encoder
 
 from ..engine.jobs import Recipe, SlideJob, Steps, Tell
 from ..engine.outcome import Outcome
+from ..engine.same_slide import check_same_slide
+from ..tiling.coord_files import read_coords
 from ..tiling.one_slide import patch_slide
 from ..tiling.spec import TilingSpec
 from .encode_slide import FeatureOptions, encode_slide
@@ -50,6 +52,13 @@ class BagRecipe(Recipe):
         """Return the path of the bag, or of the coordinate file where no features are made."""
         return (self.work / "coords" if self.encoder is None else self.bags) / f"{slide_id}.h5"
 
+    def check_same(self, job: BagJob) -> None:
+        """Raise ``PathPluginsError`` where the patches that exist are of another slide."""
+        coords = self.work / "coords" / f"{job.slide_id}.h5"
+        if job.tiling is not None and coords.exists():
+            patches = read_coords(coords)
+            check_same_slide(coords, job.slide, content=patches.slide_content, was=patches.slide)
+
     def with_readers(self, readers: int) -> BagRecipe:
         """Return a copy with at least ``readers`` reader threads."""
         return replace(self, features=replace(self.features, readers=max(readers, self.features.readers)))
@@ -74,6 +83,7 @@ class BagRecipe(Recipe):
                         self.features,
                         overwrite=self.overwrite,
                         on_batch=lambda encoded, patches: tell(job.slide_id, encoded, patches),
+                        slide_path=None if job.tiling is None else job.slide,
                     )
                 )
             done = [outcome for outcome in outcomes if outcome.status == "done"]

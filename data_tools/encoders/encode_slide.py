@@ -14,15 +14,18 @@ from typing import Protocol
 
 import numpy as np
 
+from pathplugins.core.content import content_print
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
 from pathplugins.encoders.encoder import PatchEncoder
 
 from ..engine.outcome import Outcome, check_same_settings, recorded_settings
+from ..engine.same_slide import check_same_slide
 from ..slides.slide import Slide, SlideError
 from ..tiling.coord_files import PatchSet, read_coords
 
 SETTINGS = "features_settings"  #: root attribute of the bag
+CONTENT = "slide_content"  #: root attribute of the bag: ``content_print`` of its slide
 
 OnBatch = Callable[[int, int], None]
 """Called with the number of patches of a slide that are encoded, and the number of all."""
@@ -72,6 +75,7 @@ def encode_slide(
     *,
     overwrite: bool = False,
     on_batch: OnBatch | None = None,
+    slide_path: Path | None = None,
 ) -> Outcome:
     """Write ``out/<slide_id>.h5``, unless it exists with the same settings.
 
@@ -82,14 +86,18 @@ def encode_slide(
         options: batch size and the like.
         overwrite: redo a bag that exists.
         on_batch: called after every batch.
+        slide_path: where the slide is; None looks where it was, or below ``options.slides_folder``.
     """
     patches = read_coords(coords_path)
     bag = out / f"{patches.name}.h5"
     settings = _settings(patches, encoder, options)
     if bag.exists() and not overwrite:
+        _check_slide_of(bag, patches, coords_path)
         check_same_settings(bag, found=recorded_settings(bag, SETTINGS), wanted=settings)
         return Outcome(slide_id=patches.name, status="skipped", patches=len(patches.coords_xy))
-    with Slide(_locate(patches, coords_path, options.slides_folder)) as slide:
+    slide_path = slide_path or _locate(patches, coords_path, options.slides_folder)
+    check_same_slide(coords_path, slide_path, content=patches.slide_content, was=patches.slide)
+    with Slide(slide_path) as slide:
         if slide.size_px0 != (patches.level0_width, patches.level0_height):
             raise SlideError(
                 f"{slide.path}: is {slide.size_px0} pixels but {coords_path} was made from "
@@ -157,6 +165,7 @@ def _attributes(patches: PatchSet, encoder: PatchEncoder, settings: str) -> BagA
             "mpp_source": patches.mpp_source,
             "tiling_fingerprint": patches.fingerprint,
             SETTINGS: settings,
+            **({CONTENT: patches.slide_content} if patches.slide_content else {}),
             **encoder.provenance,
         },
     )
@@ -169,17 +178,29 @@ def _settings(patches: PatchSet, encoder: PatchEncoder, options: FeatureOptions)
     return json.dumps(settings, sort_keys=True)
 
 
+def _check_slide_of(bag: Path, patches: PatchSet, coords_path: Path) -> None:
+    """Refuse a bag that was made from another slide than the coordinate file; earlier bags do not record theirs."""
+    was, now = recorded_settings(bag, CONTENT, absent=""), patches.slide_content
+    if was and now and was != now:
+        raise PathPluginsError(
+            f"{bag} is of another slide called {patches.name!r} (content {was}) than {coords_path} (content {now}, "
+            f"{patches.slide}); choose another --out, or pass --overwrite to replace the bag"
+        )
+
+
 def _locate(patches: PatchSet, coords_path: Path, folder: Path | None) -> Path:
     """Find the slide file: where it was, or by its name anywhere below ``--slides``."""
     recorded = Path(patches.slide)
     if folder is not None:
-        found = sorted(p for p in folder.rglob(recorded.name) if p.is_file())
+        found = sorted(p for p in folder.rglob(recorded.name) if p.exists())
+        if len(found) > 1 and patches.slide_content:
+            found = [p for p in found if content_print(p) == patches.slide_content][:1] or found  # copies are one slide
         if len(found) == 1:
             return found[0]
         raise SlideError(
             f"{coords_path}: {len(found)} files called {recorded.name} below --slides {folder}, wanted one"
         )
-    if not recorded.is_file():
+    if not recorded.exists():
         raise SlideError(
             f"{coords_path}: its slide {recorded} does not exist; pass --slides FOLDER, the folder it moved to"
         )

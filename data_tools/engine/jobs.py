@@ -70,6 +70,9 @@ class Recipe:
         """Return the file, or folder, that exists once a slide is done."""
         raise NotImplementedError
 
+    def check_same(self, job: SlideJob) -> None:
+        """Raise ``PathPluginsError`` where the result that exists is of another slide; a dry run asks."""
+
     def with_readers(self, readers: int) -> Recipe:
         """Return a copy with at least ``readers`` reader threads; unchanged for recipes without any."""
         return self

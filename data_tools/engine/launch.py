@@ -118,9 +118,9 @@ def _gpus(recipe: Recipe) -> int:
 
 
 def _dry_run(jobs: Sequence[SlideJob], recipe: Recipe, json_to: TextIO | None) -> int:
-    """Report for each slide what a run would do, from the names of its files alone."""
+    """Report for each slide what a run would do, from the files that exist and what they say of their slides."""
     state = StateFolder(recipe.work, recipe.command)
-    due = {job.slide_id: _due(job.slide_id, recipe, state) for job in jobs}
+    due = {job.slide_id: _due(job, recipe, state) for job in jobs}
     if json_to is not None:
         json_to.write(f"{json.dumps(due)}\n")
         return 0
@@ -130,11 +130,19 @@ def _dry_run(jobs: Sequence[SlideJob], recipe: Recipe, json_to: TextIO | None) -
     return 0
 
 
-def _due(slide_id: str, recipe: Recipe, state: StateFolder) -> str:
+def _due(job: SlideJob, recipe: Recipe, state: StateFolder) -> str:
     """Return where one slide stands, in a few words."""
-    if recipe.result_path(slide_id).exists():
-        return "to redo" if recipe.overwrite else "done"
-    reason = state.failure(slide_id)
+    exists = recipe.result_path(job.slide_id).exists()
+    if exists and recipe.overwrite:
+        return "to redo"
+    try:
+        if not recipe.overwrite:
+            recipe.check_same(job)
+    except PathPluginsError as error:
+        return f"would fail: {error}"
+    if exists:
+        return "done"
+    reason = state.failure(job.slide_id)
     return f"failed before: {reason}" if reason else "to do"
 
 

@@ -26,8 +26,8 @@ class Outcome:
     """Facts that the user should know although the slide is done."""
 
 
-def recorded_settings(path: Path, attribute: str) -> str:
-    """Return the settings in a root attribute of an H5 file, as JSON; ``{}`` for a file of another tool.
+def recorded_settings(path: Path, attribute: str, *, absent: str = "{}") -> str:
+    """Return the settings in a root attribute of an H5 file, as JSON; ``absent`` for a file of another tool.
 
     Raises:
         PathPluginsError: it cannot be read.
@@ -36,7 +36,7 @@ def recorded_settings(path: Path, attribute: str) -> str:
 
     try:
         with h5py.File(path, "r") as file:
-            return str(file.attrs.get(attribute, "{}"))
+            return str(file.attrs.get(attribute, absent))
     except OSError as error:
         raise PathPluginsError(f"{path}: exists and cannot be read ({error}); delete it or pass --overwrite") from error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ from pathplugins.data.images import BadImage, image_size
 from pathplugins.data.records import BadSample, report_text
 
 from .crop import FORMATS, Crop, is_mask, picture_of, write_crop
+from .crop_sources import NAME as SOURCES
+from .crop_sources import changed_sources, record, recording
 
 RECORD = ".crop.json"
 _READERS = 16  #: threads that read headers, which is mostly waiting
@@ -35,7 +37,9 @@ class CropPlan:
 
     due: list[Path]
     done: list[Path]
-    """Their crops exist."""
+    """Their crops exist, and are of these pictures."""
+    changed: int
+    """Files among ``due`` whose crops are of other pictures that had their names."""
     others: int
     """Files that are no pictures."""
 
@@ -56,9 +60,11 @@ def plan_crops(source: Path, out: Path, crop: Crop, *, overwrite: bool) -> CropP
     if not pictures:
         raise PathPluginsError(f"{source}: no pictures in it; looked for {' '.join(FORMATS)}; give another folder")
     done = [] if overwrite else [path for path in pictures if (out / path).exists()]
+    changed = changed_sources(source, out, done)
+    done = [path for path in done if path not in changed]
     due = sorted({*pictures} - {*done})
     _check(source, due, crop)
-    return CropPlan(due=due, done=done, others=len(files) - len(pictures))
+    return CropPlan(due=due, done=done, others=len(files) - len(pictures), changed=len(changed))
 
 
 def crop_all(source: Path, out: Path, plan: CropPlan, crop: Crop, *, workers: int) -> Iterator[BadSample | None]:
@@ -74,12 +80,26 @@ def crop_all(source: Path, out: Path, plan: CropPlan, crop: Crop, *, workers: in
         (out / path).unlink(missing_ok=True)
     write_text_whole(out / RECORD, crop.settings() + "\n")
     one = partial(_crop, source, out, crop)
+    if not plan.done:
+        (out / SOURCES).unlink(missing_ok=True)
+    unlisted = plan.done if not (out / SOURCES).exists() else []  # crops of an earlier version
+    with recording(out) as sources:
+        record(sources, source, unlisted)
+        for path, ended in zip(plan.due, _all(one, plan.due, out, workers), strict=True):
+            if ended is None:
+                record(sources, source, [path])
+            yield ended
+
+
+def _all(
+    one: Callable[[Path], BadSample | None], due: Sequence[Path], out: Path, workers: int
+) -> Iterator[BadSample | None]:
     if workers == 1:
-        yield from map(one, plan.due)
+        yield from map(one, due)
         return
     with ProcessPoolExecutor(workers, initializer=_leave_interrupts) as pool:
         try:
-            yield from pool.map(one, plan.due, chunksize=_AT_ONCE)
+            yield from pool.map(one, due, chunksize=_AT_ONCE)
         except BrokenProcessPool as error:
             raise PathPluginsError(
                 f"{out}: a process was killed; memory may have run out: try fewer --workers, nothing is half-written"

@@ -45,6 +45,8 @@ class PatchSet:
     """Fingerprint of the ``TilingSpec``."""
     settings: str
     """The ``TilingSpec`` as JSON."""
+    slide_content: str | None = None
+    """``content_print`` of the slide; None in files of earlier versions."""
     mask: str | None = None
     """Path of the mask that says where tissue is; None if tissue was detected."""
     patch_level: int | None = None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pathplugins.core.content import content_print
 from pathplugins.core.files import replacing
 
 from ..engine.outcome import Outcome, check_same_settings
+from ..engine.same_slide import check_same_slide
 from ..pictures.overlay import draw_overlay
 from ..slides.resolution import Resolution, resolve
 from ..slides.slide import Slide, SlideError
@@ -37,7 +40,9 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
     notes: tuple[str, ...] = ()
     if coords_path.exists() and not overwrite:
         patches = read_coords(coords_path)
+        check_same_slide(coords_path, path, content=patches.slide_content, was=patches.slide)
         check_same_settings(coords_path, found=patches.settings, wanted=spec.settings())
+        patches = _moved(coords_path, patches, path)
         if not (overlay_path.exists() and geojson_path.exists()):
             patches = None
         elif spec.save_patches is None or patch_pictures_done(out, patches, spec.save_patches):
@@ -58,6 +63,15 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
         elif note := leftover_note(out, patches):
             notes += (note,)
     return Outcome(slide_id=slide_id, status="done", patches=len(patches.coords_xy), notes=notes)
+
+
+def _moved(coords_path: Path, patches: PatchSet, path: Path) -> PatchSet:
+    """Record the new place of a slide that is no longer where it was, so that later commands find it."""
+    if Path(patches.slide).exists() or patches.slide == str(path):
+        return patches
+    patches = replace(patches, slide=str(path))
+    write_coords(coords_path, patches)
+    return patches
 
 
 def _draw(path: Path, slide: Slide, mask: np.ndarray, patches: PatchSet) -> None:
@@ -110,6 +124,7 @@ def _keep_tissue(slide: Slide, resolution: Resolution, tiling: Tiling, spec: Til
         coords_xy=coords[kept],
         name=slide.slide_id,
         slide=str(slide.path),
+        slide_content=content_print(slide.path),
         patch_size=spec.patch_size,
         patch_size_level0=tiling.patch_size_px0,
         overlap=spec.overlap,

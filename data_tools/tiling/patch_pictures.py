@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import write_text_whole
 
 from ..engine.outcome import check_same_settings
@@ -35,6 +36,12 @@ def patch_pictures_done(out: Path, patches: PatchSet, kind: PatchFormat) -> bool
     record, target = _paths(out, patches.name, kind)
     if not record.exists():
         return False
+    made = json.loads(record.read_text(encoding="utf-8"))
+    if _other_slide(made, patches):
+        raise PathPluginsError(
+            f"{record} describes pictures of another slide called {patches.name}, {made['slide']}; pass --overwrite to "
+            "redo them, or another --out to keep both"
+        )
     check_same_settings(record, found=_recorded(record), wanted=_settings(patches, kind))
     return target.exists()
 
@@ -46,9 +53,11 @@ def leftover_note(out: Path, patches: PatchSet) -> str | None:
         return None
     found = _recorded(record)
     kind = json.loads(found)["save_patches"]
-    if found == _settings(patches, kind):
+    made = json.loads(record.read_text(encoding="utf-8"))
+    other = "of another slide" if _other_slide(made, patches) else "made with other settings"
+    if found == _settings(patches, kind) and not _other_slide(made, patches):
         return None
-    return f"{record} describes pictures made with other settings; pass --save-patches {kind} --overwrite to redo them"
+    return f"{record} describes pictures {other}; pass --save-patches {kind} --overwrite to redo them"
 
 
 def write_patch_pictures(out: Path, slide: Slide, patches: PatchSet, kind: PatchFormat) -> None:
@@ -65,8 +74,14 @@ def write_patch_pictures(out: Path, slide: Slide, patches: PatchSet, kind: Patch
                 content = encode_jpeg(pixels, JPEG_QUALITY) if kind == "jpeg" else encode_png(pixels, PNG_LEVEL)
                 (folder / name).write_bytes(content)
     settings = json.loads(_settings(patches, kind))
-    content = {"slide": patches.slide, "patches": len(patches.coords_xy), "settings": settings}
+    content = {"slide": patches.slide, "slide_content": patches.slide_content}
+    content |= {"patches": len(patches.coords_xy), "settings": settings}
     write_text_whole(record, json.dumps(content, indent=1) + "\n")
+
+
+def _other_slide(made: dict[str, Any], patches: PatchSet) -> bool:
+    """Return whether a record is of pictures of another slide than that of these patches."""
+    return None not in (was := made.get("slide_content"), patches.slide_content) and was != patches.slide_content
 
 
 def _fill_tar(tar: tarfile.TarFile, slide: Slide, patches: PatchSet) -> None:

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pathplugins.core.content import content_print
 from pathplugins.core.files import temporary_beside
 
 from ...engine.jobs import Recipe, SlideJob, Steps, Tell
 from ...engine.outcome import Outcome
+from ...engine.same_slide import check_same_slide
 from ...pictures.files import add_sample, replacing_folder, replacing_tar
 from ...slides.slide import Slide, SlideError
 from .finished import (
@@ -88,6 +90,8 @@ def extract_slide(job: PairJob, plan: Plan, recipe: PairRecipe, tell: Tell) -> O
     record = finished_path(work, job.slide_id)
     head = None if recipe.overwrite else read_finished(record)
     if head is not None:
+        if not job.gone:
+            check_same_slide(record, job.slide, content=head.slide_content, was=head.slide)
         check_settings(record, head, options, job.override_mpp)
         if head.digest == planned.digest and files_exist(work, record):
             return Outcome(slide_id=job.slide_id, status="skipped", patches=head.pictures, notes=_notes(head))
@@ -148,6 +152,8 @@ def _cut(slide: Slide, job: PairJob, pairs: Sequence[Pair], options: PairOptions
         pairs=sum(map(len, lines.values())),
         pictures=len(kept),
         left_out=left_out,
+        slide=str(job.slide),
+        slide_content=content_print(job.slide),
     )
     return _Cut(frame=frame, lines=lines, head=head)
 

@@ -35,6 +35,10 @@ class FinishedSlide:
     pictures: int
     left_out: list[dict[str, Any]]
     """Places without a picture: ``x``, ``y``, ``pairs``, ``outside`` (fraction of the box beyond the slide)."""
+    slide: str = ""
+    """Path of the slide's file."""
+    slide_content: str | None = None
+    """``content_print`` of that file; None in records of earlier versions."""
 
 
 def finished_path(work: Path, wsi_id: str) -> Path:

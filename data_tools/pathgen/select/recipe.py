@@ -20,6 +20,7 @@ from ...clip.model import Clip, ClipChoice, load_clip
 from ...encoders.encode_slide import FeatureOptions
 from ...engine.jobs import Recipe, SlideJob, Steps, Tell
 from ...engine.outcome import Outcome, check_same_settings
+from ...engine.same_slide import check_same_slide
 from ...pictures.files import encode_jpeg, replacing_folder
 from ...slides.slide import Slide
 from ...tissue.own_mask import OwnMask
@@ -94,6 +95,8 @@ class SelectRecipe(Recipe):
         settings = self._settings(job, clip)
         if folder.exists() and not self.overwrite:
             done = read_json(folder / METRICS)
+            was = done.get("slide_file") or {"path": "", "content": None}  # earlier versions do not record it
+            check_same_slide(folder / METRICS, job.slide, content=was["content"], was=was["path"])
             found = json.dumps(done["settings"], sort_keys=True)
             check_same_settings(folder / METRICS, found=found, wanted=settings)
             if (self.work / "images" / job.slide_id).is_dir():
@@ -114,7 +117,7 @@ class SelectRecipe(Recipe):
             with replacing_folder(folder) as temporary:
                 write_features(temporary / "features.h5", slide, analysis, clip.describe())
                 write_rankings(temporary, job.slide, analysis, top=self.choice.target)
-                write_metrics(temporary / METRICS, job.slide_id, job.project, analysis, settings)
+                write_metrics(temporary / METRICS, job.slide, job.project, analysis, settings)
                 rows = manifest_rows(job.slide_id, job.project, analysis)
                 (temporary / ROWS).write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
         notes = (f"chosen of {len(analysis.features)}", *grid.notes)

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pathplugins import __version__
+from pathplugins.core.content import content_print
 from pathplugins.core.files import replacing, write_json
 
 from ...pictures.drawing import INK, LONGEST_SIDE_PX, boxes_px, fade_outside, scaled_size, with_caption
@@ -140,13 +141,14 @@ def sizes(grid: Grid) -> dict[str, Any]:
     }
 
 
-def write_metrics(path: Path, slide_id: str, project: str, analysis: Analysis, settings: str) -> None:
-    """Write counts, cluster quality and the settings as JSON."""
+def write_metrics(path: Path, slide: Path, project: str, analysis: Analysis, settings: str) -> None:
+    """Write counts, cluster quality, the settings and which slide it is as JSON."""
     reasons = [pick.reason for pick in analysis.picks]
     write_json(
         path,
         {
-            "slide": slide_id,
+            "slide": slide.stem,
+            "slide_file": {"path": str(slide), "content": content_print(slide)},
             "project": project,
             "patches": len(analysis.features),
             "chosen": len(reasons),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -299,6 +300,8 @@ def test_what_is_there_is_not_done_again(tmp_path: Path, convert: Convert) -> No
     (tmp_path / "bags" / "a.h5").unlink()
     assert convert(job, "--out", tmp_path / "bags")[1]["counts"] == {"done": 1, "skipped": 1}
     assert (tmp_path / "bags" / "b.h5").stat().st_mtime_ns == before
+    os.utime(next(job.rglob("a.h5")))  # a copy
+    assert convert(job, "--out", tmp_path / "bags")[1]["counts"] == {"skipped": 2}
     code, report = convert(job, "--out", tmp_path / "bags", "--dtype", "float32")
     assert (code, report["counts"]) == (1, {"failed": 2})
     assert "pass --overwrite" in report["files"][0]["reason"]

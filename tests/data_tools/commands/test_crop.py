@@ -24,6 +24,10 @@ def test_crop(pathdata: Pathdata, tmp_path: Path) -> None:
     code, said = pathdata(*command)
     assert "0 files" in said
     assert "6 exist already" in said
+    Image.open(tmp_path / "in" / patches.names[1]).rotate(90).save(tmp_path / "in" / patches.names[0])
+    code, said = pathdata(*command)
+    assert "1 files" in said
+    assert "5 exist already; 1 cut again: other pictures have their names now" in said
     code, said = pathdata(*command, "--to-mpp", 0.4)
     assert code == 2
     assert "to_mpp 0.5; this run has to_mpp 0.4: pass --overwrite to redo it" in said
@@ -47,5 +51,6 @@ def test_json_and_wrong_options(pathdata: Pathdata, tmp_path: Path) -> None:
         "failed": 0,
         "skipped": 0,
         "others": 0,
+        "changed": 0,
         "cut_px": 72,
     }

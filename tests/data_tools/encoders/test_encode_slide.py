@@ -125,6 +125,10 @@ def test_moved_and_exchanged_slides(coords: Path, slides_folder: Path, tmp_path:
     encode_slide(coords, tmp_path / "bags", Means(), FeatureOptions(slides_folder=slides_folder))
     with h5py.File(coords, "r+") as file:
         file["coords"].attrs["slide"] = str(slides_folder / "b.svs")
+    with pytest.raises(PathPluginsError, match=r"b\.svs as it was then"):
+        encode_slide(coords, tmp_path / "bags", Means(), FeatureOptions(), overwrite=True)
+    with h5py.File(coords, "r+") as file:
+        del file["coords"].attrs["slide_content"]  # a file of an earlier version
     with pytest.raises(PathPluginsError, match=r"is \(1203, 1509\) pixels"):
         encode_slide(coords, tmp_path / "bags", Means(), FeatureOptions(), overwrite=True)
 

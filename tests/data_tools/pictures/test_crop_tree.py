@@ -11,6 +11,7 @@ from PIL import Image
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.core.files import temporary_beside
 from pathplugins.data_tools.pictures.crop import Crop
+from pathplugins.data_tools.pictures.crop_sources import NAME as SOURCES
 from pathplugins.data_tools.pictures.crop_tree import RECORD, crop_all, plan_crops
 
 CROP = Crop(size=56, from_mpp=0.39, to_mpp=0.5)
@@ -18,6 +19,10 @@ CROP = Crop(size=56, from_mpp=0.39, to_mpp=0.5)
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    return {name: content for name, content in contents(folder).items() if name != SOURCES}
 
 
 @pytest.fixture
@@ -42,16 +47,16 @@ def test_a_stopped_run_goes_on_to_the_same_files(tree: Path, tmp_path: Path) -> 
     whole, out = tmp_path / "whole", tree / "out"  # below the pictures: is not searched
     assert crop(tree, whole, workers=2) == 8
     assert crop(tree, out) == 8
-    assert contents(out) == contents(whole)
-    assert contents(whole).keys() == {*before} - {"labels.csv", ".hidden.png"} | {RECORD}
+    assert pictures(out) == pictures(whole)
+    assert contents(whole).keys() == {*before} - {"labels.csv", ".hidden.png"} | {RECORD, SOURCES}
     lost = out / "train" / "1" / "slide.0_1.png"
     lost.rename(temporary_beside(lost))  # what a killed run leaves
     assert crop(tree, out) == 1
-    assert contents(out) == contents(whole)
+    assert pictures(out) == pictures(whole)
     (out / "test" / "slide.0_0.jpg").write_bytes(b"")
     assert crop(tree, out) == 0
     assert crop(tree, out, overwrite=True) == 8
-    assert contents(out) == contents(whole)
+    assert pictures(out) == pictures(whole)
     assert {k: v for k, v in contents(tree).items() if not k.startswith("out/")} == before
 
 
@@ -77,7 +82,7 @@ def test_a_file_that_ends_too_soon_stops_no_other(tree: Path, tmp_path: Path) ->
     plan = plan_crops(tree, tmp_path / "out", CROP, overwrite=False)
     bad = [sample for sample in crop_all(tree, tmp_path / "out", plan, CROP, workers=1) if sample]
     assert [(sample.source, sample.reason) for sample in bad] == [(str(broken), "unreadable file")]
-    assert len(contents(tmp_path / "out")) == 8
+    assert len(contents(tmp_path / "out")) == 9  # 7 crops, the settings and the sources
 
 
 def test_folders_that_cannot_be_used_are_named(tree: Path, tmp_path: Path) -> None:

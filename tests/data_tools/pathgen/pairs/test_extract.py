@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -284,6 +285,21 @@ def test_a_second_run_redoes_what_changed_alone(
     after = stamps(out)
     assert {name for name in before if B in name and before[name] == after.get(name)} == {n for n in before if B in n}
     assert len(list(out.rglob("*.jpg"))) == len(list(out.rglob("*.txt"))) == len(manifest(out)) == 5
+
+
+def test_another_slide_under_the_name_is_refused_and_a_moved_one_is_not(
+    pathdata: Pathdata, downloaded: Path, captions: Path, tmp_path: Path
+) -> None:
+    slides, out = tmp_path / "slides", tmp_path / "out"
+    shutil.copytree(downloaded, slides)
+    assert pathdata("pathgen", "extract", captions, "--slides", slides, "--out", out, *SMALL)[0] == 0
+    slides.rename(tmp_path / "moved")
+    code, said = pathdata("pathgen", "extract", captions, "--slides", tmp_path / "moved", "--out", out, *SMALL)
+    assert (code, said.count("exists already")) == (0, 2), said
+    shutil.copyfile(next((tmp_path / "moved" / "2222").iterdir()), tmp_path / "moved" / "1111" / f"{A}.svs")
+    code, said = pathdata("pathgen", "extract", captions, "--slides", tmp_path / "moved", "--out", out, *SMALL)
+    assert code == 1
+    assert f"{A}.jsonl was made from another slide, {slides}" in said
 
 
 def test_slides_may_go_once_they_are_done(pathdata: Pathdata, downloaded: Path, captions: Path, tmp_path: Path) -> None:

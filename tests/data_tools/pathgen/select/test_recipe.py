@@ -159,6 +159,12 @@ def test_it_goes_on_where_it_stopped(
     code, said = pathdata(*command)
     assert code == 0
     assert said.count("exists already") == 2
+    other = shutil.copytree(slides, tmp_path / "other")
+    first, second = sorted(path for path in other.rglob("*") if path.stem in (A1, GBM))
+    shutil.copyfile(first, second)  # another slide under the name of the second
+    code, said = pathdata("pathgen", "select", other, "--out", work, *options)
+    assert (code, said.count("exists already")) == (1, 1), said
+    assert "was made from another slide" in said
     code, said = pathdata(*command, "--seed", 7)
     assert code == 1
     assert "was made with seed 0; this run has seed 7" in said

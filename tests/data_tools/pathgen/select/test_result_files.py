@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pathplugins.core.content import content_print
 from pathplugins.data_tools.pathgen.select.grid import Grid
 from pathplugins.data_tools.pathgen.select.ranking import Pick
 from pathplugins.data_tools.pathgen.select.result_files import (
@@ -64,8 +65,10 @@ def test_features_scores_and_metrics(analysis: Analysis, slides_folder: Path, tm
         np.testing.assert_array_equal(file["report_scores"][:], [4, 1, 2, 3])
         assert dict(file["features"].attrs) == {"name": "a", "encoder": "clip"}
         assert (file["coords"].attrs["level0_width"], file["coords"].attrs["level0_height"]) == (1411, 1003)
-    write_metrics(tmp_path / "m.json", "a", "TCGA-BRCA", analysis, '{"target": 2}')
+    write_metrics(tmp_path / "m.json", slides_folder / "a.svs", "TCGA-BRCA", analysis, '{"target": 2}')
     metrics = json.loads((tmp_path / "m.json").read_text())
+    assert metrics["slide"] == "a"
+    assert metrics["slide_file"]["content"] == content_print(slides_folder / "a.svs")
     assert metrics["chosen_by"] == {"direct": 1, "report": 1, "spread": 0}
     assert (metrics["patches"], metrics["clusters"], metrics["settings"]) == (4, 2, {"target": 2})
 
