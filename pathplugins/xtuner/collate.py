@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from xtuner.utils import DEFAULT_PAD_TOKEN_INDEX, IGNORE_INDEX
 
+from pathplugins.xtuner.options import options_of
 from pathplugins.xtuner.parts import Model, load_processor
 
 
+@options_of("collate_fn")
 def collate(instances: Sequence[Mapping[str, Any]], model: Model) -> dict[str, Any]:
     """Make a batch of samples of `PathologyDataset`, for ``collate_fn=dict(type=collate, model=...)``.
 

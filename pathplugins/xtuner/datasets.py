@@ -28,6 +28,7 @@ from pathplugins.xtuner.conversations import check_family, expand, resolve_syste
 from pathplugins.xtuner.image_tokens import image_tokens
 from pathplugins.xtuner.lengths import images_of, measure
 from pathplugins.xtuner.offline import check_origin
+from pathplugins.xtuner.options import options_of
 from pathplugins.xtuner.parts import Model, load_processor, model_settings
 from pathplugins.xtuner.texts import DESCRIPTION, Source, chosen, open_texts, tokenizer_name, write_texts
 
@@ -53,6 +54,7 @@ class PathologyDataset(Dataset):
         check_workers: threads that check images.
     """
 
+    @options_of("dataset")
     def __init__(
         self,
         model: Model,

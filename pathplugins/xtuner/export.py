@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pathplugins.core.files import refuse_nonempty
 from pathplugins.models.compose.cache import new_directory
-from pathplugins.xtuner.configs import read_config
+from pathplugins.xtuner.configs import read_config, words_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +24,7 @@ def export_checkpoint(pth: Path, config: Path, out: Path, *, fp32: bool = False,
     from pathplugins.models.foreign.xtuner.checkpoint import read_checkpoint
 
     settings = read_config(config)
+    words_of(settings)  # before the weights are read
     refuse_nonempty(out)
     state = read_checkpoint(pth)
     with new_directory(out) as beside:
@@ -74,12 +75,12 @@ def save_processor(cfg: Any, out: Path) -> None:
     from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaProcessor
     from pathplugins.xtuner.parts import model_directory
 
-    dataset = cfg.train_dataloader.dataset
-    processor = CustomLlavaProcessor.from_pretrained(model_directory(dataset["model"]))
-    if (template := dataset.get("prompt_template")) is not None:
+    said = words_of(cfg)
+    processor = CustomLlavaProcessor.from_pretrained(model_directory(said["model"]))
+    if (template := said["prompt_template"]) is not None:
         from pathplugins.xtuner.chat_template import jinja_template
 
-        words = {"system": dataset.get("system", ""), "tokenizer": processor.tokenizer}
+        words = {"system": said["system"] or "", "tokenizer": processor.tokenizer}
         processor.tokenizer.chat_template = jinja_template(template, **words)
     processor.save_pretrained(out)
 

@@ -20,7 +20,9 @@ from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import write_text_whole
 from pathplugins.models.custom_llava.processing_custom_llava import PLACEHOLDER
 from pathplugins.xtuner.chat_template import jinja_template
+from pathplugins.xtuner.configs import words_of
 from pathplugins.xtuner.conversations import resolve_template
+from pathplugins.xtuner.options import options_of
 from pathplugins.xtuner.parts import Model, load_processor
 
 
@@ -43,6 +45,7 @@ class PathologyChatHook(Hook):
 
     priority = "LOW"
 
+    @options_of("PathologyChatHook")
     def __init__(
         self,
         evaluation_inputs: Sequence[str] | str = (),
@@ -73,8 +76,8 @@ class PathologyChatHook(Hook):
 
     def before_run(self, runner: Any) -> None:
         """Take what is not named here from the training data's part of the config: one wording for both."""
-        data = runner.cfg.train_dataloader.dataset
-        named = {key: data.get(key) if value is None else value for key, value in self._named.items()}
+        said = words_of(runner.cfg) if None in self._named.values() else {}
+        named = {key: said.get(key) if value is None else value for key, value in self._named.items()}
         self.processor = copy.deepcopy(load_processor(named["model"]))  # it gets another chat template
         if named["prompt_template"] is not None:
             words = {"system": named["system"] or "", "tokenizer": self.processor.tokenizer}

@@ -21,6 +21,7 @@ from pathplugins.models.foreign.xtuner.checkpoint import CONNECTOR, SELECTOR, TO
 from pathplugins.models.learning_rates import mark_learning_rates
 from pathplugins.weights.compare import few
 from pathplugins.xtuner.export import write_directory
+from pathplugins.xtuner.options import options_of
 
 
 class PathologyLLaVAModel(BaseModel):
@@ -39,6 +40,7 @@ class PathologyLLaVAModel(BaseModel):
         lr_mult: part of a parameter's name -> factor of its learning rate, e.g. ``{"multi_modal_projector": 0.5}``.
     """
 
+    @options_of("model")
     def __init__(
         self,
         llm: Any,

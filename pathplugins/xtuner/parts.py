@@ -22,6 +22,7 @@ from pathplugins.models.compose.local_copy import FILES, TOWER_FILES, local_copy
 from pathplugins.models.compose.spec import ComposeSpec
 from pathplugins.models.custom_llava.auto import register
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaProcessor
+from pathplugins.xtuner.options import options_of
 from pathplugins.xtuner.register import no_accelerator
 
 Model = str | Path | Mapping[str, Any]
@@ -29,12 +30,12 @@ Model = str | Path | Mapping[str, Any]
 
 def model_directory(model: Model) -> Path:
     """Return the directory of ``model``, which is composed if parts are given and no such directory exists yet."""
-    return _directory(_key(model))
+    return _directory(as_text(model))
 
 
 def load_processor(model: Model) -> CustomLlavaProcessor:
     """Return the processor of ``model``, one per process."""
-    return _processor(_key(model))
+    return _processor(as_text(model))
 
 
 def model_settings(model: Model) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def model_settings(model: Model) -> dict[str, Any]:
     return read_json(model_directory(model) / "config.json")
 
 
+@options_of("model.llm")
 def load_model(
     model: Model, torch_dtype: Any = "auto", quantization_config: Any = None, attn_implementation: str | None = None
 ) -> Any:
@@ -76,9 +78,9 @@ def load_model(
     return AutoModelForImageTextToText.from_pretrained(directory, torch_dtype=torch_dtype, **options)
 
 
-def _key(model: Model) -> str:
-    """Return ``model`` as text, by which the dictionaries of a config are cached."""
-    return json.dumps(_plain(model), sort_keys=True, default=str)
+def as_text(value: Any) -> str:
+    """Return a value of a config as text, by which its dictionaries are compared and cached."""
+    return json.dumps(_plain(value), sort_keys=True, default=str)
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ from mmengine.dataset import DefaultSampler
 from xtuner.dataset.samplers import LengthGroupedSampler
 
 from pathplugins.data.grouping import grouped_by_modality
+from pathplugins.xtuner.options import options_of
 
 
 class EpochSampler(DefaultSampler):
@@ -41,14 +42,14 @@ class ModalityLengthSampler(EpochSampler):
         seed: of the order; drawn by MMEngine, the same on all ranks, when None.
     """
 
+    @options_of("sampler")
     def __init__(self, dataset: Any, *, batch_size: int, seed: int | None = None) -> None:
         super().__init__(dataset, shuffle=True, seed=seed)
         self.batch_size = batch_size
 
     def __iter__(self) -> Iterator[int]:
         """Yield the samples of this rank, batch after batch."""
-        parts = getattr(self.dataset, "datasets", [self.dataset])
-        lengths = [length for part in parts for length in part.modality_length]
+        lengths = [length for part in parts_of(self.dataset) for length in part.modality_length]
         order = grouped_by_modality(lengths, self.batch_size, self.world_size, self.seed, self.epoch)
         order = np.resize(order, self.total_size)  # from the start again, so that all ranks have as many
         step = self.batch_size * self.world_size
@@ -57,8 +58,14 @@ class ModalityLengthSampler(EpochSampler):
             yield from batches[self.rank].tolist()
 
 
+def parts_of(dataset: Any) -> list[Any]:
+    """Return the data sets that a concatenation is made of, however deep, or the one that is none."""
+    inner = getattr(dataset, "datasets", None)
+    return [dataset] if inner is None else [part for one in inner for part in parts_of(one)]
+
+
 def _tell(dataset: Any, epoch: int) -> None:
     """Tell the dataset the epoch or, if it is made of others, those."""
-    for part in getattr(dataset, "datasets", [dataset]):
+    for part in parts_of(dataset):
         if hasattr(part, "epoch"):
             part.epoch.fill_(epoch)
