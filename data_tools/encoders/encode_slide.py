@@ -21,6 +21,7 @@ from pathplugins.encoders.encoder import PatchEncoder
 
 from ..engine.outcome import Outcome, check_same_settings, recorded_settings
 from ..engine.same_slide import check_same_slide
+from ..slides.bounds import BAG_ATTRIBUTES as BOUNDS
 from ..slides.slide import Slide, SlideError
 from ..tiling.coord_files import PatchSet, read_coords
 
@@ -163,6 +164,8 @@ def _attributes(patches: PatchSet, encoder: PatchEncoder, settings: str) -> BagA
         extra={
             "overlap": patches.overlap,
             "mpp_source": patches.mpp_source,
+            "frame": patches.frame,
+            **({} if patches.bounds is None else dict(zip(BOUNDS, patches.bounds, strict=True))),
             "tiling_fingerprint": patches.fingerprint,
             SETTINGS: settings,
             **({CONTENT: patches.slide_content} if patches.slide_content else {}),

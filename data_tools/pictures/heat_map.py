@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
 
+from ..slides.bounds import origin_xy
 from ..slides.slide import Slide, SlideError
 from ..tissue.geojson import write_patches
 from .colour_scale import HEAT, colours_of, levels_of
@@ -28,6 +29,8 @@ class View(NamedTuple):
     """``[2]`` (x, y) of its top-left corner."""
     scale: float
     """Its pixels per level-0 pixel."""
+    qupath_xy: tuple[int, int] = (0, 0)
+    """Where QuPath counts from on this slide, level-0 pixels."""
 
 
 def draw_selection(
@@ -41,6 +44,7 @@ def draw_selection(
     score_name: str,
     title: str,
     slide: Path | None,
+    qupath_xy: tuple[int, int] = (0, 0),
 ) -> tuple[Path, Path]:
     """Write the picture, and beside it the patches as GeoJSON; both complete or absent.
 
@@ -54,6 +58,7 @@ def draw_selection(
         score_name: Name of the scores, in a few words.
         title: The selector and its settings, for the legend.
         slide: The slide that the patches were cut from; None draws on a blank canvas.
+        qupath_xy: Where QuPath counts from, level-0 pixels, where there is no slide to ask.
 
     Returns:
         The paths of the PNG and of the GeoJSON.
@@ -87,6 +92,7 @@ def draw_selection(
             patch_size_level0=patch_size_level0,
             classes=[("kept", KEPT) if mine else ("not kept", NOT_KEPT) for mine in kept.tolist()],
             measurements={} if scores is None else {score_name: scores},
+            origin_xy=qupath_xy if slide is None else view.qupath_xy,
         )
     return out, patches
 
@@ -103,7 +109,8 @@ def _of_slide(path: Path, coords_xy: np.ndarray, side_px0: int) -> View:
                 "none for a blank canvas"
             )
         scale = _scale((w0, h0), side_px0)
-        return View(Image.fromarray(slide.thumbnail(scaled_size((w0, h0), scale))), np.zeros(2, np.int64), scale)
+        picture = Image.fromarray(slide.thumbnail(scaled_size((w0, h0), scale)))
+        return View(picture, np.zeros(2, np.int64), scale, origin_xy(slide.properties))
 
 
 def _blank(coords_xy: np.ndarray, side_px0: int) -> View:

@@ -1,6 +1,7 @@
 """Coordinate files: write and read the patches of one slide as TRIDENT and CLAM do, with our provenance added.
 
-``coords`` is int64 ``[N, 2]``, (x, y) of the top-left corner in level-0 pixels; everything else is its attributes.
+``coords`` is int64 ``[N, 2]``, (x, y) of the top-left corner in level-0 pixels, counted from the corner of level 0 as
+OpenSlide does, whatever part of it was scanned; everything else is its attributes.
 CLAM reads ``patch_size`` pixels of level ``patch_level`` and resizes nothing. So patches that are pixels of a level
 record that level, and patches that are resized have no ``patch_level``.
 """
@@ -16,6 +17,8 @@ import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
+
+FRAME = "level0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,8 @@ class PatchSet:
     """The ``TilingSpec`` as JSON."""
     slide_content: str | None = None
     """``content_print`` of the slide; None in files of earlier versions."""
+    frame: str = FRAME
+    """What ``coords`` counts in."""
     mask: str | None = None
     """Path of the mask that says where tissue is; None if tissue was detected."""
     patch_level: int | None = None
@@ -55,6 +60,8 @@ class PatchSet:
     """Downsample of that level, (x, y)."""
     level_dim: tuple[int, int] | None = None
     """(w, h) of that level."""
+    bounds: tuple[int, int, int, int] | None = None
+    """(x, y, w, h) of the part of level 0 that was scanned, from whose corner QuPath counts; None if not recorded."""
 
 
 ATTRIBUTES = {f.name: f.default is not MISSING for f in fields(PatchSet) if f.name != "coords_xy"}

@@ -14,11 +14,12 @@ from pathplugins.core.files import replacing
 from ..engine.outcome import Outcome, check_same_settings
 from ..engine.same_slide import check_same_slide
 from ..pictures.overlay import draw_overlay
+from ..slides.bounds import bounds, origin_xy
 from ..slides.resolution import Resolution, resolve
 from ..slides.slide import Slide, SlideError
 from ..tissue.detect import tissue_mask
 from ..tissue.geojson import write_tissue
-from ..tissue.own_mask import load_mask
+from ..tissue.own_mask import LoadedMask, load_mask
 from .coord_files import PatchSet, read_coords, write_coords
 from .geometry import Tiling, fit_tiling, patch_grid, tissue_fraction
 from .patch_pictures import leftover_note, patch_pictures_done, write_patch_pictures
@@ -52,11 +53,12 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
             resolution = resolve(slide, fallback_mpp=spec.slide_mpp, override_mpp=spec.override_mpp)
             notes = tuple(note for note in (resolution.note, slide.slow_note) if note)
             tiling = fit_tiling(spec, level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(path))
-            mask = find_tissue(slide, resolution.mpp, spec)
+            mask, mask_notes = find_tissue(slide, resolution.mpp, spec)
+            notes += mask_notes
             patches = _keep_tissue(slide, resolution, tiling, spec, mask)
             _draw(overlay_path, slide, mask, patches)
             with replacing(geojson_path) as temporary:
-                write_tissue(temporary, mask, slide.size_px0)
+                write_tissue(temporary, mask, slide.size_px0, origin_xy(slide.properties))
             write_coords(coords_path, patches)  # last: its presence marks the other files as written
         if spec.save_patches is not None:
             write_patch_pictures(out, slide, patches, spec.save_patches)
@@ -88,16 +90,16 @@ def _draw(path: Path, slide: Slide, mask: np.ndarray, patches: PatchSet) -> None
     )
 
 
-def find_tissue(slide: Slide, level0_mpp: float, spec: TilingSpec) -> np.ndarray:
-    """Return the tissue, bool ``[H, W]`` over the whole slide, from the mask given for it or from its colours.
+def find_tissue(slide: Slide, level0_mpp: float, spec: TilingSpec) -> LoadedMask:
+    """Return the tissue over the whole slide, from the mask given for it or from its colours.
 
     Its resolution is ``spec.tissue.mpp``, or that of the slide where it is coarser.
     """
     scale = min(1.0, level0_mpp / spec.tissue.mpp)
     w, h = (max(1, round(side * scale)) for side in slide.size_px0)
     if spec.mask is not None:
-        return load_mask(spec.mask, slide.size_px0, (h, w))
-    return tissue_mask(slide.thumbnail((w, h)), level0_mpp / scale, spec.tissue)
+        return load_mask(spec.mask, slide.size_px0, (h, w), bounds(slide.properties))
+    return LoadedMask(tissue_mask(slide.thumbnail((w, h)), level0_mpp / scale, spec.tissue))
 
 
 def _keep_tissue(slide: Slide, resolution: Resolution, tiling: Tiling, spec: TilingSpec, mask: np.ndarray) -> PatchSet:
@@ -138,6 +140,7 @@ def _keep_tissue(slide: Slide, resolution: Resolution, tiling: Tiling, spec: Til
         fingerprint=spec.fingerprint(),
         settings=spec.settings(),
         mask=None if spec.mask is None else str(spec.mask.path),
+        bounds=bounds(slide.properties),
         **_level_of(slide, spec.patch_size, tiling.patch_size_px0),
     )
 

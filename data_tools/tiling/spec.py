@@ -60,9 +60,7 @@ class TilingSpec:
         flat = asdict(self)
         del flat["save_patches"]
         flat |= {f"tissue.{key}": value for key, value in flat.pop("tissue").items()}
-        mask = self.mask
-        flat["mask"] = mask and mask.sha256[:12]
-        flat["mask_class"] = mask and mask.class_name
+        flat |= {"mask": None, "mask_class": None} if self.mask is None else self.mask.settings()
         return json.dumps(flat, sort_keys=True)
 
     def fingerprint(self) -> str:

@@ -32,6 +32,8 @@ class Patches(NamedTuple):
     """Side, level-0 pixels."""
     level0_mpp: float | None
     """Microns per level-0 pixel, where the bag or the slide says."""
+    qupath_xy: tuple[int, int] = (0, 0)
+    """Where QuPath counts from, level-0 pixels, as the bag records it."""
 
 
 class Chosen(NamedTuple):
@@ -106,6 +108,7 @@ def draw_selection(
         score_name=_score_name(selector),
         title=", ".join(title),
         slide=slide,
+        qupath_xy=place.qupath_xy,
     )
     return DrawnSelection(picture, geojson, int(chosen.kept.sum()), len(chosen.rows))
 
@@ -176,6 +179,7 @@ def locate(bag: Path, slide: Path | None) -> Patches:
     info = inspect_bag(bag)  # reads again where it fails, and says what is wrong
     with open_bag(bag) as file:
         stored_xy = read_coords(read_layout(file, str(bag)).coords, info)  # [N, 2]
+        qupath_xy = int(file.attrs.get("bounds_x", 0)), int(file.attrs.get("bounds_y", 0))
     mpp = info.level0_mpp if slide is None else _checked_mpp(slide, info)
     if info.units == "um":
         if mpp is None:
@@ -189,7 +193,7 @@ def locate(bag: Path, slide: Path | None) -> Patches:
             f"{bag} does not record how large its patches are, so they cannot be drawn; extract it with 'pathdata "
             "features', or write patch_size_level0 (pixels) and level0_mpp (microns per pixel) into its attributes"
         )
-    return Patches(stored_xy, round(side), mpp)
+    return Patches(stored_xy, round(side), mpp, qupath_xy)
 
 
 def _checked_mpp(path: Path, info: BagInfo) -> float | None:

@@ -47,7 +47,7 @@ def test_a_bag_says_where_its_patches_are(bag: Path, tmp_path: Path) -> None:
         locate(silent, None)
     with h5py.File(silent, "a") as file:
         file.attrs["level0_mpp"] = 0.25
-    assert locate(silent, None)[1:] == (SIDE, 0.25)
+    assert locate(silent, None)[1:] == (SIDE, 0.25, (0, 0))
     microns = tmp_path / "microns.h5"
     with h5py.File(microns, "w") as file:  # as STAMP writes it
         file["feats"], file["coords"] = np.ones((ROWS, 9), np.float16), COORDS_XY * 0.25

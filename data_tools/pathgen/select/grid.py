@@ -17,13 +17,14 @@ from PIL import Image
 
 from pathplugins.core.errors import PathPluginsError
 
+from ...slides.bounds import bounds
 from ...slides.resolution import Resolution, resolve
 from ...slides.slide import Slide, SlideError
 from ...tiling.geometry import fit_tiling
 from ...tiling.spec import TilingSpec
 from ...tissue.detect import TissueSpec, tissue_mask
 from ...tissue.morphology import find_runs
-from ...tissue.own_mask import OwnMask, load_mask
+from ...tissue.own_mask import LoadedMask, OwnMask, load_mask
 
 SCALE = 32  #: level-0 pixels per thumbnail pixel
 ASSUMED_MPP = 0.25  #: used for tissue detection on slides without a resolution; most TCGA slides are 40x
@@ -96,7 +97,7 @@ def find_grid(slide: Slide, spec: GridSpec, own: OwnMask | None = None) -> Grid:
             spec.tiling(), level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(slide.path)
         )
         side_px0, stride_px0, mpp = tiling.patch_size_px0, tiling.stride_px0, float(tiling.mpp)
-    mask = _mask(slide, spec, own, resolution)
+    mask, mask_notes = _mask(slide, spec, own, resolution)
     corners = region_grid(mask, _thumbnail_px(side_px0), _thumbnail_px(stride_px0), spec.min_tissue)  # [M, 2]
     coords_xy = corners * SCALE
     coords_xy = coords_xy[(coords_xy + side_px0 <= slide.size_px0).all(axis=1)]
@@ -118,7 +119,7 @@ def find_grid(slide: Slide, spec: GridSpec, own: OwnMask | None = None) -> Grid:
         level0_mpp=None if resolution is None else float(resolution.mpp),
         mpp=mpp,
         mpp_source="" if resolution is None else resolution.source,
-        notes=nowhere if resolution is None else noted,
+        notes=(*(nowhere if resolution is None else noted), *mask_notes),
     )
 
 
@@ -183,13 +184,13 @@ def _resolution(slide: Slide, spec: GridSpec) -> Resolution | None:
         return None
 
 
-def _mask(slide: Slide, spec: GridSpec, own: OwnMask | None, resolution: Resolution | None) -> np.ndarray:
-    """Return the tissue mask, bool ``[H, W]``, at a 32nd of the slide."""
+def _mask(slide: Slide, spec: GridSpec, own: OwnMask | None, resolution: Resolution | None) -> LoadedMask:
+    """Return the tissue at a 32nd of the slide."""
     w, h = (max(1, side // SCALE) for side in slide.size_px0)
     if own is None:
         level0_mpp = ASSUMED_MPP if resolution is None else resolution.mpp
-        return tissue_mask(slide.thumbnail((w, h)), level0_mpp * SCALE, spec.tissue)
-    mask = load_mask(own, slide.size_px0, (h, w))
+        return LoadedMask(tissue_mask(slide.thumbnail((w, h)), level0_mpp * SCALE, spec.tissue))
+    mask, notes = load_mask(own, slide.size_px0, (h, w), bounds(slide.properties))
     if mask.shape != (h, w):
         mask = np.asarray(Image.fromarray(mask).resize((w, h), Image.Resampling.NEAREST))
-    return mask
+    return LoadedMask(mask, notes)

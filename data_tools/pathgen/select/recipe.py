@@ -145,8 +145,7 @@ class SelectRecipe(Recipe):
             "project": job.project,
             "prompts": _digest(self.prompts[job.project]),
             "report": _digest(job.report) if job.report else None,
-            "mask": job.mask and job.mask.sha256[:12],
-            "mask_class": job.mask and job.mask.class_name,
+            **({"mask": None, "mask_class": None} if job.mask is None else job.mask.settings()),
             "jpeg_quality": self.quality,
         }
         # a round trip, so that tuples compare as the lists they are read back as
