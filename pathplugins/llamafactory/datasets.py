@@ -16,6 +16,8 @@ from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.formats import FORMATS, READERS
 from pathplugins.data.llava_format import masked_by_llava
 from pathplugins.data.records import BadSample, Record, apply_policy, check_images
+from pathplugins.llamafactory.converters import columns, schema
+from pathplugins.llamafactory.dataset_entries import renamed
 from pathplugins.llamafactory.templates import LLAVA
 from pathplugins.models.compose.cache import cache_dir
 
@@ -41,9 +43,18 @@ def read_our_formats(loader: ModuleType) -> Callable[..., Any]:
             path = next(path for attr, path in run[1] if attr == dataset_attr)
             found = {"dataset_name": str(path), "split": "train", "subset": None, "formatting": "record"}
             dataset_attr = dataclasses.replace(dataset_attr, **found)
+            dataset = original(dataset_attr, model_args, data_args, training_args)
+            return _typed(dataset) if data_args.streaming else dataset
         return original(dataset_attr, model_args, data_args, training_args)
 
     return _load_single_dataset
+
+
+def _typed(stream: Any) -> Any:
+    """Return a stream that knows the types of its columns, which are otherwise taken from its first rows."""
+    from datasets import Features
+
+    return stream.cast(Features.from_arrow_schema(schema()))
 
 
 def _is_ours(dataset_attr: Any, data_args: Any) -> bool:
@@ -111,6 +122,11 @@ def _records(
     from pathplugins.models.custom_llava.image_checks import image_check
     from pathplugins.models.custom_llava.processing_custom_llava import load_image_processor
 
+    if dataset_attr.load_from != "file":
+        raise PathPluginsError(
+            f'dataset {dataset_attr}: "formatting": "{dataset_attr.formatting}" is read from files alone; download it '
+            'and name "file_name" in dataset_info.json'
+        )
     settings = model_settings(model_args.model_name_or_path)
     if settings is None or not isinstance(model_args, PathModelArguments):
         raise PathPluginsError(
@@ -139,9 +155,9 @@ def _records(
 
 
 def _options(reader: Callable[..., Any], dataset_attr: Any, model_args: Any) -> dict[str, Any]:
-    """Return reader options from ``split`` and ``subset`` of dataset_info.json, which LLaMA-Factory reads anyway."""
+    """Return reader options from the entry in dataset_info.json, as LLaMA-Factory has read it."""
     takes = inspect.signature(reader).parameters
-    options = {"split": dataset_attr.split, "data_source": model_args.filter_by_data_source}
+    options = {"split": dataset_attr.split, "data_source": model_args.filter_by_data_source, **renamed(dataset_attr)}
     subset = dataset_attr.subset
     if "mode" in takes:  # stage 2 asks for reports, stage 3 asks questions
         options["mode"] = subset or "vqa"
@@ -163,17 +179,7 @@ def _to_parquet(records: list[Record], name: str) -> Path:
     import pyarrow
     from pyarrow import parquet
 
-    turn = pyarrow.struct([("role", pyarrow.string()), ("text", pyarrow.string())])
-    schema = pyarrow.schema(
-        [
-            ("id", pyarrow.string()),
-            ("conversations", pyarrow.list_(turn)),
-            ("images", pyarrow.list_(pyarrow.string())),
-        ]
-    )
-    rows = [
-        {"id": r.id, "conversations": [t._asdict() for t in r.conversations], "images": list(r.images)} for r in records
-    ]
+    rows = [columns(record) for record in records]
     # An image written anew may take another number of tokens: the tokenized rows must not be found again.
     stamps = [(s.st_size, s.st_mtime_ns) for r in records for s in (Path(image).stat() for image in r.images)]
     digest = hashlib.sha256(repr((rows, stamps)).encode()).hexdigest()[:16]
@@ -181,6 +187,6 @@ def _to_parquet(records: list[Record], name: str) -> Path:
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.tmp")
-        parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), beside)
+        parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema()), beside)
         beside.replace(path)
     return path

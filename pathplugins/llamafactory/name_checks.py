@@ -13,6 +13,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
 from pathplugins.core.registry import unknown
 from pathplugins.data.formats import FORMATS
+from pathplugins.llamafactory.dataset_entries import check_entry
 from pathplugins.llamafactory.model_directory import VIRTUAL_MODEL, local_model
 from pathplugins.models.compose.local_copy import FILES
 from pathplugins.models.towers import TOWERS, reads_images
@@ -55,7 +56,7 @@ def check_template(config: Mapping[str, Any], settings: Mapping[str, Any] | None
 
 
 def check_datasets(config: Mapping[str, Any]) -> None:
-    """Raise when a dataset is not in ``dataset_info.json``, its format is unknown, or not the one of its file."""
+    """Raise when a dataset is not in ``dataset_info.json``, or its entry there says what cannot be obeyed."""
     from llamafactory.data.converter import DATASET_CONVERTERS
 
     folder = config.get("dataset_dir", "data")
@@ -77,7 +78,9 @@ def check_datasets(config: Mapping[str, Any]) -> None:
             raise PathPluginsError(
                 f"dataset {name}: {unknown('formatting', str(formatting), DATASET_CONVERTERS)}; correct it in {place}"
             )
-        if formatting not in FORMATS:
+        if formatting in FORMATS:
+            check_entry(name, known[name], place)
+        else:
             _check_columns(name, known[name], formatting, place)
 
 

@@ -106,3 +106,16 @@ def test_a_dict_of_samples(tmp_path: Path, value: object) -> None:
     path = tmp_path / "s.json"
     path.write_text(json.dumps({"k": {"image": "a.jpg", "conversations": [ASK, SAY], "extra": value}}))
     assert read_llava(path)[0][0].id == "k"
+
+
+def test_keys_and_speakers_under_other_names(tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    turns = [{"who": "Doctor", "says": "<image>?"}, {"who": "model", "says": "Tissue."}]
+    path.write_text(json.dumps([{"id": 1, "picture": "a.png", "dialog": turns}, {"id": 2, "picture": "b.png"}]))
+    tags = {"role_tag": "who", "content_tag": "says", "user_tag": "Doctor", "assistant_tag": "model"}
+    columns = {"messages": "dialog", "images": "picture"}
+    (record,), (bad,) = read_llava(path, columns=columns, tags=tags)
+    assert record.conversations == (("user", "<image>?"), ("assistant", "Tissue."))
+    assert record.images == (str(tmp_path / "a.png"),)
+    assert bad.detail == "dialog is None; expected a list of who and says"
+    assert {sample.reason for sample in read_llava(path)[1]} == {"misread key"}
