@@ -17,6 +17,7 @@ from pathplugins.core.optional import need
 
 from .damage import damage
 from .jpeg_tiles import JpegTiles, OpenSlideNeededError, cache_bytes
+from .levels import Level, usable_levels
 from .openslide_pixels import read_on_white
 
 IMAGE_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"))  #: of plain images
@@ -47,8 +48,10 @@ class Slide:
         self.slide_id = self.path.stem
         self._handle, self.image_dpi = _open(self.path)
         self._tiles, self.reader_note = _tiles(self.path, self._handle, reader)
-        self.downsamples = tuple(float(d) for d in self._handle.level_downsamples)
-        """Downsample of every level, 1.0 first."""
+        self.levels, self.level_note = usable_levels(self._handle)
+        """The levels that show the slide, and a clause on those that are padded or left out."""
+        self.downsamples = tuple(level.downsample for level in self.levels)
+        """Downsample of every such level, 1.0 first."""
 
     @property
     def reader(self) -> Literal["tiles", "openslide"]:
@@ -59,6 +62,11 @@ class Slide:
     def slow_note(self) -> str | None:
         """Why reading is slower than it could be; None where there is no faster way, as with a plain image."""
         return f"read through OpenSlide: {self.reader_note}" if self.reader_note and self.properties else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about how it is read."""
+        return tuple(note for note in (self.level_note, self.slow_note) if note)
 
     @property
     def size_px0(self) -> tuple[int, int]:
@@ -85,9 +93,8 @@ class Slide:
             uint8 ``[H, W, 3]``.
         """
         wanted = min(size_px0[0] / size_px[0], size_px0[1] / size_px[1])
-        level = self._level_for(wanted)
-        scale = self.downsamples[level]
-        at_level = (max(1, round(size_px0[0] / scale)), max(1, round(size_px0[1] / scale)))
+        level = self.levels[self._level_for(wanted)]
+        at_level = tuple(max(1, round(px0 / scale)) for px0, scale in zip(size_px0, level.scale_xy, strict=True))
         region = self._region(level, int(x_px0), int(y_px0), at_level)
         if at_level != size_px:
             region = np.asarray(Image.fromarray(region).resize(size_px, Image.Resampling.BICUBIC))
@@ -121,19 +128,20 @@ class Slide:
     ) -> None:
         self.close()
 
-    def _region(self, level: int, x_px0: int, y_px0: int, size_px: tuple[int, int]) -> np.ndarray:
+    def _region(self, level: Level, x_px0: int, y_px0: int, size_px: tuple[int, int]) -> np.ndarray:
         """Read a box of a level at a level-0 position: uint8 ``[H, W, 3]``."""
-        why = ""
+        number, why = level.number, ""
+        x_px0, y_px0 = level.position(x_px0, y_px0)
         if self._tiles is not None:
             try:
-                return self._tiles.region(level, x_px0, y_px0, size_px)
+                return self._tiles.region(number, x_px0, y_px0, size_px)
             except OpenSlideNeededError as reason:
                 why = f"{reason}; "
         try:
-            return read_on_white(self._handle, x_px0, y_px0, level, size_px)
+            return read_on_white(self._handle, x_px0, y_px0, number, size_px)
         except need("openslide").OpenSlideError as error:
             raise SlideError(
-                f"{self.path}: cannot read the {size_px[0]} x {size_px[1]} pixels of level {level} at "
+                f"{self.path}: cannot read the {size_px[0]} x {size_px[1]} pixels of level {number} at "
                 f"({x_px0}, {y_px0}) ({why}OpenSlide: {error}); the file is damaged, or no kind OpenSlide knows: "
                 "copy it again, or leave it out"
             ) from error

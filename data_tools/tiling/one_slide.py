@@ -51,7 +51,7 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
     with Slide(path) as slide:
         if patches is None:
             resolution = resolve(slide, fallback_mpp=spec.slide_mpp, override_mpp=spec.override_mpp)
-            notes = tuple(note for note in (resolution.note, slide.slow_note) if note)
+            notes = (*((resolution.note,) if resolution.note else ()), *slide.notes)
             tiling = fit_tiling(spec, level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(path))
             mask, mask_notes = find_tissue(slide, resolution.mpp, spec)
             notes += mask_notes
@@ -147,12 +147,9 @@ def _keep_tissue(slide: Slide, resolution: Resolution, tiling: Tiling, spec: Til
 
 def _level_of(slide: Slide, patch_size: int, patch_size_px0: int) -> dict[str, Any]:
     """Return the level whose pixels the patches are, under CLAM's names; empty if they are resized."""
-    for level, downsample in enumerate(slide.downsamples):
-        if abs(patch_size_px0 / downsample - patch_size) >= 0.5:  # a rounded level (4.0003) is still the same pixels
-            continue
-        side = (slide.properties.get(f"openslide.level[{level}].{name}") for name in ("width", "height"))
-        # a plain image has one level and no such properties
-        w, h = (int(number) if number else px for number, px in zip(side, slide.size_px0, strict=True))
-        w0, h0 = slide.size_px0
-        return {"patch_level": level, "downsample": (w0 / w, h0 / h), "level_dim": (w, h)}
+    for level in slide.levels:
+        # a rounded downsample (4.0003) is still the same pixels; padded levels would be misplaced by CLAM
+        if level.as_recorded and abs(patch_size_px0 / level.downsample - patch_size) < 0.5:
+            (w, h), (w0, h0) = level.size_px, slide.size_px0
+            return {"patch_level": level.number, "downsample": (w0 / w, h0 / h), "level_dim": (w, h)}
     return {}

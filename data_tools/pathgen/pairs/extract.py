@@ -109,11 +109,11 @@ def extract_slide(job: PairJob, plan: Plan, recipe: PairRecipe, tell: Tell) -> O
                 pixels = slide.read(*place, (cut.frame.size_px0,) * 2, (options.size,) * 2)  # [size, size, 3]
                 put(place, options.encode(pixels), cut.lines[place])
                 tell(job.slide_id, done, len(cut.lines))
-        slow_note = slide.slow_note
+        slide_notes = slide.notes
     turns = {place: iter(lines) for place, lines in cut.lines.items()}
     write_finished(record, cut.head, [next(turns[at]) for pair in pairs if (at := (pair.x, pair.y)) in turns])
     remove_files(work, old - files_of(record))
-    notes = _notes(cut.head, cut.frame.note, slow_note)
+    notes = _notes(cut.head, cut.frame.note, *slide_notes)
     return Outcome(slide_id=job.slide_id, status="done", patches=cut.head.pictures, notes=notes)
 
 
@@ -219,7 +219,7 @@ def _scattered(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _notes(head: FinishedSlide, resolution: str | None = None, reader: str | None = None) -> tuple[str, ...]:
+def _notes(head: FinishedSlide, resolution: str | None = None, *reading: str) -> tuple[str, ...]:
     """Return notes for the user about a slide that was extracted."""
     lost = f"{len(head.left_out)} positions outside the slide are left out" if head.left_out else None
-    return tuple(note for note in (resolution, lost, reader) if note)
+    return tuple(note for note in (resolution, lost, *reading) if note)

@@ -119,7 +119,7 @@ def find_grid(slide: Slide, spec: GridSpec, own: OwnMask | None = None) -> Grid:
         level0_mpp=None if resolution is None else float(resolution.mpp),
         mpp=mpp,
         mpp_source="" if resolution is None else resolution.source,
-        notes=(*(nowhere if resolution is None else noted), *mask_notes),
+        notes=(*(nowhere if resolution is None else noted), *mask_notes, *filter(None, (slide.level_note,))),
     )
 
 
