@@ -18,6 +18,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
 from pathplugins.models.custom_llava.frozen_layers import checkpoint_frozen_layers_too
+from pathplugins.models.custom_llava.packed_rows import block_diagonal, check_packed, one_row, sample_numbers
 from pathplugins.models.custom_llava.placeholders import (
     hidden,
     owned_images,
@@ -204,7 +205,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         Args:
             input_ids: [B, T]; as many ``image_token_id`` as there are vision tokens.
             attention_mask: [B, T], 1 where there is a token.
-            position_ids: [B, T].
+            position_ids: [B, T]; a row whose positions begin at 0 more than once holds as many samples (`packed_rows`).
             past_key_values: cache of the language model.
             inputs_embeds: [B, T, H] instead of ``input_ids``.
             labels: [B, T], -100 where no loss is taken.
@@ -217,7 +218,10 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             **kwargs: handed to the language model's own forward.
         """
         past = 0 if past_key_values is None else past_key_values.get_seq_length()
-        surplus = None
+        surplus, numbers = None, None if past else sample_numbers(position_ids, attention_mask)
+        if numbers is not None:
+            check_packed(self._causal.config, numbers)
+            attention_mask = numbers
         if inputs_embeds is None:
             bags, images = (patch_features, patch_coords, patch_counts, patch_seeds), (pixel_values, tile_counts)
             vision = dict(zip(VISION_INPUTS, (*bags, *images), strict=True))
@@ -228,11 +232,16 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         # Kept here, as mixed precision makes a new output of the one that is returned.
         self._still_seen = attention_mask if surplus is not None else None
         if surplus is not None and self.training and labels is not None:
-            inputs_embeds, attention_mask, labels = pack_to_left(inputs_embeds, attention_mask.bool(), labels)
+            inputs_embeds, attention_mask, labels = pack_to_left(inputs_embeds, attention_mask, labels)
             position_ids = positions_of(attention_mask)
         if self.config.use_prefix_lm_mask and past == 0:
             check_prefix_lm_mask(self._causal.config, labels, inputs_embeds.shape[1], training=self.training)
             attention_mask = prefix_lm_mask(attention_mask, labels, inputs_embeds)
+        elif numbers is not None and self._causal.config._attn_implementation.startswith("flash_attention"):
+            inputs_embeds, position_ids, labels = one_row(inputs_embeds, attention_mask, position_ids, labels)
+            attention_mask = None
+        elif numbers is not None:
+            attention_mask = block_diagonal(attention_mask, inputs_embeds)
         self._causal.training = self.training
         self._causal.model, self._causal.lm_head = self.model, self.lm_head  # PEFT or a resize may have replaced them
         return self._causal(

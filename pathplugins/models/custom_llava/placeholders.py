@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from pathplugins.core.errors import PathPluginsError
-
-IGNORED = -100
-"""Label of a position that no loss is taken at."""
+from pathplugins.models.custom_llava.packed_rows import IGNORED, least
 
 
 def owned_images(slots: list[int], tokens: list[int]) -> list[list[int]]:
@@ -71,15 +69,16 @@ def unused(is_image: Tensor, slots: list[int], tokens: list[int]) -> Tensor:
 
 
 def pack_to_left(embeds: Tensor, seen: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Leave out the positions nobody sees: [B, T, H], [B, T] bool, [B, T] to the same with a smaller T.
+    """Leave out the positions nobody sees: [B, T, H], [B, T], [B, T] to the same with a smaller T.
 
-    Shorter samples are padded on the right, with label -100.
+    Shorter rows are padded on the right, with label -100. ``seen`` is 0 where nobody sees, else as in `packed_rows`.
     """
-    length = int(seen.sum(1).max())
-    order = seen.int().argsort(dim=1, descending=True, stable=True)[:, :length]  # [B, T']
+    kept = seen.ne(0)
+    length = int(kept.sum(1).max())
+    order = kept.int().argsort(dim=1, descending=True, stable=True)[:, :length]  # [B, T']
     packed = embeds.gather(1, order[..., None].expand(-1, -1, embeds.shape[-1]))
     seen = seen.gather(1, order)
-    return packed, seen, labels.gather(1, order).masked_fill(~seen, IGNORED)
+    return packed, seen, labels.gather(1, order).masked_fill(seen.eq(0), IGNORED)
 
 
 def hidden(attention_mask: Tensor | None, surplus: Tensor) -> Tensor:
@@ -95,8 +94,13 @@ def hidden(attention_mask: Tensor | None, surplus: Tensor) -> Tensor:
 
 
 def positions_of(attention_mask: Tensor) -> Tensor:
-    """Return the position of every token among those seen, [B, T]; hidden tokens get one that exists."""
-    return (attention_mask.long().cumsum(1) - 1).clamp_min(0)
+    """Return the position of every token among those seen, [B, T]; hidden tokens get one that exists.
+
+    Where rows hold several samples, the mask is their numbers (`packed_rows`) and positions begin with each.
+    """
+    numbers = attention_mask.long()
+    places = numbers.ne(0).long().cumsum(1) - 1
+    return (places - least(places, numbers)).clamp_min(0)
 
 
 def _mismatch(where: str, slots: list[int], tokens: list[int]) -> str:

@@ -8,21 +8,24 @@ import torch
 from torch import Tensor
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.models.custom_llava.packed_rows import IGNORED, additive, least, visible
 
 
 def prefix_lm_mask(attention_mask: Tensor | None, labels: Tensor | None, embeds: Tensor) -> Tensor:
     """Return the additive mask [B, 1, T, T] in the type of ``embeds`` [B, T, H].
 
     The prompt is all before the first label; without labels (generation) it is the whole input. Padding is never seen.
+    Where rows hold several samples, ``attention_mask`` is their numbers (`packed_rows`) and each has its own prompt.
     """
     batch, length = embeds.shape[:2]
-    valid = torch.ones(batch, length, device=embeds.device) if attention_mask is None else attention_mask
-    valid = valid.bool()  # [B, T]
-    prefix = valid if labels is None else (labels != -100).cumsum(1).eq(0) & valid  # [B, T]
+    numbers = torch.ones(batch, length, device=embeds.device) if attention_mask is None else attention_mask
+    numbers = numbers.long()  # [B, T]
+    prefix = numbers.ne(0)
+    if labels is not None:
+        places = torch.arange(length, device=embeds.device).expand(batch, length)
+        prefix = prefix & (places < least(places.masked_fill(labels.eq(IGNORED), length), numbers))  # [B, T]
     causal = torch.ones(length, length, dtype=torch.bool, device=embeds.device).tril()
-    seen = (causal | (prefix[:, :, None] & prefix[:, None, :])) & valid[:, None, :]  # [B, T, T] (query, key)
-    blocked = torch.finfo(embeds.dtype).min
-    return torch.zeros(seen.shape, dtype=embeds.dtype, device=embeds.device).masked_fill(~seen, blocked)[:, None]
+    return additive((causal | (prefix[:, :, None] & prefix[:, None, :])) & visible(numbers), embeds)
 
 
 def check_prefix_lm_mask(text_config: Any, labels: Tensor | None, length: int, *, training: bool) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.models.custom_llava.packed_rows import each_sample
 from pathplugins.models.custom_llava.placeholders import owned_images
 from pathplugins.models.custom_llava.questions import find_questions
 from pathplugins.models.selectors.base import TokenSelector
@@ -79,7 +80,7 @@ def question_embeddings(
     Args:
         embed: token embedding of the language model.
         input_ids: [B, L].
-        attention_mask: [B, L], all ones when None.
+        attention_mask: [B, L], all ones when None; the numbers of the samples where rows hold several (`packed_rows`).
         images: placeholders of each image of the batch.
         image_token_id: what stands for one vision token.
         marks: ``question_marks`` of the configuration.
@@ -95,10 +96,12 @@ def question_embeddings(
             "this token selector looks at the question: pass input_ids, and take a model directory of 'pathplugins "
             "compose' (its config.json has question_marks)"
         )
-    slots = (input_ids == image_token_id).sum(1).tolist()
     seen = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+    rows = zip(input_ids.tolist(), seen.tolist(), strict=True)
+    samples = [sample for row in rows for sample in each_sample(*row)]
+    slots = [ids.count(image_token_id) for ids, _ in samples]
     questions = []
-    for ids, mask, owned in zip(input_ids.tolist(), seen.tolist(), owned_images(slots, [*images]), strict=True):
+    for (ids, mask), owned in zip(samples, owned_images(slots, [*images]), strict=True):
         questions += find_questions(ids, mask, image_token_id, [images[image] for image in owned], marks)
     flat = torch.tensor([token for question in questions for token in question], device=input_ids.device).long()
     with torch.no_grad():  # the question is looked up, not learnt: the embedding has its gradient from the text
