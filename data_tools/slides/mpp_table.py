@@ -10,7 +10,7 @@ from pathplugins.core.nearest import near_path
 from pathplugins.core.suffixes import SLIDE_SUFFIXES
 from pathplugins.data.records import first_shown
 
-from .resolution import PLAUSIBLE_MPP, positive_number
+from .recorded_mpp import PLAUSIBLE_MPP, positive_number
 
 SLIDE_COLUMNS = ("slide", "slide_id", "wsi", "filename")
 

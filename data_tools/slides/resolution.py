@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from pathplugins.core.units import Mpp
 
+from .recorded_mpp import Stated, positive_number, stated_mpp
 from .slide import Slide, SlideError
 
 MICRONS_PER_PIXEL_AT_1X = 10.0  #: 20x is about 0.5 um/px, 40x about 0.25 um/px on every common scanner
 CONTRADICTION = 1.5  #: objective power and mpp further apart than this factor cannot both be right
-ANISOTROPY = 1.02  #: mpp across and down further apart than this factor are worth a note
-PLAUSIBLE_MPP = (0.05, 10.0)  #: outside it a resolution is a printer's (72 or 96 dpi), not a microscope's
-MICRONS_PER_UNIT = {"inch": 25400.0, "centimeter": 10000.0}
+NOTED, REFUSED = 1.02, 1.1  #: statements of mpp further apart than these factors are noted, or refused
+ANISOTROPY, MOST_ANISOTROPY = 1.02, 1.25  #: the same for mpp across and down
+GIVEN = 1.05  #: a resolution given for all slides this close to one of two statements decides between them
+
+
+class ContradictionError(SlideError):
+    """A slide that states two resolutions, or pixels far from square."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,22 +36,19 @@ class Resolution:
 def resolve(slide: Slide, *, fallback_mpp: float | None = None, override_mpp: float | None = None) -> Resolution:
     """Return ``override_mpp``, else the resolution that the slide records, else ``fallback_mpp``.
 
+    Where a slide records two, ``fallback_mpp`` decides if it is one of them.
+
     Raises:
+        ContradictionError: two that are more than a tenth apart, or pixels far from square.
         SlideError: no resolution anywhere.
     """
     recorded_power = (slide.properties.get(key, "") for key in ("openslide.objective-power", "aperio.AppMag"))
     power = next(filter(None, map(positive_number, recorded_power)), None)
-    notes = []
+    notes: list[str] = []
     if override_mpp is not None:
         mpp, source = float(override_mpp), "given for the slide"
-    elif (recorded := _recorded(slide)) is not None:
-        across, down, source = recorded
-        mpp = (across + down) / 2
-        if max(across / down, down / across) > ANISOTROPY:
-            notes.append(
-                f"{slide.path.name} says {across:g} um/px across but {down:g} down ({source}): its pixels are not "
-                f"square; going by their mean, {mpp:g} um/px"
-            )
+    elif stated := stated_mpp(slide):
+        mpp, source = _chosen(slide, stated, fallback_mpp, notes)
     elif fallback_mpp is not None:
         mpp, source = float(fallback_mpp), "--slide-mpp"
     else:
@@ -63,35 +64,37 @@ def resolve(slide: Slide, *, fallback_mpp: float | None = None, override_mpp: fl
     return Resolution(mpp=Mpp(mpp), source=source, magnification=magnification, note="; ".join(notes) or None)
 
 
-def _recorded(slide: Slide) -> tuple[float, float, str] | None:
-    """Return (mpp across, mpp down, source) from the file itself, the most specific statement first."""
-    properties = slide.properties
+def _chosen(slide: Slide, stated: list[Stated], fallback_mpp: float | None, notes: list[str]) -> tuple[float, str]:
+    """Return the mpp to go by and its source; adds to ``notes`` what speaks against it."""
+    first, all_of_them = stated[0], " and ".join(map(str, stated))
+    apart = _factor(max(one.mpp for one in stated), min(one.mpp for one in stated))
+    source = first.source
+    if apart > REFUSED:
+        near = [one for one in stated if fallback_mpp and _factor(one.mpp, fallback_mpp) <= GIVEN]
+        if not near:
+            raise ContradictionError(
+                f"{slide.path}: records {all_of_them}, which cannot both be right; pass the right one as --slide-mpp, "
+                "or in a table of slides (--mpp-csv)"
+            )
+        first, source = near[0], "--slide-mpp"
+    if apart > NOTED:
+        notes.append(f"{slide.path.name} records {all_of_them}; going by {first.mpp:g} um/px")
+    if _factor(first.across, first.down) > MOST_ANISOTROPY:
+        raise ContradictionError(
+            f"{slide.path}: its pixels are {first.across:g} um across and {first.down:g} down ({first.source}), far "
+            "from square, and square patches would be stretched; if that is wrong, pass the right mpp in a table of "
+            "slides (--mpp-csv)"
+        )
+    if _factor(first.across, first.down) > ANISOTROPY:
+        notes.append(
+            f"{slide.path.name} says {first.across:g} um/px across but {first.down:g} down ({first.source}): its "
+            f"pixels are not square; going by their mean, {first.mpp:g} um/px"
+        )
+    return first.mpp, source
 
-    def number(key: str) -> float | None:
-        return positive_number(properties.get(key, ""))
 
-    unit = MICRONS_PER_UNIT.get(properties.get("tiff.ResolutionUnit", ""))
-    per_unit = number("tiff.XResolution"), number("tiff.YResolution")
-    aperio = number("aperio.MPP")
-    by_dpi = MICRONS_PER_UNIT["inch"] / slide.image_dpi if slide.image_dpi else None
-    candidates = (
-        (number("openslide.mpp-x"), number("openslide.mpp-y"), "openslide.mpp-x"),
-        (aperio, aperio, "aperio.MPP"),
-        (*(unit / dots if unit and dots else None for dots in per_unit), "tiff.XResolution"),
-        (by_dpi, by_dpi, "image dpi"),
-    )
-    low, high = PLAUSIBLE_MPP
-    found = ((x, y or x, source) for x, y, source in candidates if x)
-    return next(((x, y, source) for x, y, source in found if low <= min(x, y) and max(x, y) <= high), None)
-
-
-def positive_number(text: str) -> float | None:
-    """Return a positive finite number, else None; scanners also write 0, empty strings and decimal commas."""
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value > 0 else None
+def _factor(one: float, other: float) -> float:
+    return max(one / other, other / one)
 
 
 def _missing(slide: Slide, power: float | None) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from pathplugins.core.errors import PathPluginsError
 
 from ...pictures.files import encode_jpeg, encode_png
-from ...slides.resolution import resolve
+from ...slides.resolution import ContradictionError, resolve
 from ...slides.slide import Slide, SlideError
 from ...tiling.geometry import fit_tiling
 from ...tiling.spec import TilingSpec
@@ -114,10 +114,11 @@ def frame_of(slide: Slide, options: PairOptions, override_mpp: float | None) -> 
     """
     try:
         found = resolve(slide, fallback_mpp=options.slide_mpp, override_mpp=override_mpp)
-    except SlideError:  # no resolution, which level-0 pixels do not need
+    except SlideError as error:  # no resolution, which level-0 pixels do not need
         if options.mpp is not None:
             raise
-        return Frame(size_px0=options.size, mpp=None, mpp_source=None)
+        note = str(error) if isinstance(error, ContradictionError) else None
+        return Frame(size_px0=options.size, mpp=None, mpp_source=None, note=note)
     if options.mpp is None:
         return Frame(size_px0=options.size, mpp=found.mpp, mpp_source=found.source, note=found.note)
     spec = TilingSpec(patch_size=options.size, mpp=options.mpp)

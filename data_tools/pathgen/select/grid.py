@@ -18,7 +18,7 @@ from PIL import Image
 from pathplugins.core.errors import PathPluginsError
 
 from ...slides.bounds import bounds
-from ...slides.resolution import Resolution, resolve
+from ...slides.resolution import ContradictionError, Resolution, resolve
 from ...slides.slide import Slide, SlideError
 from ...tiling.geometry import fit_tiling
 from ...tiling.spec import TilingSpec
@@ -178,6 +178,8 @@ def _resolution(slide: Slide, spec: GridSpec) -> Resolution | None:
     """Return the resolution; None if the slide has none and ``spec`` needs none."""
     try:
         return resolve(slide, fallback_mpp=spec.slide_mpp)
+    except ContradictionError:  # tissue is found by lengths in microns, so one of them has to be chosen
+        raise
     except SlideError:
         if spec.mpp is not None:
             raise

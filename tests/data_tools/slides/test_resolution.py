@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pathplugins.data_tools.slides.resolution import resolve
+from pathplugins.data_tools.slides.resolution import ContradictionError, resolve
 from pathplugins.data_tools.slides.slide import Slide, SlideError
 from pathplugins.data_tools.slides.svs_writer import write_svs
 
@@ -69,3 +69,41 @@ def test_pixels_that_are_not_square_are_reported(tmp_path: Path) -> None:
     assert resolution.mpp == pytest.approx((0.5 + 0.5556) / 2, rel=1e-3)
     assert "0.5 um/px across but 0.555556 down" in (resolution.note or "")
     assert resolve(tiff(19900)).note is None
+
+
+def two_statements(path: Path, ome_mpp: float, tag_mpp: float) -> Slide:
+    tifffile = pytest.importorskip("tifffile")
+    physical = {"PhysicalSizeX": ome_mpp, "PhysicalSizeY": ome_mpp, "axes": "YXS"}
+    tags = {"resolution": (1e4 / tag_mpp,) * 2, "resolutionunit": "CENTIMETER"}
+    pixels = np.zeros((300, 260, 3), np.uint8)
+    tifffile.imwrite(path, pixels, photometric="rgb", tile=(128, 128), ome=True, metadata=physical, **tags)
+    return Slide(path)
+
+
+def test_two_statements_far_apart_are_refused_until_one_is_chosen(tmp_path: Path) -> None:
+    slide = two_statements(tmp_path / "s.tif", 0.25, 1.0)
+    with pytest.raises(ContradictionError, match=r"s\.tif: records 0\.25 um/px \(OME-XML\) and 1 um/px .*--mpp"):
+        resolve(slide)
+    for given, wanted in ((0.25, 0.25), (1.02, 1.0)):
+        resolution = resolve(slide, fallback_mpp=given)
+        assert (resolution.mpp, resolution.source) == (pytest.approx(wanted), "--slide-mpp")
+        assert "0.25 um/px (OME-XML) and 1 um/px" in (resolution.note or "")
+    with pytest.raises(ContradictionError):
+        resolve(slide, fallback_mpp=0.5)  # neither of them
+    assert resolve(slide, override_mpp=0.5).mpp == 0.5
+
+
+def test_two_statements_that_nearly_agree_are_noted(tmp_path: Path) -> None:
+    resolution = resolve(two_statements(tmp_path / "s.tif", 0.2637, 0.25))
+    assert (resolution.mpp, resolution.source) == (0.2637, "OME-XML")
+    assert "0.2637 um/px (OME-XML) and 0.25 um/px" in (resolution.note or "")
+    assert resolve(two_statements(tmp_path / "t.tif", 0.2512, 0.25)).note is None
+
+
+def test_pixels_far_from_square_are_refused(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    options = {"resolution": (40000, 20000), "resolutionunit": "CENTIMETER", "tile": (128, 128)}
+    tifffile.imwrite(tmp_path / "s.tif", np.zeros((300, 260, 3), np.uint8), photometric="rgb", **options)
+    with pytest.raises(ContradictionError, match=r"0\.25 um across and 0\.5 down"):
+        resolve(Slide(tmp_path / "s.tif"))
+    assert resolve(Slide(tmp_path / "s.tif"), override_mpp=0.3).mpp == 0.3
