@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
+from pathplugins.core.suffixes import slide_name
+
 from ..encoders.bag_recipe import BagJob, BagRecipe
 from ..engine.launch import launch
 from ..slides.find import find_slides
@@ -50,6 +52,6 @@ def slide_jobs(options: TilingOptions, *, dry_run: bool) -> list[BagJob]:
     )
     masks = options.masks(list(chosen))
     return [
-        BagJob(slide_id=slide.stem, slide=slide, tiling=replace(own, mask=masks.get(slide)))
+        BagJob(slide_id=slide_name(slide), slide=slide, tiling=replace(own, mask=masks.get(slide)))
         for slide, own in chosen.items()
     ]

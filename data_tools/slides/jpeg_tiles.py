@@ -19,11 +19,9 @@ import numpy as np
 
 from pathplugins.core.optional import need
 
-from .tile_cache import Tile, TileCache
+from .tile_cache import Tile, TileCache, cache_bytes
 
 VENDORS = ("aperio", "generic-tiff")  #: whose levels OpenSlide reads tile by tile, with no offsets or bounds
-LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 64 * 2**20, 512 * 2**20  #: limits of the memory for decoded tiles
-CACHE_ROWS = 3  #: rows of tiles kept: patches that are read row by row come back to that many
 JPEG, INTERLEAVED, REDUCED = 7, 1, 1  #: TIFF compression, planar configuration, bit of the subfile type
 COLOUR_SPACES = {2: "RGB", 6: "YCBCR"}  #: TIFF photometric -> colours in the JPEG, whatever the JPEG itself states
 END_OF_JPEG = b"\xff\xd9"
@@ -141,15 +139,6 @@ class JpegTiles:
             return "ends grey, as data that end early do"
         tile.setflags(write=False)
         return tile
-
-
-def cache_bytes(row_bytes: int) -> int:
-    """Return how many bytes of decoded tiles to keep, for a level whose rows of tiles take ``row_bytes``.
-
-    No more than is read again: reusing a small buffer avoids page faults, which took a third of the decoding time with
-    256 MiB for a slide 20,000 px wide.
-    """
-    return min(max(LEAST_CACHE_BYTES, CACHE_ROWS * row_bytes), MOST_CACHE_BYTES)
 
 
 def _corner(level: Level, x_px0: int, y_px0: int) -> tuple[int, int]:

@@ -7,27 +7,23 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from pathplugins.core.errors import MissingDependencyError, PathPluginsError
+from pathplugins.core.errors import MissingDependencyError
 from pathplugins.core.optional import need
+from pathplugins.core.suffixes import slide_name
 
-from .damage import damage
-from .jpeg_tiles import JpegTiles, OpenSlideNeededError, cache_bytes
+from .errors import SlideError
+from .jpeg_tiles import JpegTiles, OpenSlideNeededError
 from .levels import Level, usable_levels
 from .openslide_pixels import read_on_white
+from .readers.opening import Opened, open_slide
 
-IMAGE_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"))  #: of plain images
 BLOCK_PX = 4096  #: side of the largest region read at once for a thumbnail, pixels of the level read
-USUAL_TILE_PX = 256  #: height of tiles where OpenSlide does not tell it
 LEVEL_TOLERANCE = 1.01  #: downsamples are rounded (4.0003 instead of 4); such a level still counts as sharp enough
-
-
-class SlideError(PathPluginsError):
-    """A slide that cannot be used; the message names the file."""
 
 
 class Slide:
@@ -37,7 +33,7 @@ class Slide:
         """Open it.
 
         Args:
-            path: the file.
+            path: the file; for DICOM also the folder of one series, for OME-Zarr its folder.
             reader: ``auto`` reads tiled JPEG slides tile by tile, several times faster, where the pixels are known to
                 be those of OpenSlide; ``openslide`` never does.
 
@@ -45,18 +41,22 @@ class Slide:
             SlideError: nothing can read it.
         """
         self.path = Path(path)
-        self.slide_id = self.path.stem
-        self._handle, self.image_dpi = _open(self.path)
-        self._tiles, self.reader_note = _tiles(self.path, self._handle, reader)
+        self.slide_id = slide_name(self.path)
+        opened = open_slide(self.path)
+        self._handle, self._package, self.image_dpi = opened.handle, opened.reader, opened.image_dpi
+        self._tiles, self.reader_note = _tiles(self.path, opened, reader)
         self.levels, self.level_note = usable_levels(self._handle)
         """The levels that show the slide, and a clause on those that are padded or left out."""
         self.downsamples = tuple(level.downsample for level in self.levels)
         """Downsample of every such level, 1.0 first."""
 
     @property
-    def reader(self) -> Literal["tiles", "openslide"]:
-        """The reader in use; ``reader_note`` says in a clause why it is not ``tiles``, and is None if it is."""
-        return "openslide" if self._tiles is None else "tiles"
+    def reader(self) -> str:
+        """The reader in use: ``tiles``, ``openslide``, or the package that reads what OpenSlide cannot.
+
+        ``reader_note`` says in a clause why it is ``openslide``, and is None otherwise.
+        """
+        return self._package if self._tiles is None else "tiles"
 
     @property
     def slow_note(self) -> str | None:
@@ -65,8 +65,9 @@ class Slide:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know about how it is read."""
-        return tuple(note for note in (self.level_note, self.slow_note) if note)
+        """What the user should know about how it is read, and what of the file is left out."""
+        found = (self.level_note, self.slow_note, *getattr(self._handle, "notes", ()))
+        return tuple(note for note in found if note)
 
     @property
     def size_px0(self) -> tuple[int, int]:
@@ -152,55 +153,16 @@ class Slide:
         return max(sharp, key=lambda i: self.downsamples[i], default=0)
 
 
-def _open(path: Path) -> tuple[Any, float | None]:
-    """Open a slide or plain image; returns its OpenSlide handle, and the dots per inch that an image records."""
-    openslide = need("openslide")
-    if not path.is_file():
-        raise SlideError(f"{path}: no such slide file; correct the path")
-    if openslide.OpenSlide.detect_format(path) is None:
-        return _open_image(path, openslide)
-    try:
-        handle = openslide.OpenSlide(path)
-    except openslide.OpenSlideError as error:
-        raise SlideError(f"{path}: OpenSlide cannot read it ({error}); check it, or copy it again") from error
-    if int(openslide.__library_version__.split(".")[0]) >= 4:  # older ones have no cache to set
-        tile_height = int(handle.properties.get("openslide.level[0].tile-height", USUAL_TILE_PX))
-        row_bytes = 4 * tile_height * handle.dimensions[0]
-        handle.set_cache(openslide.OpenSlideCache(cache_bytes(row_bytes)))  # its own 32 MiB are soon outgrown
-    return handle, None
-
-
-def _open_image(path: Path, openslide: Any) -> tuple[Any, float | None]:
-    """Open a file that is no slide for OpenSlide, as a plain image."""
-    try:
-        if reason := damage(path):
-            raise SlideError(f"{path}: {reason}")
-        image = Image.open(path)
-        image.load()  # now, not at the first read: decoding is not safe in several threads
-    except Image.DecompressionBombError as error:
-        raise SlideError(
-            f"{path}: too large for an image without tiles, which has to be decoded whole ({error}); convert it to a "
-            f"tiled TIFF, e.g. vips tiffsave {path.name} {path.stem}.tif --tile --pyramid --compression jpeg --bigtiff"
-        ) from error
-    except OSError as error:
-        raise SlideError(
-            f"{path}: neither OpenSlide (no format that it recognises) nor Pillow ({error}) can read it; check it, or "
-            "copy it again"
-        ) from error
-    if image.mode not in IMAGE_MODES:
-        raise SlideError(
-            f"{path}: its pixels are {image.mode!r}, which have no obvious 8-bit colours; save it as 8-bit RGB or grey"
-        )
-    dpi = image.info.get("dpi")
-    return openslide.ImageSlide(image.convert("RGBA")), float(dpi[0]) if dpi else None
-
-
-def _tiles(path: Path, handle: Any, reader: str) -> tuple[JpegTiles | None, str | None]:
-    """Return the reader of tiles, or the reason why OpenSlide has to read them."""
+def _tiles(path: Path, opened: Opened, reader: str) -> tuple[JpegTiles | None, str | None]:
+    """Return the reader of tiles, or the reason why OpenSlide has to read them; no reason where it does not."""
+    if opened.reader != "openslide":
+        return None, None
     if reader == "openslide":
         return None, "asked for"
+    if path.is_dir():
+        return None, "a series of files is put together by OpenSlide"
     try:
-        return JpegTiles(path, handle), None
+        return JpegTiles(path, opened.handle), None
     except OpenSlideNeededError as reason:
         return None, str(reason)
     except MissingDependencyError as error:

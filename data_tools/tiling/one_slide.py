@@ -10,6 +10,7 @@ import numpy as np
 
 from pathplugins.core.content import content_print
 from pathplugins.core.files import replacing
+from pathplugins.core.suffixes import slide_name
 
 from ..engine.outcome import Outcome, check_same_settings
 from ..engine.same_slide import check_same_slide
@@ -34,7 +35,7 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
     Raises:
         PathPluginsError: no resolution, too blurred, no tissue, or files that were made with other settings.
     """
-    slide_id = path.stem
+    slide_id = slide_name(path)
     coords_path = out / "coords" / f"{slide_id}.h5"
     overlay_path, geojson_path = out / "overlays" / f"{slide_id}.png", out / "geojson" / f"{slide_id}.geojson"
     patches: PatchSet | None = None

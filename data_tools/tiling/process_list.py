@@ -16,6 +16,7 @@ from typing import Any
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import write_text_whole
 from pathplugins.core.nearest import near_path, nearest
+from pathplugins.core.suffixes import slide_name
 from pathplugins.data.records import first_shown
 
 from ..tissue.detect import TissueSpec
@@ -87,7 +88,7 @@ def update_process_list(path: Path, slides: Iterable[Path]) -> None:
     rows = {row["slide_id"]: row for _, row in _rows(path)} if path.exists() else {}
     before = dict(rows)
     for slide in slides:
-        rows.setdefault(slide.stem, {"slide_id": slide.stem, "slide": str(slide), "process": "1"})
+        rows.setdefault(slide_name(slide), {"slide_id": slide_name(slide), "slide": str(slide), "process": "1"})
     if path.exists() and rows.keys() == before.keys():
         return
     text = io.StringIO(newline="")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.suffixes import slide_name
 
 from ..engine.progress import say
 from ..slides.mpp_table import read_mpp_table
@@ -39,16 +40,18 @@ def slides_to_cut(
     specs = dict.fromkeys(slides, spec)
     if mpp_csv is not None:
         table = read_mpp_table(mpp_csv)
-        _say_lost(mpp_csv, sorted({*table} - {slide.stem for slide in slides}))
-        specs = {s: replace(spec, override_mpp=table[s.stem]) if s.stem in table else spec for s in slides}
+        _say_lost(mpp_csv, sorted({*table} - {slide_name(slide) for slide in slides}))
+        specs = {
+            s: replace(spec, override_mpp=table[slide_name(s)]) if slide_name(s) in table else spec for s in slides
+        }
     path = process_list or work / NAME
     rows = read_process_list(path, spec) if process_list or path.exists() else {}
     if process_list is None and not dry_run:
         update_process_list(path, specs)
-    found = {slide.stem for slide in specs}
+    found = {slide_name(slide) for slide in specs}
     _say_lost(path, [slide_id for slide_id, row in rows.items() if row.process and slide_id not in found])
     unlisted = SlideRow(process=process_list is None, changes={})  # a list of the user's own names the slides to do
-    told = {slide: rows.get(slide.stem, unlisted) for slide in specs}
+    told = {slide: rows.get(slide_name(slide), unlisted) for slide in specs}
     chosen = {slide: row.applied(specs[slide]) for slide, row in told.items() if row.process}
     if len(chosen) < len(specs):
         say(f"{path}: {len(specs) - len(chosen)} of {len(specs)} slides are left out")

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from pathplugins.core.nearest import near_path
+from pathplugins.core.suffixes import slide_name
 from pathplugins.data.records import first_shown
 
 from ..slides.bounds import Bounds
@@ -76,16 +77,16 @@ def find_masks(
     if given.is_file() and len(slides) == 1:
         files = {slides[0]: [given]}
     elif given.is_dir():
-        files = {s: [p for name in MASK_NAMES if (p := given / name.format(s.stem)).is_file()] for s in slides}
+        files = {s: [p for name in MASK_NAMES if (p := given / name.format(slide_name(s))).is_file()] for s in slides}
     elif given.is_file():
         raise SlideError(f"--mask {given} is one file but there are {len(slides)} slides; give a folder of masks")
     else:
         raise SlideError(
             f"--mask {given}: no such file or folder{near_path(given)}; give a mask, or a folder with one per slide"
         )
-    bad = [f"{slide.stem}: {_choice(found)}" for slide, found in files.items() if len(found) != 1]
+    bad = [f"{slide_name(slide)}: {_choice(found)}" for slide, found in files.items() if len(found) != 1]
     if bad:
-        stem = next(slide.stem for slide, found in files.items() if len(found) != 1)
+        stem = next(slide_name(slide) for slide, found in files.items() if len(found) != 1)
         looked = ", ".join(name.format(stem) for name in MASK_NAMES)
         raise SlideError(
             f"--mask {given}: {len(bad)} of {len(slides)} slides do not have exactly one mask:\n{first_shown(bad)}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pathplugins.core.suffixes import slide_key
+from pathplugins.core.suffixes import slide_key, slide_name
 
 from ...engine.launch import launch
 from ...engine.progress import say
@@ -88,7 +88,7 @@ def _projects(options: SentenceOptions, slides: list[Path]) -> tuple[dict[str, s
     """Return the project of each slide, and the prompts of each project."""
     table = read_projects(options.projects) if options.projects else {}
     prompts = read_prompts(options.prompts, frozenset([*table.values(), *filter(None, [options.project])]))
-    return resolve_projects([slide.stem for slide in slides], table, options.project, prompts), prompts
+    return resolve_projects([slide_name(slide) for slide in slides], table, options.project, prompts), prompts
 
 
 def _jobs(
@@ -98,10 +98,10 @@ def _jobs(
     reports, masks = _reports(options.reports, slides) if options.reports else {}, mask_options.masks(slides)
     return [
         SelectJob(
-            slide_id=slide.stem,
+            slide_id=slide_name(slide),
             slide=slide,
-            project=projects[slide.stem],
-            report=reports.get(slide_key(slide.stem), ()),
+            project=projects[slide_name(slide)],
+            report=reports.get(slide_key(slide_name(slide)), ()),
             mask=masks.get(slide),
         )
         for slide in slides
@@ -111,7 +111,7 @@ def _jobs(
 def _reports(path: Path, slides: list[Path]) -> dict[str, tuple[str, ...]]:
     """Read the reports, and say once which slides have none."""
     reports = read_reports(path)
-    without = [slide.stem for slide in slides if slide_key(slide.stem) not in reports]
+    without = [slide_name(slide) for slide in slides if slide_key(slide_name(slide)) not in reports]
     if without:
         some = ", ".join(without[:5]) + ", ..." * (len(without) > 5)
         say(f"{path}: {len(without)} of {len(slides)} slides have no report and no ranking by one: {some}")

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from pathplugins import __version__
 from pathplugins.core.content import content_print
 from pathplugins.core.files import replacing, write_json
+from pathplugins.core.suffixes import slide_name
 
 from ...pictures.drawing import INK, LONGEST_SIDE_PX, boxes_px, fade_outside, scaled_size, with_caption
 from ...pictures.heat_map import draw_selection
@@ -73,7 +74,7 @@ def write_rankings(folder: Path, slide: Path, analysis: Analysis, *, top: int) -
             kept=analysis.rank(name) < top,
             scores=scores,
             score_name=what,
-            title=f"{name} ranking, {slide.stem}",
+            title=f"{name} ranking, {slide_name(slide)}",
             slide=slide,
         )
     draw_clusters(folder / "clusters.png", slide, analysis)

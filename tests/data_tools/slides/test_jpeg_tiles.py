@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from pathplugins.data_tools.slides.demo import KINDS, paint
-from pathplugins.data_tools.slides.jpeg_tiles import CACHE_ROWS, LEAST_CACHE_BYTES, MOST_CACHE_BYTES, cache_bytes
 from pathplugins.data_tools.slides.slide import Slide, SlideError
 from pathplugins.data_tools.slides.svs_writer import write_svs
 
@@ -233,9 +232,3 @@ def test_nothing_is_read_after_closing(whole: Path) -> None:
     slide.close()
     with pytest.raises(OSError, match=r"descriptor.*s\.svs"):
         slide.read(0, 0, (64, 64), (64, 64))
-
-
-def test_the_cache_grows_with_the_slide_within_bounds() -> None:
-    narrow, wide, widest = (cache_bytes(3 * 256 * width) for width in (20_000, 100_000, 1_000_000))
-    assert (narrow, widest) == (LEAST_CACHE_BYTES, MOST_CACHE_BYTES)
-    assert wide == CACHE_ROWS * 3 * 256 * 100_000

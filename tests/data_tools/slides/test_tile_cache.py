@@ -5,7 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from pathplugins.data_tools.slides.tile_cache import TileCache
+from pathplugins.data_tools.slides.tile_cache import (
+    CACHE_ROWS,
+    LEAST_CACHE_BYTES,
+    MOST_CACHE_BYTES,
+    TileCache,
+    cache_bytes,
+)
 
 
 def tile(value: int) -> np.ndarray:
@@ -40,3 +46,9 @@ def test_cache_makes_once_and_hands_on_errors() -> None:
     assert any(isinstance(outcome, OSError) for outcome in outcomes)
     assert cache.get("key", slow)[0, 0, 0] == 7
     assert cache.get("key", lambda: tile(1))[0, 0, 0] == 7
+
+
+def test_the_cache_grows_with_the_slide_within_bounds() -> None:
+    narrow, wide, widest = (cache_bytes(3 * 256 * width) for width in (20_000, 100_000, 1_000_000))
+    assert (narrow, widest) == (LEAST_CACHE_BYTES, MOST_CACHE_BYTES)
+    assert wide == CACHE_ROWS * 3 * 256 * 100_000
