@@ -22,6 +22,7 @@ COMMANDS = {
     "patchtcga": "PTCGA200, PCam200, SegPANDA200: unpack, inspect and divide labelled patches",
     "crop": "cut the middle out of pictures, so that they have another resolution and size",
     "zero-shot": "classify images with a CLIP and words alone",
+    "formats": "list the slide formats, what reads each, and what is not read",
     "encoders": "list the patch encoders that have a preset",
     "demo-slide": "write a made-up slide to try things with",
 }

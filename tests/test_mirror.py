@@ -52,6 +52,11 @@ SERVED_BY: dict[str, str] = {
     "data_tools/records/writers/target.py": "tests/data_tools/records/writers/test_writers.py",
     "data_tools/records/writers/wsi_bench.py": "tests/data_tools/records/writers/test_writers.py",
     "data_tools/records/writers/wsi_csv.py": "tests/data_tools/records/writers/test_writers.py",
+    "data_tools/slides/readers/czi.py": "tests/data_tools/slides/readers/test_table.py",
+    "data_tools/slides/readers/dicom.py": "tests/data_tools/slides/readers/test_table.py",
+    "data_tools/slides/readers/ome_zarr.py": "tests/data_tools/slides/readers/test_table.py",
+    "data_tools/slides/readers/tiff.py": "tests/data_tools/slides/readers/test_table.py",
+    "data_tools/slides/readers/tiff_pages.py": "tests/data_tools/slides/readers/test_opening.py",
 }
 """Module -> the topic test that serves it, because that test needs what the module alone has not: a trainer's process,
 a whole run, several formats side by side."""

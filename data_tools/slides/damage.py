@@ -12,22 +12,39 @@ TIFF_HEADS = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}  #: fi
 BIG_TIFF = (b"II+\0", b"MM\0+")
 MOST_DIRECTORIES = 10_000  #: a chain longer than this runs in a circle
 AGAIN = "copy or download it again"
+UNPACK = "unpack it and give the slides in it"
+OTHER_KINDS = {
+    b"\x89HDF\r\n\x1a\n": "it is an HDF5 file, not a slide: look at it with `pathdata inspect`",
+    b"PK\x03\x04": f"it is a ZIP archive, or a .pt file, not a slide: {UNPACK}",
+    b"\x1f\x8b": f"it is compressed with gzip, not a slide: {UNPACK}",
+    b"7z\xbc\xaf\x27\x1c": f"it is a 7z archive, not a slide: {UNPACK}",
+    b"Rar!": f"it is a RAR archive, not a slide: {UNPACK}",
+    b"%PDF": "it is a PDF, not a slide: leave it out",
+    b"PAR1": "it is a Parquet table, not a slide: leave it out",
+}
+"""First bytes -> what the file is."""
+TAR_AT, TAR = 257, b"ustar"
 
 
 def damage(path: Path) -> str | None:
     """Return what is wrong with a file that should be a slide, and what to do; None where no damage is recognised.
 
-    Recognised are an empty file, a Git-LFS pointer, a web page, a TIFF that ends before its last directory.
+    Recognised are an empty file, a Git-LFS pointer, a web page, an archive, another kind of data, and a TIFF that ends
+    before its last directory.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(64)
+        head = file.read(TAR_AT + len(TAR))
         if not head:
             return f"the file is empty; {AGAIN}"
         if head.startswith(GIT_LFS_POINTER):
             return "it is a Git LFS pointer, not the slide: run `git lfs pull`"
         if head.lstrip().lower().startswith(WEB_PAGES):
             return f"it is a web page, not the slide; {AGAIN}"
+        if kind := next((kind for start, kind in OTHER_KINDS.items() if head.startswith(start)), None):
+            return kind
+        if head[TAR_AT:] == TAR:
+            return f"it is a tar archive, not a slide: {UNPACK}"
         return _cut_tiff(file, size) if head[:4] in TIFF_HEADS else None
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from pathplugins.core.optional import need
 
 from ..errors import SlideError
+from .dicom_series import read_header
 from .tiled import TiledHandle, TiledLevel
 
 EXTRA = "readers"
@@ -23,7 +24,7 @@ def open_dicom(path: Path, files: list[Path]) -> TiledHandle:
 
     Args:
         path: The slide as it was given, for messages.
-        files: All files of the series.
+        files: All files of the series, that of the sharpest level first.
 
     Raises:
         SlideError: wsidicom cannot read it, or not as colours.
@@ -38,19 +39,19 @@ def open_dicom(path: Path, files: list[Path]) -> TiledHandle:
             f"{path}: wsidicom cannot read these {len(files)} DICOM files ({error}); copy the whole series again"
         ) from error
     try:
-        return _handle(path, slide, errors)
+        return _handle(path, slide, files, errors)
     except BaseException:
         slide.close()
         raise
 
 
-def _handle(path: Path, slide: Any, errors: tuple[type[Exception], ...]) -> TiledHandle:
+def _handle(path: Path, slide: Any, files: list[Path], errors: tuple[type[Exception], ...]) -> TiledHandle:
     """Return the handle of an open series."""
     found = sorted(slide.pyramid, key=lambda level: level.level)
     base = found[0].datasets[0]
-    if base.SamplesPerPixel != 3 or base.BitsAllocated != 8:
+    if base.samples_per_pixel != 3 or base.bits != 8:
         raise SlideError(
-            f"{path}: has {base.SamplesPerPixel} samples of {base.BitsAllocated} bits a pixel, wanted three of 8 "
+            f"{path}: has {base.samples_per_pixel} samples of {base.bits} bits a pixel, wanted three of 8 "
             "(brightfield); leave it out"
         )
     numbers = [level.level for level in found]
@@ -73,16 +74,18 @@ def _handle(path: Path, slide: Any, errors: tuple[type[Exception], ...]) -> Tile
 
     focal = len(found[0].focal_planes)
     notes = (f"{path.name} has {focal} focal planes; read is the middle one",) if focal > 1 else ()
-    return TiledHandle(str(path), levels, decode, properties=_properties(slide, base), close=slide.close, notes=notes)
+    return TiledHandle(
+        str(path), levels, decode, properties=_properties(slide, read_header(files[0])), close=slide.close, notes=notes
+    )
 
 
-def _properties(slide: Any, base: Any) -> dict[str, str]:
+def _properties(slide: Any, header: Any) -> dict[str, str]:
     """Return resolution and objective under OpenSlide's names."""
     found = {"openslide.vendor": "dicom"}
     mpp = slide.mpp
     if mpp is not None and mpp.width > 0 and mpp.height > 0:
         found |= {"openslide.mpp-x": f"{mpp.width:.10g}", "openslide.mpp-y": f"{mpp.height:.10g}"}
-    for path in base.get("OpticalPathSequence", []):
+    for path in header.get("OpticalPathSequence", []):
         power = path.get("ObjectiveLensPower")
         if power:
             found["openslide.objective-power"] = f"{float(power):g}"

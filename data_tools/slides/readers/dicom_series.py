@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pathplugins.core.optional import need
 
@@ -14,7 +15,6 @@ SUFFIXES = (".dcm", ".dicom")
 PREAMBLE, MAGIC = 128, b"DICM"
 SLIDE_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"  #: VL Whole Slide Microscopy Image Storage
 FUNCTIONAL_GROUPS = 0x52000000  #: the tags that can be long come from here on
-IMAGE_TYPE, CLASS, SERIES, COLUMNS, ROWS = 0x00080008, 0x00080016, 0x0020000E, 0x00480006, 0x00480007
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,16 +101,26 @@ def series_at(path: Path) -> Series:
     return mine
 
 
-def _series_of(path: Path) -> tuple[str | None, int]:
-    """Return the series of a file, None if it is no part of a slide, and the pixels of the level that it holds."""
+def read_header(path: Path) -> Any:
+    """Return the attributes of a DICOM file before its functional groups, as pydicom's data set.
+
+    Raises:
+        SlideError: it cannot be parsed.
+        MissingDependencyError: pydicom is not installed.
+    """
     pydicom = need("pydicom", extra="readers")
     try:
         with path.open("rb") as file:
-            header = pydicom.filereader.read_partial(file, stop_when=lambda tag, *_: tag >= FUNCTIONAL_GROUPS)
-        if header[CLASS].value != SLIDE_CLASS:
-            return None, 0
-        is_level = "VOLUME" in header[IMAGE_TYPE].value
-        pixels = int(header[COLUMNS].value) * int(header[ROWS].value) if is_level else 0
-        return str(header[SERIES].value), pixels
-    except (pydicom.errors.InvalidDicomError, KeyError, ValueError, EOFError, TypeError, NotImplementedError) as error:
+            return pydicom.filereader.read_partial(file, stop_when=lambda tag, *_: tag >= FUNCTIONAL_GROUPS)
+    except (pydicom.errors.InvalidDicomError, ValueError, EOFError, TypeError, NotImplementedError) as error:
         raise SlideError(f"{path}: cannot be read as DICOM ({error}); copy it again, or leave it out") from error
+
+
+def _series_of(path: Path) -> tuple[str | None, int]:
+    """Return the series of a file, None if it is no part of a slide, and the pixels of the level that it holds."""
+    header = read_header(path)
+    if header.get("SOPClassUID") != SLIDE_CLASS or "SeriesInstanceUID" not in header:
+        return None, 0
+    is_level = "VOLUME" in (header.get("ImageType") or ())
+    pixels = int(header.get("TotalPixelMatrixColumns") or 0) * int(header.get("TotalPixelMatrixRows") or 0)
+    return str(header.SeriesInstanceUID), pixels if is_level else 0

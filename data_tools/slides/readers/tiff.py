@@ -165,6 +165,8 @@ def _properties(tiff: Any, pyramid: Pyramid) -> dict[str, str]:
     page = pyramid.levels[0][0]
     first = tiff.pages[0]
     found = {"openslide.vendor": "generic-tiff"}
+    if pyramid.mpp is not None:
+        found |= {f"openslide.mpp-{axis}": f"{mpp:.10g}" for axis, mpp in zip("xy", pyramid.mpp, strict=True)}
     for name in TAGS:
         tag = page.tags.get(name) or first.tags.get(name)
         if tag is not None and isinstance(tag.value, str):

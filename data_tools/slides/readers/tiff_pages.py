@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import SlideError
 from .channels import colour_order
-from .ome import OmeImage, ome_images
+from .ome import NOT_DESCRIBED, ome_images
 
 REDUCED = 1  #: bit of the subfile type
 COLOURS = {0: "grey, white at 0", 1: "grey", 2: "RGB", 6: "YCbCr"}  #: TIFF photometric -> colours that are read
@@ -29,6 +29,8 @@ class Pyramid:
     order: Callable[[Callable[[], np.ndarray]], tuple[int, int, int]]
     """Tells which of several channels are red, green and blue, given a function that reads the smallest level."""
     significant_bits: int | None = None
+    mpp: tuple[float, float] | None = None
+    """Microns per pixel across and down, where OME-XML gives them."""
     notes: tuple[str, ...] = ()
 
 
@@ -98,7 +100,7 @@ def _of_ome(path: Path, tiff: Any) -> Pyramid:
     """Return the largest image of an OME-TIFF."""
     images = ome_images(tiff.ome_metadata or "")
     number, series = max(enumerate(tiff.series), key=lambda found: _area(found[1]))
-    described = images[number] if number < len(images) else OmeImage(name="", channels=(), significant_bits=None)
+    described = images[number] if number < len(images) else NOT_DESCRIBED
     notes: tuple[str, ...] = ()
     if len(tiff.series) > 1:
         notes = (
@@ -119,6 +121,7 @@ def _of_ome(path: Path, tiff: Any) -> Pyramid:
         levels=levels,
         order=partial(colour_order, str(path), names),
         significant_bits=described.significant_bits,
+        mpp=described.mpp,
         notes=notes,
     )
 
