@@ -28,6 +28,7 @@ SERVED_BY: dict[str, str] = {
     "pathplugins/core/hosts/xtuner.py": "tests/core/test_hosts.py",
     "pathplugins/data/bags/contract.py": "tests/models/towers/test_contract.py",
     "pathplugins/data/bags/layout.py": "tests/data/bags/test_init.py",
+    "pathplugins/data/bags/shapes.py": "tests/data/bags/test_init.py",
     "pathplugins/llamafactory/keys.py": "tests/llamafactory/test_arguments.py",
     "pathplugins/llamafactory/llava_template.py": "tests/llamafactory/test_pathgen.py",
     "pathplugins/llamafactory/templates.py": "tests/llamafactory/test_register.py",

@@ -19,6 +19,7 @@ READERS = {
     "clam": "h5_bags",
     "trident": "h5_bags",
     "stamp": "h5_bags",
+    "h5-features": "h5_features",
     "pathgen-mil": "pathgen_mil",
     "slidechat-csv": "slidechat_csv",
     "wsi-llava-pt": "wsi_llava_pt",

@@ -8,7 +8,6 @@ pixels. Only blocks of rows are in memory, except for ``.pt`` files older than t
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,8 +21,10 @@ from pathplugins.data.bags import BagAttributes, write_bag
 
 from ..engine.outcome import check_same_settings, disk_is_full, recorded_settings
 from . import Geometry, Opened, Source, open_source, write_clam, write_trident
+from .drop_repeats import without_repeats
 from .patch_files import find_patch_files
 from .placement import place_patches
+from .usual import Usual, usual_of
 
 SETTINGS = "conversion"  #: root attribute of written files: source and settings, as JSON
 
@@ -71,7 +72,7 @@ def convert_features(sources: list[Source], root: Path, out: Path, settings: Con
         PathPluginsError: the disk is full.
     """
     patch_files = find_patch_files(settings.coords) if settings.coords else {}
-    usual = _usual(sources)
+    usual = usual_of(sources)
     for source in sources:
         try:
             yield _convert(source, root, out, settings, patch_files.get(source.slide_id), usual)
@@ -89,19 +90,15 @@ def _convert(
     out: Path,
     settings: ConversionSettings,
     patch_file: Path | None,
-    usual: tuple[int, str] | None,
+    usual: Usual,
 ) -> Converted:
     recorded = _recorded(source, root, settings, patch_file)
     with open_source(source) as opened:
-        notes = list(opened.notes)
-        if usual and opened.width != usual[0]:
-            raise PathPluginsError(
-                f"{source}: features are {opened.width} wide, most here are {usual[0]}; made with another encoder? "
-                "move them to another folder and convert them apart"
-            )
-        if usual and opened.dtype != usual[1]:
-            notes.append(f"{opened.dtype}, most here are {usual[1]}")
+        notes = [*opened.notes, *usual.notes_on(source, opened)]
         geometry, coords_xy = place_patches(source, opened, settings.geometry, patch_file, to=settings.to)
+        opened = replace(opened, blocks=_sound(source, opened))
+        opened, coords_xy, dropped = without_repeats(opened, coords_xy, where=str(source))
+        notes += [dropped] if dropped else []
         files = _target_files(out, source.slide_id, settings.to, geometry)
         done = Converted(
             source=str(source),
@@ -116,7 +113,7 @@ def _convert(
             _check_same_source(files[0], source, recorded, patch_file)
             if all(path.exists() for path in files):
                 return replace(done, status="skipped")
-        _write(source, replace(opened, blocks=_sound(source, opened)), geometry, coords_xy, files, settings, recorded)
+        _write(source, opened, geometry, coords_xy, files, settings, recorded)
     return done
 
 
@@ -168,18 +165,6 @@ def _write(
         write_bag(files[0], opened.blocks, coords_xy[:, ::-1], attributes, dtype=settings.dtype)
 
 
-def _usual(sources: list[Source]) -> tuple[int, str] | None:
-    """Return width and dtype of most slides; None if no slide can be opened."""
-    seen: Counter[tuple[int, str]] = Counter()
-    for source in sources:
-        try:
-            with open_source(source) as opened:
-                seen[opened.width, opened.dtype] += 1
-        except (PathPluginsError, OSError, RuntimeError, KeyError):
-            continue  # reported when it is converted
-    return seen.most_common(1)[0][0] if seen else None
-
-
 def _recorded(source: Source, root: Path, settings: ConversionSettings, patch_file: Path | None) -> dict[str, Any]:
     """Return what decides the output; a source that was only moved or copied is the same source."""
     base = root if root.is_dir() else root.parent
@@ -199,6 +184,9 @@ def _check_same_source(output: Path, source: Source, recorded: dict[str, Any], p
         if path is None or not isinstance(before, list):
             continue
         status = path.stat()
-        same = before[1:] == recorded[name][1:] or before[1:] == [status.st_size, status.st_mtime_ns]  # as 1.0 wrote it
+        same = before[1:] == recorded[name][1:] or before[1:] == [
+            status.st_size,
+            status.st_mtime_ns,
+        ]
         found[name] = recorded[name] if same else before
     check_same_settings(output, found=json.dumps(found, sort_keys=True), wanted=json.dumps(recorded, sort_keys=True))

@@ -14,8 +14,8 @@ from .convert import Converted
 from .kinds import SUFFIXES, TORCH_SUFFIXES
 
 _LEFT_OUT = {
-    "patches": "positions without features",
-    "slide-embedding": "one vector for the whole slide",
+    "patches": "positions without features; encode them (`pathdata features`), or give them as --coords with features",
+    "slide-embedding": "one vector for the whole slide; give the features of its patches",
     "unpuzzle": "no unit of its positions; trainers read it as it is, with coords_mpp",
 }
 

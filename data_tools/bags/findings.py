@@ -14,7 +14,9 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags.contract import BagContract
 from pathplugins.data.bags.coords import check_grid, read_coords, tower_coords
 from pathplugins.data.bags.encoders import other_encoder
+from pathplugins.data.bags.filters import filter_names
 from pathplugins.data.bags.layout import BagInfo, open_bag, read_layout
+from pathplugins.data.bags.repeats import repeats_text
 from pathplugins.data.bags.rows import RowReader, faulty_rows
 from pathplugins.published.encoder_names import encoder_key
 from pathplugins.published.slide_encoders import GIGAPATH
@@ -28,12 +30,14 @@ WHAT = {
     "clam": "features of CLAM",
     "trident": "features of TRIDENT",
     "stamp": "features of STAMP",
+    "h5-features": "features without positions (H5)",
     "pathgen-mil": "MIL features of PathGen",
     "slidechat-csv": "features of SlideChat (CSV)",
     "wsi-llava-pt": "tensor of torch (WSI-LLaVA, CLAM's pt_files)",
     "patches": "patch positions without features",
     "slide-embedding": "slide embedding: one vector for the whole slide, not a bag of patches",
 }
+_FOREIGN = ("h5-features", "pathgen-mil", "slidechat-csv", "wsi-llava-pt")
 _ANY_FEATURES = BagContract()
 
 
@@ -63,7 +67,7 @@ def reports_of(
     except PathPluginsError as error:
         yield Report(path=str(path), what="unknown", wrong=[_without(path, error)])
         return
-    subjects = sources_in(path, kind) if kind in ("pathgen-mil", "slidechat-csv", "wsi-llava-pt") else [path]
+    subjects = sources_in(path, kind) if kind in _FOREIGN else [path]
     for subject in subjects:
         report = Report(path=str(subject.path if isinstance(subject, Source) else subject), what=WHAT[kind])
         try:
@@ -133,9 +137,8 @@ def _embedding(path: Path, report: Report) -> None:
 
 
 def _judge_positions(xy: np.ndarray, geometry: Geometry, report: Report) -> None:
-    distinct = len(np.unique(xy, axis=0))
-    if distinct < len(xy):
-        report.wrong.append(f"{len(xy) - distinct} of {len(xy)} positions are repeated; extract the slide again")
+    if said := repeats_text(xy):
+        report.wrong.append(said)
     if xy.dtype.kind != "i":
         return
     strides = [int(np.gcd.reduce(np.abs(column - column[0]))) for column in xy.T]
@@ -195,12 +198,7 @@ def storage(features: h5py.Dataset) -> str:
     """Describe how HDF5 stores a dataset: contiguous or chunked, with which filters."""
     if features.chunks is None:
         return "contiguous"
-    filters = [
-        features.compression,
-        "shuffle" if features.shuffle else None,
-        "fletcher32" if features.fletcher32 else None,
-    ]
-    named = ", ".join(name for name in filters if name)
+    named = ", ".join(filter_names(features))
     return f"chunks {features.chunks[0]} x {features.chunks[1]}" + (f", {named}" if named else "")
 
 

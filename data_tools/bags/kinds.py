@@ -9,7 +9,9 @@ import h5py
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.nearest import near_path
-from pathplugins.data.bags.layout import open_bag, own_dataset
+from pathplugins.data.bags.layout import open_bag
+from pathplugins.data.bags.other_files import other_file
+from pathplugins.data.bags.shapes import own_dataset
 
 Kind = Literal[
     "pathplugins",
@@ -17,6 +19,7 @@ Kind = Literal[
     "clam",
     "trident",
     "stamp",
+    "h5-features",
     "pathgen-mil",
     "slidechat-csv",
     "wsi-llava-pt",
@@ -75,14 +78,19 @@ def _h5_kind(file: h5py.File, path: Path) -> Kind:
         if "coords" in keys:
             coords = own_dataset(file, "coords", str(path))
             return "trident" if len(coords.attrs) or "encoder" in features.attrs else "clam"
+        return "h5-features"
     if {"feats", "coords"} <= keys:
         return "stamp"
     if "feats" in keys and file.attrs.get("feat_type") in ("slide", "patient"):
         return "slide-embedding"
-    if "coords" in keys and not {"features", "feats"} & keys:
+    if "feats" in keys:
+        return "h5-features"
+    if "coords" in keys and not {"features", "feats", "img", "imgs"} & keys:
         return "patches"
     if keys and all(_is_slide_group(file, key) for key in keys):
         return "pathgen-mil"
+    if said := other_file(file):
+        raise PathPluginsError(f"{path}: {said}")
     found = ", ".join(sorted(keys)[:10]) or "nothing"
     raise PathPluginsError(
         f"{path}: holds {found}; expected `features` with `coords_yx` or `coords`, `feats` with `coords`, `coords` "

@@ -18,7 +18,9 @@ import numpy as np
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.nearest import near_path
 from pathplugins.data.bags.coords import read_coords
-from pathplugins.data.bags.layout import BagInfo, described, open_bag, own_dataset
+from pathplugins.data.bags.layout import BagInfo, described, open_bag
+from pathplugins.data.bags.shapes import own_dataset
+from pathplugins.data.bags.squeezed import squeezed
 
 from .base import Geometry
 
@@ -70,7 +72,7 @@ def find_patch_files(folder: Path) -> dict[str, Path]:
 def read_patch_file(path: Path) -> PatchFile:
     """Read the positions of a slide and the geometry recorded with them."""
     with open_bag(path) as file:
-        coords = own_dataset(file, "coords", str(path))
+        coords = squeezed(own_dataset(file, "coords", str(path)))
         if coords.ndim != 2 or coords.shape[1] != 2 or not len(coords) or coords.dtype.kind not in "iuf":
             raise PathPluginsError(
                 f"{path}: `coords` is {coords.dtype} {coords.shape}, expected integers (N, 2), at least one patch; "

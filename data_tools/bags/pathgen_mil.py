@@ -13,8 +13,10 @@ import h5py
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags.coords import read_coords
-from pathplugins.data.bags.layout import BagInfo, check_shapes, open_bag, own_dataset
+from pathplugins.data.bags.layout import BagInfo, open_bag
 from pathplugins.data.bags.rows import RowReader
+from pathplugins.data.bags.shapes import check_shapes, own_dataset
+from pathplugins.data.bags.squeezed import squeezed
 
 from .base import Geometry, Opened, Source
 
@@ -35,7 +37,7 @@ def open_source(source: Source) -> Iterator[Opened]:
                 f"{where}: is a link to another file, which is not followed; copy the data into the file"
             )
         group = file[source.group]
-        features, coords = own_dataset(group, "feat", where), own_dataset(group, "coords", where)
+        features, coords = (squeezed(own_dataset(group, key, where)) for key in ("feat", "coords"))
         check_shapes(features, coords, where)
         n, d = features.shape
         info = BagInfo(path=where, rows=n, width=d, dtype=str(features.dtype.newbyteorder("=")), convention="clam")

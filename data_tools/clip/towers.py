@@ -55,7 +55,7 @@ class TransformersTowers(Towers):
         super().__init__()
         transformers = need("transformers", extra="pathgen")
         self.label, self.preprocess = folder.resolve().name, read_processor(folder / "preprocessor_config.json")
-        self.weights = first_files(folder, (*WEIGHT_FILES, "model-*.safetensors", "pytorch_model-*.bin"))
+        self.weights = first_files(folder, WEIGHT_FILES)
         try:
             model, info = transformers.CLIPModel.from_pretrained(
                 folder, local_files_only=True, output_loading_info=True

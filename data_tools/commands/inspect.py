@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
                 sys.stdout.write(_text(report))
     if contract.expects_encoder is None and not options.allow_other_encoder:
         _find_mixed(reports)
+    _note_magnifications(reports)
     if options.json:
         sys.stdout.write(json.dumps([asdict(report) for report in reports], indent=1) + "\n")
     wrong = sum(bool(report.wrong) for report in reports)
@@ -95,7 +96,7 @@ def _contract(options: InspectOptions) -> BagContract:
 
 
 def _find_mixed(reports: list[Report]) -> None:
-    """Add a finding to each report whose features are of another encoder than most of those inspected."""
+    """Add a finding to each report of another encoder than most of those inspected."""
     from pathplugins.data.bags.encoders import unfit_encoders
 
     encoders = {report.path: report.facts["encoder"] for report in reports if report.facts.get("encoder")}
@@ -104,6 +105,18 @@ def _find_mixed(reports: list[Report]) -> None:
         if report.path in unfit:
             report.wrong.append(unfit[report.path].removeprefix(f"{report.path}: "))
             sys.stderr.write(f"{unfit[report.path]}\n")
+
+
+def _note_magnifications(reports: list[Report]) -> None:
+    """Add a note to each report whose patches are of another magnification than most of those inspected."""
+    from pathplugins.data.bags.magnifications import magnifications_text, other_magnifications
+
+    mpps = {report.path: report.facts.get("mpp") for report in reports if "width" in report.facts}
+    others = other_magnifications(mpps)
+    for report in reports:
+        report.notes += [others[report.path]] if report.path in others else []
+    if said := magnifications_text(mpps):
+        sys.stderr.write(f"{said}\n")
 
 
 def _files(paths: list[Path]) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import inspect_bag
 from pathplugins.data.bags.encoders import unfit_encoders
+from pathplugins.data.bags.magnifications import magnifications_text
 from pathplugins.data.records import first_shown
 
 from ..bags.base import Source
@@ -95,12 +96,13 @@ def check_bags(joined: Join) -> list[str]:
     """Read what the bags say about themselves: those that cannot be read leave ``slides`` and become faults.
 
     Returns:
-        Notes: bags whose positions have no recorded scale.
+        Notes: bags of several magnifications, and those whose positions have no recorded scale.
 
     Raises:
         PathPluginsError: bags of several widths or several encoders, which no model reads together.
     """
     widths: dict[str, int] = {}
+    mpps: dict[str, float | None] = {}
     encoders: dict[str, str | None] = {}
     unsaid: list[Path] = []
     good = []
@@ -111,6 +113,7 @@ def check_bags(joined: Join) -> list[str]:
             joined.faults.setdefault("bags that cannot be read", []).append(str(error))
             continue
         good.append(slide)
+        mpps[str(slide.bag)] = info.mpp
         widths[str(slide.bag)], encoders[str(slide.bag)] = info.width, info.encoder
         if info.units != "um" and not (info.level0_mpp or (info.mpp and info.patch_size and info.patch_size_level0)):
             unsaid.append(slide.bag)
@@ -123,9 +126,12 @@ def check_bags(joined: Join) -> list[str]:
         raise PathPluginsError(
             f"bags are of several encoders; pass --bags with the folder of one:\n{first_shown([*unfit.values()])}"
         )
+    mixed = magnifications_text(mpps)
+    notes = [mixed] if mixed else []
     if not unsaid:
-        return []
+        return notes
     return [
+        *notes,
         f"{len(unsaid)} bags record no scale of their positions ({unsaid[0]}): a slide encoder that uses them needs "
-        "coords_mpp in its configuration, or bags of `pathdata convert features --coords DIR`"
+        "coords_mpp in its configuration, or bags of `pathdata convert features --coords DIR`",
     ]

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     folder, other = model_directory(args.model), args.allow_other_encoder
     processor: Any = load_processor(folder, allow_other_encoder=other)
     path = _checked(args.question, args.bag, args.image, args.max_new_tokens, reads_of(processor), args.model)
-    processor.num_image_tokens(path)  # says of a damaged file, and of one of another encoder, what is wrong with it
+    check_file(processor, path)
     model = load_model(folder, adapter=args.adapter, device=args.device, allow_other_encoder=other)
     told = ask(model, args.question, bag=args.bag, image=args.image, max_new_tokens=args.max_new_tokens)
     sys.stdout.write(f"{told}\n")
@@ -68,6 +68,7 @@ def ask(
         PathPluginsError: neither or both of ``bag`` and ``image``, or a file that the model cannot read.
     """
     path = _checked(question, bag, image, max_new_tokens, model.reads, model.name)
+    check_file(model.processor, path)
     return answers(model, [conversation(model.processor.tokenizer, question)], [[path]], max_new_tokens)[0]
 
 
@@ -88,6 +89,15 @@ def answers(
     output = model.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=pad)
     new = output[:, inputs["input_ids"].shape[1] :]
     return [text.strip() for text in processor.tokenizer.batch_decode(new, skip_special_tokens=True)]
+
+
+def check_file(processor: Any, path: Path) -> None:
+    """Refuse a damaged file and one of another encoder, and a bag by every rule that training has for it."""
+    from pathplugins.models.custom_llava.image_checks import image_check
+
+    processor.num_image_tokens(path)
+    check, _ = image_check(processor.image_processor, {})
+    check(str(path))
 
 
 def _checked(

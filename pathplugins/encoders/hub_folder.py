@@ -10,8 +10,10 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.published.encoder_card import EncoderCard, Pool
 from pathplugins.published.licence import Licence
 from pathplugins.published.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from pathplugins.weights.model_folder import BIN_INDEX, BIN_WHOLE, INDEX, WHOLE
 
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  #: names of weights in a hub folder, the safe one first
+WEIGHT_FILES = (WHOLE, INDEX, BIN_WHOLE, BIN_INDEX)
+"""Names of weights in a hub folder, the safe ones first; an index stands for the shards that it lists."""
 TORCHSCRIPT = "model.pt"
 RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  #: Pillow's numbers, as Transformers writes them
 #: defaults of Transformers, which a ``config.json`` may leave out

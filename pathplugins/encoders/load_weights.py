@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pathplugins.core.hashing import fed
 from pathplugins.core.optional import need
 from pathplugins.encoders.weight_names import to_timm
 from pathplugins.weights import open_weights
+from pathplugins.weights.model_folder import BIN_INDEX, INDEX, checkpoint_files
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,7 @@ HEADS = ("head", "fc.", "classifier", "decoder", "mask_token", "pooler.")
 HEADS += ("projection", "projector", "predictor", "queue")
 COPIES = ("encoder_k.", "net_target.", "momentum_encoder.")  #: slow copies of the encoder that MoCo and BYOL learn from
 STATISTICS = ("running_mean", "running_var")  #: what batch norms learnt of the data: weights of the encoder
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.(safetensors|bin)$")
 COUNTERS = "num_batches_tracked"  #: counters of batch norms; unused in inference and absent from converted checkpoints
 
 
@@ -58,7 +61,7 @@ def load_weights(model: Any, path: Path, *, unused: tuple[str, ...] = ()) -> Loa
 
     Args:
         model: the encoder, which gets them.
-        path: a ``.safetensors`` file or one of ``torch.save``.
+        path: a ``.safetensors`` file or one of ``torch.save``, or the folder or index of one in shards.
         unused: prefixes of further names that the file may have and the encoder does not need.
 
     Raises:
@@ -100,8 +103,11 @@ def load_weights(model: Any, path: Path, *, unused: tuple[str, ...] = ()) -> Loa
 
 
 def sha256(path: Path) -> str:
-    """Return the hex digest of a file, for the record kept with the features."""
-    return fed(hashlib.sha256(), path).hexdigest()
+    """Return the hex digest of a file, or of all files of a folder or index, for the record kept with the features."""
+    digest = hashlib.sha256()
+    for file in checkpoint_files(_place(path)) if _place(path).is_dir() else [path]:
+        fed(digest, file)
+    return digest.hexdigest()
 
 
 def read_weights(path: Path) -> tuple[dict[str, Any], str]:
@@ -114,10 +120,20 @@ def read_weights(path: Path) -> tuple[dict[str, Any], str]:
     need("torch")
     if path.suffix == ".safetensors":
         need("safetensors")
-    weights = open_weights(path)
+    if _SHARD.search(path.name):
+        raise CheckpointError(
+            f"{path}: one of several files that hold the weights together; pass the folder, {path.parent}, with all of "
+            f"them and their index ({INDEX})"
+        )
+    weights = open_weights(_place(path))
     if not weights:
         raise CheckpointError(f"{path}: holds no weights by name; save the state dict of the encoder and pass that")
     return dict(weights), weights.container
+
+
+def _place(path: Path) -> Path:
+    """Return what is opened: the folder for an index of shards, else the path itself."""
+    return path.parent if path.name in (INDEX, BIN_INDEX) else path
 
 
 def _prefix(found: dict[str, Any], wanted: dict[str, Any], path: Path) -> str:

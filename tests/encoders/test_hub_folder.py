@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 from tiny_encoders import PATCHES, PROCESSOR, as_transformers_sees, features, transformers_model
 
-from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.encoders.build import build_model
 from pathplugins.encoders.encoder import EncoderChoice, load_encoder
 from pathplugins.encoders.hub_folder import from_timm
+from pathplugins.encoders.load_weights import load_weights, sha256
 from pathplugins.encoders.registry import find_card
 from pathplugins.published.preprocessing import Preprocess
 
@@ -90,6 +93,34 @@ def test_local_hub_folder(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(PathPluginsError, match=r"no timm 'architecture'.*\['model_type'\]"):
         find_card(str(folder))
+
+
+def test_shards_are_the_weights_of_a_folder_as_one_file_is(tmp_path: Path) -> None:
+    model = build_model(find_card("test_vit"), 3)
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    config = {"architecture": "test_vit", "pretrained_cfg": {"input_size": [3, 160, 160]}}
+    for name in ("whole", "shards"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    save_file(state, tmp_path / "whole" / "model.safetensors")
+    where = {name: f"model-{1 + number % 2:05}-of-00002.safetensors" for number, name in enumerate(state)}
+    for file in {*where.values()}:
+        save_file({name: state[name] for name in state if where[name] == file}, tmp_path / "shards" / file)
+    index = tmp_path / "shards" / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    found = {}
+    for name in ("whole", "shards"):
+        card = find_card(str(tmp_path / name))
+        found[name] = build_model(card, 4)
+        load_weights(found[name], card.weights)
+    assert all(torch.equal(value, found["shards"].state_dict()[name]) for name, value in state.items())
+    assert sha256(index) == sha256(tmp_path / "shards") != sha256(tmp_path / "whole" / "model.safetensors")
+    shard = tmp_path / "shards" / where[next(iter(state))]
+    with pytest.raises(CheckpointError, match="one of several files that hold the weights together; pass the folder"):
+        load_weights(found["whole"], shard)
+    shard.unlink()
+    with pytest.raises(CheckpointError, match=r"1 of the 2 files named in model\.safetensors\.index\.json"):
+        load_weights(found["whole"], index)
 
 
 def test_timm_preprocessing() -> None:

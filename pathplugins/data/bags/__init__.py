@@ -17,9 +17,12 @@ from typing import TypeVar
 import h5py
 import numpy as np
 
+from pathplugins.data.bags.bad_bag import BadBag
 from pathplugins.data.bags.contract import BagContract
 from pathplugins.data.bags.coords import check_grid, read_coords, tower_coords
-from pathplugins.data.bags.layout import BadBag, BagInfo, open_bag, read_layout
+from pathplugins.data.bags.layout import BagInfo, open_bag, read_layout
+from pathplugins.data.bags.repeats import REASON as REPEATED
+from pathplugins.data.bags.repeats import repeats_text
 from pathplugins.data.bags.rows import RowReader, faulty_rows
 from pathplugins.data.bags.write import BagAttributes, write_bag
 from pathplugins.published.slide_encoders import GIGAPATH
@@ -116,6 +119,8 @@ def check_bag(
                 reason="wrong feature width",
             )
         stored_xy = read_coords(_by_column(coords), info)
+        if said := repeats_text(stored_xy):
+            raise BadBag(f"{info.path}: {said}", reason=REPEATED)
         coords_xy = tower_coords(stored_xy, info, coords_mpp=coords_mpp, frame_mpp=contract.frame_mpp)
         check_grid(coords_xy, info, contract)
         if features:

@@ -33,8 +33,9 @@ import math
 import h5py
 import numpy as np
 
+from pathplugins.data.bags.bad_bag import BadBag
 from pathplugins.data.bags.contract import BagContract
-from pathplugins.data.bags.layout import BadBag, BagInfo
+from pathplugins.data.bags.layout import BagInfo
 from pathplugins.published.slide_encoders import GIGAPATH
 
 _PUBLISHED_MPP, _PUBLISHED_STRIDE_PX = GIGAPATH.frame_mpp, GIGAPATH.tile_px

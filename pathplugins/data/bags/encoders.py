@@ -13,7 +13,8 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 
-from pathplugins.data.bags.layout import BadBag, BagInfo
+from pathplugins.data.bags.bad_bag import BadBag
+from pathplugins.data.bags.layout import BagInfo
 from pathplugins.published.encoder_names import encoder_key
 
 REASON = "another encoder"

@@ -10,8 +10,8 @@ convention      datasets                    order, unit    recognised by
 ``stamp``       ``feats``, ``coords``       x, y, microns  ``feats``; unit only if it is recorded
 ==============  ==========================  =============  ====================================
 
-Bags of this package also hold ``features_checksums``, one number for each feature row; those of its first versions do
-not.
+A leading axis of one, as in features (1, N, D), is looked through. Bags of this package also hold
+``features_checksums``, one number for each feature row; those of its first versions do not.
 
 Only data inside the file itself is read: links, external storage and virtual datasets are refused, because each of
 them can bring in another file, or silently zeros when that file is gone.
@@ -28,8 +28,11 @@ from typing import Any, Literal, NamedTuple
 import h5py
 import numpy as np
 
-from pathplugins.core.errors import BagError
 from pathplugins.core.file_heads import GIT_LFS_POINTER
+from pathplugins.data.bags.bad_bag import BadBag
+from pathplugins.data.bags.other_files import other_file
+from pathplugins.data.bags.shapes import check_shapes, own_dataset
+from pathplugins.data.bags.squeezed import squeezed
 
 Convention = Literal["pathplugins", "unpuzzle", "trident", "clam", "stamp"]
 
@@ -48,14 +51,6 @@ _ATTRIBUTES = (
     *("name", "level0_magnification", "target_magnification"),  # TRIDENT
     *("extractor", "unit", "tile_size_um", "tile_size_px"),  # STAMP
 )
-
-
-class BadBag(BagError):
-    """A ``BagError`` with the short reason it is counted under in a report."""
-
-    def __init__(self, message: str, *, reason: str = "unusable bag") -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +124,7 @@ def open_bag(path: str | os.PathLike[str]) -> h5py.File:
 def read_layout(file: h5py.File, path: str) -> BagData:
     """Recognise an open bag from its keys, shapes and attributes; reads no feature row."""
     convention, features_key, coords_key = _convention(file, path)
-    features, coords = own_dataset(file, features_key, path), own_dataset(file, coords_key, path)
+    features, coords = (squeezed(own_dataset(file, key, path)) for key in (features_key, coords_key))
     check_shapes(features, coords, path)
     if convention == "clam" and (len(coords.attrs) or "encoder" in features.attrs):
         convention = "trident"
@@ -159,63 +154,14 @@ def _convention(file: h5py.File, path: str) -> tuple[Convention, str, str]:
         return "clam", "features", "coords"  # TRIDENT differs by attributes, looked at once the datasets are open
     if {"feats", "coords"} <= keys:
         return "stamp", "feats", "coords"
+    if said := other_file(file):
+        raise BadBag(f"{path} is no bag: {said}", reason="no bag")
     found = ", ".join(sorted(keys)[:_KEYS_SHOWN]) + ", ..." * (len(keys) > _KEYS_SHOWN)
     raise BadBag(
         f"{path} has {found or 'no datasets'}; expected `features` with `coords_yx` or `coords`, or `feats` with "
         "`coords`, one slide per file: extract the bag again or convert it",
         reason="missing dataset",
     )
-
-
-def own_dataset(file: h5py.Group, key: str, path: str) -> h5py.Dataset:
-    """Return a dataset whose values lie in this file; refuse links, and values stored elsewhere."""
-    refusal = f"{path}: `{key}` %s, which is not followed: copy the data itself into the file (e.g. with h5repack)"
-    link = file.get(key, getlink=True)
-    if not isinstance(link, h5py.HardLink):
-        raise BadBag(refusal % f"is a {type(link).__name__} to another place", reason="linked data")
-    dataset = file[key]
-    if not isinstance(dataset, h5py.Dataset):
-        raise BadBag(f"{path}: `{key}` is a {type(dataset).__name__}, expected a dataset", reason="missing dataset")
-    if dataset.is_virtual or dataset.external:
-        raise BadBag(refusal % "keeps its values in other files", reason="linked data")
-    return dataset
-
-
-def check_shapes(features: h5py.Dataset, coords: h5py.Dataset, path: str) -> None:
-    """Check that features are ``[N, D]`` floats with one position each, written to their end."""
-    for dataset in (features, coords):
-        if dataset.shape is None or 0 in dataset.shape:
-            raise BadBag(
-                f"{path} is an empty bag (`{dataset.name[1:]}` is {dataset.shape}); expected at least one patch: "
-                "leave the slide out or extract it again",
-                reason="empty bag",
-            )
-    if features.ndim != 2:
-        hint = "; a single vector is a slide embedding, not a bag" if features.ndim == 1 else ""
-        raise BadBag(
-            f"{path}: features are {features.shape}, expected (N, D), one row per patch{hint}; extract patch features",
-            reason="wrong shape",
-        )
-    n = features.shape[0]
-    if coords.shape != (n, 2):
-        raise BadBag(
-            f"{path}: coordinates are {coords.shape} but features are {features.shape}; expected ({n}, 2), "
-            "one position per feature row: extract the bag again",
-            reason="wrong shape",
-        )
-    for dataset, kinds, wanted in ((features, "f", "float16 or float32"), (coords, "iuf", "integers")):
-        if dataset.dtype.kind not in kinds or dataset.dtype.itemsize > 8:
-            raise BadBag(
-                f"{path}: `{dataset.name[1:]}` holds {dataset.dtype}, expected {wanted}; extract the bag again",
-                reason="wrong dtype",
-            )
-        if dataset.id.get_space_status() != h5py.h5d.SPACE_STATUS_ALLOCATED:
-            # HDF5 would hand out zeros for what was never written
-            raise BadBag(
-                f"{path}: `{dataset.name[1:]}` was not written to its end, the tool that made it probably "
-                "stopped half-way; extract it again",
-                reason="half-written bag",
-            )
 
 
 def _checksums(file: h5py.File, info: BagInfo) -> h5py.Dataset:

@@ -60,6 +60,7 @@ class RowReader:
         self._plain = (
             not features.file.userblock_size
             and features.file.driver == "sec2"
+            and len(features.id.shape) == 2  # else rows behind a leading axis of one
             and features.id.get_type() == h5py.h5t.py_create(features.dtype)  # else numbers NumPy has no name for
         )
         self._starts: np.ndarray | None = None

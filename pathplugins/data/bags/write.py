@@ -22,6 +22,7 @@ from pathplugins import __version__
 from pathplugins.core.errors import BagError, PathPluginsError
 from pathplugins.core.files import replacing
 from pathplugins.data.bags.layout import CHECKSUMS, geometry_contradiction
+from pathplugins.data.bags.repeats import repeats_text
 from pathplugins.data.bags.rows import row_checksums
 
 _CHUNK_BYTES = 16 * 1024 * 1024  # more than HDF5 caches, so that it reads and writes within a chunk
@@ -136,4 +137,6 @@ def _checked_coords(path: Path, coords_yx: np.ndarray, attributes: BagAttributes
             f"{path}: patch {row} starts at y, x = {coords[row].tolist()}, outside the slide of {size_hw[1]} x "
             f"{size_hw[0]} level-0 pixels (width x height); expected (row, column): are they swapped?"
         )
+    if said := repeats_text(coords[:, ::-1]):
+        raise BagError(f"{path}: {said}")
     return coords.astype(np.int64)

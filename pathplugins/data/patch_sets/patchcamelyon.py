@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from pathplugins.data.bags.layout import BadBag, own_dataset
+from pathplugins.data.bags.bad_bag import BadBag
+from pathplugins.data.bags.shapes import own_dataset
 from pathplugins.data.images import BadImage
 from pathplugins.data.patch_sets.found import Found, found
 from pathplugins.data.patch_sets.tree import Tree, part_of

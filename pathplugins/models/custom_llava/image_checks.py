@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pathplugins.core.errors import BagError
-from pathplugins.data.bags import check_bag, inspect_bag
+from pathplugins.data.bags import BagInfo, check_bag, inspect_bag
 from pathplugins.data.bags.encoders import REASON, unfit_encoders
+from pathplugins.data.bags.magnifications import magnifications_text
 from pathplugins.data.images import check_image
 from pathplugins.data.records import BadSample, Record
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
 from pathplugins.published.slide_encoders import GIGAPATH
+
+logger = logging.getLogger(__name__)
 
 
 def image_check(
@@ -65,15 +69,21 @@ def other_encoders(
 
 
 def bag_encoders(paths: Sequence[str], *, workers: int = 8) -> dict[str, str | None]:
-    """Return path -> name of the encoder of every bag that can be opened, None where it names none; in order."""
+    """Return path -> name of the encoder of every bag that can be opened, None where it names none; in order.
+
+    Logs bags of another magnification than the rest, which a run may want or not.
+    """
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        found = dict(zip(paths, pool.map(_encoder_of, paths), strict=True))
-    return {path: named[0] for path, named in found.items() if named}
+        infos = dict(zip(paths, pool.map(_info_of, paths), strict=True))
+    known = {path: info for path, info in infos.items() if info is not None}
+    if said := magnifications_text({path: info.mpp for path, info in known.items()}):
+        logger.warning("%s", said)
+    return {path: info.encoder for path, info in known.items()}
 
 
-def _encoder_of(path: str) -> tuple[str | None, ...]:
-    """Return the encoder of a bag, or nothing for one that cannot be read, which `image_check` reports."""
+def _info_of(path: str) -> BagInfo | None:
+    """Return what a bag says about itself, or nothing for one that cannot be read, which `image_check` reports."""
     try:
-        return (inspect_bag(path).encoder,)
+        return inspect_bag(path)
     except (BagError, OSError):
-        return ()
+        return None

@@ -244,7 +244,7 @@ def test_wsi_llava_tensors(tmp_path: Path, convert: Convert) -> None:
     assert (code, report["counts"]) == (1, {"done": 2, "failed": 3})
     assert not (tmp_path / "ran").exists()
     assert "code.pt: a pickle that torch.save did not write" in reasons["code"]
-    assert "a dict, expected one tensor" in reasons["dict"]
+    assert "a dictionary of features: a tensor float32 (3, 2)" in reasons["dict"]
     assert "row 0 is zero" in reasons["zero"]
     assert "the last 2 of 8 channels are zero" in next(e for e in report["files"] if e["slide_id"] == "a")["notes"][0]
     check_same(tmp_path / "bags" / "a.h5", padded)

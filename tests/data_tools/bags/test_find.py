@@ -33,7 +33,9 @@ def test_slides_and_what_lies_beside_them(tmp_path: Path) -> None:
     sources, others = find_sources(tmp_path, "auto")
     assert [(source.slide_id, source.kind) for source in sources] == [("a", "clam")]
     assert [(Path(other.source).name, other.status) for other in others] == [("odd.h5", "failed"), ("a.h5", "left out")]
-    assert others[1].reason == "patches: positions without features"
+    assert others[1].reason == (
+        "patches: positions without features; encode them (`pathdata features`), or give them as --coords with features"
+    )
     sources, others = find_sources(tmp_path / "h5_files", "trident")  # CLAM's layout may be TRIDENT's with less said
     assert (len(sources), others) == (1, [])
 

@@ -47,4 +47,4 @@ def test_storage_of_a_dataset(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         assert storage(file.create_dataset("a", data=np.zeros((8, 3)))) == "contiguous"
         packed = file.create_dataset("b", data=np.zeros((8, 3)), chunks=(4, 3), compression="gzip", shuffle=True)
-        assert storage(packed) == "chunks 4 x 3, gzip, shuffle"
+        assert storage(packed) == "chunks 4 x 3, shuffle, gzip"

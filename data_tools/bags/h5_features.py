@@ -1,0 +1,38 @@
+"""Read H5 files with features alone: ``features`` or ``feats`` ``[N, D]``, positions in patch files (``--coords``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pathplugins.data.bags.layout import described, open_bag
+from pathplugins.data.bags.rows import RowReader
+from pathplugins.data.bags.shapes import check_features, own_dataset
+from pathplugins.data.bags.squeezed import squeezed
+
+from .base import Geometry, Opened, Source
+
+
+def sources(path: Path, kind: str) -> list[Source]:
+    """Return the one slide of the file."""
+    return [Source(path=path, kind=kind, slide_id=path.stem)]
+
+
+@contextmanager
+def open_source(source: Source) -> Iterator[Opened]:
+    """Open the features of a slide."""
+    path = str(source.path)
+    with open_bag(path) as file:
+        features = squeezed(own_dataset(file, "features" if "features" in file else "feats", path))
+        check_features(features, path)
+        attributes = {name: holder.attrs[name] for holder in (file, features) for name in holder.attrs}
+        known = {name: attributes[name] for name in ("encoder", "extractor") if name in attributes}
+        yield Opened(
+            rows=features.shape[0],
+            width=features.shape[1],
+            dtype=str(features.dtype.newbyteorder("=")),
+            blocks=(block for _, block in RowReader(features).blocks()),
+            geometry=Geometry(encoder=described(known, path)["encoder"]),
+            coords_xy=None,
+        )
