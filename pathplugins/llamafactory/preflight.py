@@ -13,6 +13,7 @@ import numpy as np
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.records import first_shown
 from pathplugins.llamafactory.mm_plugin import image_tokens
+from pathplugins.llamafactory.packing import pack
 from pathplugins.models.custom_llava.questions import question_marks, question_problem
 from pathplugins.models.selectors import SELECTORS
 
@@ -31,8 +32,16 @@ class Problem(NamedTuple):
     """Whether a larger ``cutoff_len`` would do."""
 
 
-def checked_datasets(get_dataset: Callable[..., dict[str, Any]], finetuning_args: Any) -> Callable[..., dict[str, Any]]:
-    """Return LLaMA-Factory's ``get_dataset``, which then looks at every sample that it has tokenized."""
+def checked_datasets(
+    get_dataset: Callable[..., dict[str, Any]], finetuning_args: Any, row_tokens: int | None = None
+) -> Callable[..., dict[str, Any]]:
+    """Return LLaMA-Factory's ``get_dataset``, which then looks at every sample that it has tokenized.
+
+    Args:
+        get_dataset: of LLaMA-Factory.
+        finetuning_args: the trainer's arguments about what is frozen.
+        row_tokens: of a row, where training samples are to be packed.
+    """
 
     @functools.wraps(get_dataset)
     def get_checked(
@@ -49,10 +58,20 @@ def checked_datasets(get_dataset: Callable[..., dict[str, Any]], finetuning_args
         check_tokenized(found, named["processor"], cutoff_len=data_args.cutoff_len, uncut=uncut)
         if training_args.do_train:
             check_vision(found.get("train_dataset"), finetuning_args)
+            if row_tokens is not None and found.get("train_dataset") is not None:
+                options = {"seed": _order_seed(training_args, finetuning_args), "say": training_args.should_log}
+                found["train_dataset"] = pack(found["train_dataset"], row_tokens, **options)
             check_batches(found.get("train_dataset"), training_args)
         return found
 
     return get_checked
+
+
+def _order_seed(training_args: Any, finetuning_args: Any) -> int | None:
+    """Return what the order of the training samples is drawn with; None where they stay in theirs."""
+    if finetuning_args.disable_shuffling:
+        return None
+    return training_args.data_seed if training_args.data_seed is not None else training_args.seed
 
 
 def check_tokenized(

@@ -12,6 +12,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.versions import untested
 from pathplugins.llamafactory.arguments import PathModelArguments
 from pathplugins.llamafactory.model_directory import model_settings
+from pathplugins.llamafactory.packing import refuse_packing, without_packing
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +33,13 @@ def with_our_trainer(workflow: ModuleType) -> Callable[..., None]:
         from pathplugins.llamafactory.preflight import checked_datasets
         from pathplugins.llamafactory.trainer import PathologyTrainer  # a run of another model never loads it
 
+        row_tokens = None
+        if data_args.neat_packing:
+            data_args = without_packing(model_args, data_args)
+            row_tokens = data_args.cutoff_len
         stock = {name: getattr(workflow, name) for name in ("CustomSeq2SeqTrainer", "get_dataset")}
         workflow.CustomSeq2SeqTrainer = functools.partial(PathologyTrainer, path_args=model_args)
-        workflow.get_dataset = checked_datasets(workflow.get_dataset, finetuning_args)
+        workflow.get_dataset = checked_datasets(workflow.get_dataset, finetuning_args, row_tokens)
         try:
             return original(model_args, data_args, training_args, finetuning_args, *rest, **named)
         finally:
@@ -57,5 +62,4 @@ def _refuse(model_args: PathModelArguments, training_args: Any, finetuning_args:
         )
     if model_args.group_by_modality_length and finetuning_args.disable_shuffling:
         raise PathPluginsError("group_by_modality_length shuffles and disable_shuffling does not; drop one")
-    if data_args.packing or data_args.neat_packing:
-        raise PathPluginsError("packing cuts samples anywhere, also between vision tokens; set packing: false")
+    refuse_packing(model_args, data_args, outside)

@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.llamafactory.arguments import PathModelArguments
+from pathplugins.llamafactory.packing import PackedCollator, PackedRows
 from pathplugins.llamafactory.samplers import ModalityLengthSampler, modality_lengths
 from pathplugins.models.compose.projector import PREFIX, save_projector
 from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX, save_selector
@@ -81,6 +82,8 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         reader.image_processor.seed = self.args.seed
         reader.sampling_epoch = self._clock.epoch
         self._training_collator.processor = reader
+        if isinstance(self.train_dataset, PackedRows):
+            self._training_collator = PackedCollator(self._training_collator)
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Return the usual optimizer, its groups divided by the learning rates of ``lr_mult``."""

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.host
 @pytest.mark.parametrize(
     ("mask", "training", "data", "finetuning", "message"),
     [
-        (False, {}, {"packing": True}, {}, "set packing: false"),
-        (False, {}, {"neat_packing": True}, {}, "set packing: false"),
+        (False, {}, {"packing": True}, {}, "each sees those before it; set neat_packing: true"),
+        (False, {}, {"packing": True, "neat_packing": True, "streaming": True}, {}, "set streaming: false"),
         (True, {"label_smoothing_factor": 0.1}, {}, {}, "use_prefix_lm_mask .* label_smoothing_factor hides"),
         (True, {}, {}, {"use_dft_loss": True}, "use_prefix_lm_mask .* use_dft_loss hides"),
     ],
