@@ -141,5 +141,5 @@ def _parsed(cell: str, kind: type) -> Any:
 
 
 def _wanted(column: str) -> str:
-    kinds = {bool: "1 or 0", int: "a whole number", float: "a number, with a point as in 0.25"}
+    kinds = {bool: "1 or 0", str: "a word", int: "a whole number", float: "a number, with a point as in 0.25"}
     return kinds[bool if column == "process" else PARAMETERS[column]]

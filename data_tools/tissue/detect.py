@@ -1,7 +1,4 @@
-"""Detect tissue: find the stained areas of a thumbnail.
-
-Stain has colour and glass is grey, so the saturation is thresholded (Otsu); pen marks, specks and gaps are removed.
-"""
+"""Detect tissue: find the stained areas of a thumbnail, and the ink and the black that are left out."""
 
 from __future__ import annotations
 
@@ -14,8 +11,12 @@ from PIL import Image
 from pathplugins.core.errors import PathPluginsError
 
 from .morphology import dilate, drop_small, erode
-from .pen import hsv_of, pen_mask
+from .pen import Marks, find_marks, hsv_of
+from .stains import CELL_GAP_UM, CELL_UM, STAINS, Stain, StainRow
+from .texture import Blocks
+from .threshold import FEW_COVER, MIN_COVER, MIN_GREY, beside_colour, coloured_pixels, grey_blocks
 
+LITTLE_COLOUR = "little colour: grey tissue counts, too (as with --stain reticulin)"
 BAND_ROWS = 64  #: rows smoothed at once
 
 
@@ -31,6 +32,8 @@ class TissueSpec:
     """Upper bound of the threshold: where nearly all is tissue, Otsu would split the tissue in two."""
     min_value: int = 40
     """Darker than this (of 255) is the edge of the glass, not tissue."""
+    stain: Stain = "auto"
+    """The stain: which colours are ink (``stains.STAINS``)."""
     remove_pen: bool = True
     """Leave out areas with the colour of ink."""
     close_um: float = 32.0
@@ -43,6 +46,8 @@ class TissueSpec:
     """Smaller holes are filled; larger ones are lumens and tears."""
 
     def __post_init__(self) -> None:
+        if self.stain not in STAINS:
+            raise PathPluginsError(f"stain is one of {', '.join(STAINS)}, got {self.stain!r}")
         if not 0 <= self.min_saturation <= self.max_saturation <= 255:
             raise PathPluginsError(
                 "the bounds of the saturation are 0 <= min_saturation <= max_saturation <= 255, "
@@ -58,19 +63,86 @@ class TissueSpec:
                 raise PathPluginsError(f"{name} is a size, 0 or more, got {value:g}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Detection:
+    """Where tissue is on a slide, and what was left out; every mask is bool ``[H, W]`` over the whole slide."""
+
+    mask: np.ndarray
+    ink: np.ndarray | None = None
+    """Coloured ink; None where nobody looked for it."""
+    black: np.ndarray | None = None
+    """Black ink, and what was not scanned."""
+    notes: tuple[str, ...] = ()
+    """What was decided for this slide alone."""
+
+
 def tissue_mask(rgb: np.ndarray, mpp: float, spec: TissueSpec) -> np.ndarray:
     """Return bool ``[H, W]``, true on tissue, for a uint8 ``[H, W, 3]`` thumbnail at ``mpp`` microns per pixel."""
-    hsv = hsv_of(Image.fromarray(median3(rgb)))
-    _, saturation, value = hsv  # [H, W] each
-    pen = pen_mask(hsv, mpp) if spec.remove_pen else np.zeros(value.shape, bool)
-    if pen.all():
-        return ~pen
-    threshold = min(max(otsu(saturation[~pen]), spec.min_saturation), spec.max_saturation)
-    mask = (saturation > threshold) & (value >= spec.min_value) & ~pen
-    mask = erode(dilate(mask, spec.close_um / mpp), spec.close_um / mpp)
-    mask = dilate(erode(mask, spec.open_um / mpp), spec.open_um / mpp)
+    return detect_tissue(rgb, mpp, spec).mask
+
+
+def detect_tissue(rgb: np.ndarray, mpp: float, spec: TissueSpec) -> Detection:
+    """Find tissue, ink and black on a uint8 ``[H, W, 3]`` thumbnail at ``mpp`` microns per pixel."""
+    row = STAINS[spec.stain]
+    smooth = Image.fromarray(median3(rgb))
+    hsv, grey = hsv_of(smooth), np.asarray(smooth.convert("L"))
+    blocks = Blocks(grey, mpp)
+    nothing = np.zeros(grey.shape, bool)
+    marks = (
+        find_marks(hsv, grey, mpp, blocks=blocks, own=row.own) if spec.remove_pen else Marks(ink=nothing, black=nothing)
+    )
+    left_out = marks.ink | marks.black
+    usable = (hsv[2] >= spec.min_value) & ~left_out
+    if not usable.any():
+        return Detection(mask=usable, ink=marks.ink, black=marks.black)
+    notes = tuple(_kept(name) for name in marks.kept if row.own is None)
+    cover = FEW_COVER if row.cells else MIN_COVER
+    bounds = (spec.min_saturation, spec.max_saturation)
+    mask = coloured_pixels(hsv[1], usable, blocks, mpp, bounds, cover)
+    grey_tissue, how = _grey_tissue(grey, mask, usable, blocks, row)
+    mask = _cleaned(mask | grey_tissue, left_out, mpp, spec, cells=row.cells)
+    return Detection(mask=mask, ink=marks.ink, black=marks.black, notes=notes + how)
+
+
+def _grey_tissue(
+    grey: np.ndarray, coloured: np.ndarray, usable: np.ndarray, blocks: Blocks, row: StainRow
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return tissue without colour: all of it in a stain that is grey, else what hangs together with coloured tissue.
+
+    Args:
+        grey: Brightness, uint8 ``[H, W]``.
+        coloured: Tissue that has colour, bool ``[H, W]``.
+        usable: Neither ink nor black, bool ``[H, W]``.
+        blocks: The brightness in blocks.
+        row: The stain.
+    """
+    rest = usable & ~coloured
+    share = blocks.cover(blocks.thinned(coloured))
+    if row.grey is not False:
+        found, glass = grey_blocks(grey, rest, blocks, FEW_COVER)
+        dark = rest & (grey < glass)
+        grey_share = np.where(found, blocks.cover(blocks.thinned(dark)), 0)
+        if row.grey or grey_share.sum() > max(share.sum(), MIN_GREY * share.size):
+            return dark & blocks.spread(found), () if row.grey else (LITTLE_COLOUR,)
+    found, glass = grey_blocks(grey, rest, blocks, FEW_COVER if row.cells else MIN_COVER)
+    found = beside_colour(found, share)
+    return rest & (grey < glass) & blocks.spread(found), ()
+
+
+def _kept(name: str) -> str:
+    return f"{name} like a pen's has the texture of tissue and counts as stain; pass --stain he if it is ink"
+
+
+def _cleaned(mask: np.ndarray, left_out: np.ndarray, mpp: float, spec: TissueSpec, *, cells: bool) -> np.ndarray:
+    """Return a mask without gaps, bridges, specks and small holes, and without what was left out."""
+    gap_um, bridge_um, min_um2 = spec.close_um, spec.open_um, spec.min_area_um2
+    if cells:
+        gap_um, bridge_um, min_um2 = max(gap_um, CELL_GAP_UM), min(bridge_um, CELL_UM), min(min_um2, CELL_UM**2)
+        mask = dilate(erode(mask, bridge_um / mpp), bridge_um / mpp)  # specks would be joined
+    mask = erode(dilate(mask, gap_um / mpp), gap_um / mpp)
+    mask = dilate(erode(mask, bridge_um / mpp), bridge_um / mpp)
     mask = ~drop_small(~mask, spec.max_hole_um2 / mpp**2)
-    return drop_small(mask & ~pen, spec.min_area_um2 / mpp**2)  # closing may have reached over ink
+    return drop_small(mask & ~left_out, min_um2 / mpp**2)  # closing may have reached over ink
 
 
 def median3(rgb: np.ndarray) -> np.ndarray:
@@ -95,17 +167,3 @@ def median3(rgb: np.ndarray) -> np.ndarray:
 def _middle(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Return the elementwise median of three."""
     return np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
-
-
-def otsu(values: np.ndarray) -> int:
-    """Return the uint8 threshold (``> t`` is foreground) that separates two classes of ``values`` best."""
-    counts = np.bincount(values.ravel(), minlength=256).astype(np.float64)  # [256]
-    below = counts.cumsum()
-    above = below[-1] - below
-    sums = (counts * np.arange(256)).cumsum()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        distance = sums / below - (sums[-1] - sums) / above
-        between = below * above * distance**2
-    between = np.nan_to_num(between, nan=0.0, posinf=0.0)
-    best = np.flatnonzero(between == between.max())
-    return int(best[len(best) // 2])  # the middle of a flat maximum: an empty valley has no better side

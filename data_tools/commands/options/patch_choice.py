@@ -12,6 +12,7 @@ from ...pathgen.select.ranking import ChoiceSpec
 from ...pathgen.select.recipe import SelectRecipe
 from .masks import add_mask_options
 from .resolution import add_slide_mpp_option
+from .tissue import add_tissue_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ def add_sentence_options(sub: argparse.ArgumentParser) -> None:
 
 
 def add_candidate_options(sub: argparse.ArgumentParser) -> None:
-    """Add the options of `CandidateOptions`, and those of masks."""
+    """Add the options of `CandidateOptions`, and those of tissue and masks."""
     grid = CandidateOptions()
     sub.add_argument("--patch-size", type=int, default=grid.patch_size, help="side in pixels (default %(default)s)")
     sub.add_argument(
@@ -92,6 +93,7 @@ def add_candidate_options(sub: argparse.ArgumentParser) -> None:
         help="a patch needs a larger share of tissue than this (default %(default)s)",
     )
     add_slide_mpp_option(sub)
+    add_tissue_options(sub)
     add_mask_options(sub)
 
 

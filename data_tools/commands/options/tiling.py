@@ -13,12 +13,14 @@ from ...slides.resolution import MICRONS_PER_PIXEL_AT_1X
 from ...tiling.presets import PRESETS, described
 from ...tiling.process_list import NAME
 from ...tiling.spec import PatchFormat, TilingSpec
+from ...tissue.stains import described as stains_described
 from .masks import MaskOptions, add_mask_options
 from .resolution import add_mpp_csv_option, add_slide_mpp_option
+from .tissue import TissueOptions, add_tissue_options
 
 
 @dataclass(frozen=True, kw_only=True)
-class TilingOptions(MaskOptions):
+class TilingOptions(MaskOptions, TissueOptions):
     """Which slides are cut into patches, and how; what a preset may change is None where it was not given."""
 
     slides: list[Path]
@@ -41,8 +43,6 @@ class TilingOptions(MaskOptions):
     """Level-0 microns per pixel of slides that record none."""
     mpp_csv: Path | None = None
     """Table of level-0 microns per pixel of single slides."""
-    keep_pen: bool = False
-    """Take what has the colour of pen marks for tissue too."""
     process_list: Path | None = None
     """Take the slides of this list; None is the list in ``out``."""
     save_patches: PatchFormat | None = None
@@ -56,9 +56,8 @@ class TilingOptions(MaskOptions):
         """
         if self.magnification is not None and self.magnification <= 0:
             raise PathPluginsError(f"--magnification must be above 0 (e.g. 20), got {self.magnification:g}")
-        spec = TilingSpec(min_tissue=self.min_tissue, slide_mpp=self.slide_mpp, save_patches=self.save_patches)
-        if self.keep_pen:
-            spec = replace(spec, tissue=replace(spec.tissue, remove_pen=False))
+        given = {"min_tissue": self.min_tissue, "slide_mpp": self.slide_mpp, "save_patches": self.save_patches}
+        spec = TilingSpec(tissue=self.tissue(), **given)
         preset = PRESETS[self.preset] if self.preset else None
         usual = {key: getattr(preset, key) for key in ("patch_size", "mpp", "overlap")} if preset else {}
         mpp = self.mpp if self.magnification is None else MICRONS_PER_PIXEL_AT_1X / self.magnification
@@ -70,7 +69,7 @@ def add_tiling_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of `TilingOptions`."""
     spec = TilingSpec()
     sub.formatter_class = argparse.RawDescriptionHelpFormatter  # the presets are a table
-    sub.epilog = described()
+    sub.epilog = f"{described()}\n\n{stains_described()}"
     sub.add_argument("slides", nargs="+", type=Path, metavar="SLIDE", help="slide files, or folders to search")
     sub.add_argument(
         "--out",
@@ -94,7 +93,7 @@ def add_tiling_options(sub: argparse.ArgumentParser) -> None:
     )
     add_slide_mpp_option(sub)
     add_mpp_csv_option(sub)
-    sub.add_argument("--keep-pen", action="store_true", help="count areas with the colour of pen marks as tissue, too")
+    add_tissue_options(sub)
     add_mask_options(sub)
     sub.add_argument(
         "--process-list", type=Path, metavar="CSV", help=f"do the slides of this list, not of {NAME} in --out"

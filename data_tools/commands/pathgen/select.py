@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from ..options.patch_choice import (
     add_choice_options,
     add_sentence_options,
 )
+from ..options.tissue import TissueOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """Choose patches of every slide; returns the exit code."""
     options, engine = read_options(args, SelectOptions), read_options(args, EngineOptions)
     sentences, grid = read_options(args, SentenceOptions), read_options(args, CandidateOptions).spec()
+    grid = replace(grid, tissue=read_options(args, TissueOptions).tissue())
     choice, masks = read_options(args, ChoiceOptions).spec(), read_options(args, MaskOptions)
     slides = named_slides(options.slides, options.slide_range, outside=options.out)
     projects, prompts = _projects(sentences, slides)

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data_tools.tissue.detect import TissueSpec, median3, otsu, tissue_mask
+from pathplugins.data_tools.tissue.detect import TissueSpec, detect_tissue, median3, tissue_mask
 
 GLASS, STAIN = (243, 242, 244), (205, 130, 180)
 
@@ -15,12 +15,6 @@ def picture(size: tuple[int, int], *boxes: tuple[int, int, int, int]) -> np.ndar
     for left, top, right, bottom in boxes:
         rgb[top:bottom, left:right] = STAIN
     return np.clip(rgb + np.random.default_rng(0).integers(-2, 3, rgb.shape), 0, 255).astype(np.uint8)
-
-
-def test_otsu_splits_two_groups() -> None:
-    values = np.array([10] * 50 + [12] * 50 + [90] * 20 + [95] * 20, np.uint8)
-    assert 12 <= otsu(values) < 90
-    assert 30 < otsu(np.array([0, 100], np.uint8)) < 70
 
 
 @pytest.mark.parametrize("size", [(160, 96), (97, 161)], ids=str)
@@ -56,6 +50,17 @@ def test_black_borders_are_not_tissue() -> None:
     rgb = picture((120, 80), (30, 20, 90, 60))
     rgb[:, :15] = (14, 4, 10)
     assert not tissue_mask(rgb, 4.0, TissueSpec())[:, :15].any()
+
+
+def test_black_outside_takes_no_tissue_along_and_ink_does() -> None:
+    """What was not scanned ends at once; beside a black pen there is the blur of its edge."""
+    for black, kept in (((2, 3, 2), True), ((52, 50, 54), False)):
+        rgb = picture((160, 120), (20, 20, 110, 100))
+        rgb[:, 70:] = black
+        found = detect_tissue(rgb, 4.0, TissueSpec())
+        assert found.black[:, 71:].all()
+        assert found.mask[30:90, 62:69].all() == kept
+        assert found.mask[30:90, 22:50].all()
 
 
 def test_median_is_that_of_the_neighbours() -> None:
