@@ -53,6 +53,7 @@ SERVED_BY: dict[str, str] = {
     "data_tools/records/writers/target.py": "tests/data_tools/records/writers/test_writers.py",
     "data_tools/records/writers/wsi_bench.py": "tests/data_tools/records/writers/test_writers.py",
     "data_tools/records/writers/wsi_csv.py": "tests/data_tools/records/writers/test_writers.py",
+    "data_tools/slides/search.py": "tests/data_tools/slides/test_find.py",
     "data_tools/slides/readers/czi.py": "tests/data_tools/slides/readers/test_table.py",
     "data_tools/slides/readers/dicom.py": "tests/data_tools/slides/readers/test_table.py",
     "data_tools/slides/readers/ome_zarr.py": "tests/data_tools/slides/readers/test_table.py",

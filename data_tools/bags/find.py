@@ -8,6 +8,7 @@ from typing import Literal
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.nearest import near_path
+from pathplugins.core.walk import files_below
 
 from . import Source, kind_of, sources_in
 from .convert import Converted
@@ -35,7 +36,7 @@ def find_sources(folder: Path, kind: str, *, as_they_are: bool = False) -> tuple
         raise PathPluginsError(
             f"{folder}: no such file or folder; give a folder of features, or one file{near_path(folder)}"
         )
-    files = [folder] if folder.is_file() else sorted(p for p in folder.rglob("*") if _candidate(p, folder))
+    files = [folder] if folder.is_file() else [p for p in files_below(folder) if _candidate(p, folder)]
     stems = {path.stem for path in files if path.suffix not in TORCH_SUFFIXES}
     sources: list[Source] = []
     others: list[Converted] = []

@@ -17,6 +17,7 @@ import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.nearest import near_path
+from pathplugins.core.walk import files_below
 from pathplugins.data.bags.coords import read_coords
 from pathplugins.data.bags.layout import BagInfo, described, open_bag
 from pathplugins.data.bags.shapes import own_dataset
@@ -50,8 +51,8 @@ def find_patch_files(folder: Path) -> dict[str, Path]:
             f"--coords {folder}: no such folder; name the folder with the patch files{near_path(folder)}"
         )
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*.h5")):
-        if path.name.startswith(".") or not h5py.is_hdf5(path):
+    for path in files_below(folder):
+        if path.suffix != ".h5" or not h5py.is_hdf5(path):
             continue
         with open_bag(path) as file:
             if "coords" not in file or {"features", "feats"} & set(file):

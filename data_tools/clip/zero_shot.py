@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.walk import files_below
 from pathplugins.data.images import BadImage, open_image
 
 from .model import LOGIT_SCALE, Clip, central_square
@@ -90,7 +91,7 @@ def find_pictures(given: Sequence[Path], labels: Sequence[str]) -> list[Picture]
             continue
         if not path.is_dir():
             raise PathPluginsError(f"{path}: no such file or folder; pass pictures, or folders of them")
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        files = [p for p in files_below(path) if p.suffix.lower() in IMAGE_SUFFIXES]
         if not files:
             raise PathPluginsError(f"{path}: no pictures in it; looked for {' '.join(sorted(IMAGE_SUFFIXES))}")
         folders = {file.relative_to(path).parts[0] for file in files if file.parent != path}

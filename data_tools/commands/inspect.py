@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
+from pathplugins.core.walk import files_below
 
 from ..engine.progress import FAILED
 from .options import read_options
@@ -125,7 +126,7 @@ def _files(paths: list[Path]) -> list[Path]:
 
     files: list[Path] = []
     for path in paths:
-        inside = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and not p.name.startswith("."))
+        inside = [p for p in files_below(path) if p.suffix in SUFFIXES] if path.is_dir() else []
         if path.is_dir() and not inside:
             raise PathPluginsError(f"{path}: no {', '.join(SUFFIXES)} file in this folder; name the folder of the bags")
         files += inside if path.is_dir() else [path]

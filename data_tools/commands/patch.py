@@ -9,6 +9,7 @@ from pathplugins.core.suffixes import slide_name
 
 from ..encoders.bag_recipe import BagJob, BagRecipe
 from ..engine.launch import launch
+from ..engine.progress import say
 from ..slides.find import find_slides
 from ..tiling.slides_to_cut import slides_to_cut
 from .options import read_options
@@ -43,7 +44,7 @@ def slide_jobs(options: TilingOptions, *, dry_run: bool) -> list[BagJob]:
     """
     spec = options.spec()
     chosen = slides_to_cut(
-        find_slides(options.slides, outside=options.out),
+        find_slides(options.slides, outside=options.out, tell=say),
         spec,
         options.out,
         mpp_csv=options.mpp_csv,

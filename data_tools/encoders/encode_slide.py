@@ -16,6 +16,7 @@ import numpy as np
 
 from pathplugins.core.content import content_print
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.walk import walk_folders
 from pathplugins.data.bags import BagAttributes, write_bag
 from pathplugins.encoders.encoder import PatchEncoder
 
@@ -191,11 +192,16 @@ def _check_slide_of(bag: Path, patches: PatchSet, coords_path: Path) -> None:
         )
 
 
+def _below(folder: Path) -> list[Path]:
+    """Return the files and folders below a folder, links included: a slide may be either."""
+    return sorted(place / name for place, below, names in walk_folders(folder) for name in (*below, *names))
+
+
 def _locate(patches: PatchSet, coords_path: Path, folder: Path | None) -> Path:
     """Find the slide file: where it was, or by its name anywhere below ``--slides``."""
     recorded = Path(patches.slide)
     if folder is not None:
-        found = sorted(p for p in folder.rglob(recorded.name) if p.exists())
+        found = [p for p in _below(folder) if p.name == recorded.name]
         if len(found) > 1 and patches.slide_content:
             found = [p for p in found if content_print(p) == patches.slide_content][:1] or found  # copies are one slide
         if len(found) == 1:

@@ -6,7 +6,6 @@ continues a run that was stopped.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.core.files import meant_by, write_text_whole
 from pathplugins.core.nearest import near_path
+from pathplugins.core.walk import walk_folders
 from pathplugins.data.images import BadImage, image_size
 from pathplugins.data.records import BadSample, report_text
 
@@ -122,10 +122,9 @@ def _leave_interrupts() -> None:
 
 def _files(source: Path, *, outside: Path) -> Iterator[Path]:
     """Yield the files below a folder, relative to it; hidden ones and those below ``outside`` are left out."""
-    for place, folders, names in os.walk(source):
-        folder = Path(place)
-        folders[:] = [name for name in folders if name[0] != "." and (folder / name).resolve() != outside.resolve()]
-        yield from ((folder / name).relative_to(source) for name in names if name[0] != ".")
+    for folder, below, names in walk_folders(source):
+        below[:] = [name for name in below if (folder / name).resolve() != outside.resolve()]
+        yield from ((folder / name).relative_to(source) for name in names)
 
 
 def _check(source: Path, due: Sequence[Path], crop: Crop) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.walk import files_below
 from pathplugins.data.records import first_shown
 
 from ..bags.find import find_sources
@@ -27,7 +28,7 @@ def bag_names(folder: Path, rule: GroupRule) -> list[BagName]:
     Raises:
         PathPluginsError: no such folder, no bag in it, or files that cannot be read.
     """
-    if folder.is_dir() and not any(path.suffix in SUFFIXES for path in folder.rglob("*")):
+    if folder.is_dir() and not any(path.suffix in SUFFIXES for path in files_below(folder)):
         raise PathPluginsError(
             f"{folder}: no {', '.join(SUFFIXES)} file in it; give a folder of bags, or divide pictures with `pathdata "
             f"patchtcga split {folder}`"

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pathplugins
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json, write_json
+from pathplugins.core.walk import files_below
 from pathplugins.data.formats import MADE_UP, READERS
 from pathplugins.data.llava_format import masked_by_llava
 from pathplugins.data.records import BadSample, Record
@@ -192,7 +193,7 @@ def tokenizer_name(tokenizer: Any) -> str:
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file())  # some formats lie in folders of folders
+        return files_below(path)  # some formats lie in folders of folders
     return [path] if path.is_file() else []
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.records import first_shown
 
+from ...engine.progress import say
 from ...slides.find import find_slides
 
 
@@ -22,7 +23,7 @@ def named_slides(words: Sequence[Path], slide_range: str | None, *, outside: Pat
     Raises:
         PathPluginsError: a list that names missing slides or none, or a range that holds no slide.
     """
-    return _in_range(find_slides(_expanded(words), outside=outside), slide_range)
+    return _in_range(find_slides(_expanded(words), outside=outside, tell=say), slide_range)
 
 
 def _expanded(words: Sequence[Path]) -> list[Path]:

@@ -12,6 +12,7 @@ from ..errors import SlideError
 COLOUR_NAMES = (("red", "r"), ("green", "g"), ("blue", "b"))
 UNNAMED = re.compile(r"|channel[ _:-]*[\d:]*|c?\d+", re.IGNORECASE)  #: names that writers give where none is known
 GLASS = 200  #: bare glass is at least so bright in all three colours; the background of fluorescence is dark
+CHANNELS_NOTE = "{} stores three grey channels; they are read as its red, green and blue"
 LEAST_GLASS = 0.02  #: fraction of a slide's pixels
 
 

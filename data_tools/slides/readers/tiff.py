@@ -14,6 +14,7 @@ import numpy as np
 from pathplugins.core.optional import need
 
 from ..errors import SlideError
+from .channels import CHANNELS_NOTE
 from .samples import Samples
 from .tiff_pages import Pyramid, find_pyramid
 from .tiled import TiledHandle, TiledLevel
@@ -53,8 +54,9 @@ def _opened(path: Path, tiff: Any) -> TiledHandle:
         TiledLevel(size_px=(page.imagewidth, page.imagelength), tile_px=_tile_px(page))
         for page in (planes[0] for planes in pyramid.levels)
     ]
+    notes = (*pyramid.notes, *((CHANNELS_NOTE.format(path.name),) if len(pyramid.levels[0]) > 1 else ()))
     handle = TiledHandle(
-        str(path), levels, tiles.decode, properties=_properties(tiff, pyramid), close=tiff.close, notes=pyramid.notes
+        str(path), levels, tiles.decode, properties=_properties(tiff, pyramid), close=tiff.close, notes=notes
     )
     tiles.settle()
     return handle

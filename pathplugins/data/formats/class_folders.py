@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
+from pathplugins.core.walk import files_below
 from pathplugins.data.formats.reading.assembly import Stream, folders_for, reader
 from pathplugins.data.formats.reading.rows import BadRowError, Draft, Row, drafts, read_lines
 from pathplugins.data.patch_sets.class_folders import class_folders
@@ -87,7 +88,7 @@ def _folder_rows(path: Path, wanted: str | None) -> Iterator[Row]:
         folder = tree.root / name.decode()
         if divided and wanted not in (None, part):
             continue
-        images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
+        images = [p for p in files_below(folder) if p.suffix.lower() in SUFFIXES]
         if not images:
             raise PathPluginsError(
                 f"{folder} holds no image ({', '.join(SUFFIXES)}) and is no class; move it out of {path}, or name "

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.walk import files_below
 from pathplugins.data.formats.reading.assembly import Stream, folders_for, reader
 from pathplugins.data.formats.reading.json import SUFFIXES, read_samples
 from pathplugins.data.formats.reading.parquet import image_to_file, read_parquet
@@ -66,7 +67,7 @@ def read_path_vqa(
 def _files(path: Path, split: str | None) -> list[Path]:
     if not path.is_dir():
         return [path]
-    there = sorted(file for pattern in ("*_qa.pkl", "*.parquet") for file in path.rglob(pattern))
+    there = [file for file in files_below(path) if file.name.endswith(("_qa.pkl", ".parquet"))]
     if not there:
         raise PathPluginsError(f"{path}: no file of PathVQA in this folder; expected {_EXPECTED}")
     files = [file for file in there if split is None or file.name.startswith(split)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pathplugins.core.suffixes import slide_name
 from pathplugins.data_tools.slides.find import find_slides, index_slides
 from pathplugins.data_tools.slides.slide import SlideError
 
@@ -111,6 +112,101 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     (folder / "x.svs").symlink_to(slide)
     assert index_slides([folder]) == {"x": folder / "x.svs"}
     assert index_slides([folder, folder]) == {"x": folder / "x.svs"}
+
+
+def test_linked_folders_are_searched_by_both(tmp_path: Path) -> None:
+    put(tmp_path / "archive" / "deep" / "b.svs")
+    put(tmp_path / "slides" / "a.svs")
+    (tmp_path / "slides" / "cohort").symlink_to("../archive")
+    (tmp_path / "archive" / "back").symlink_to(tmp_path / "slides")
+    found = find_slides([tmp_path / "slides"], outside=tmp_path / "out")
+    assert sorted(slide.stem for slide in found) == ["a", "b"]
+    assert sorted(index_slides([tmp_path / "slides"])) == ["a", "b"]
+
+
+def test_a_slide_linked_under_one_name_twice_is_one_slide(tmp_path: Path) -> None:
+    slide = put(tmp_path / "x.svs")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "x.svs").symlink_to(slide)
+    assert find_slides([tmp_path], outside=tmp_path / "out") == [tmp_path / "more" / "x.svs"]
+
+
+@pytest.mark.parametrize(
+    "beside",
+    ["a_thumbnail.jpg", "a.png", "photo.jpeg", "masks/a.png", "a-mask.tif", "macro/a_macro.TIF", "a (label).jpg"],
+)
+def test_pictures_of_slides_are_left_out_and_counted(tmp_path: Path, beside: str) -> None:
+    slide, picture = put(tmp_path / "a.svs"), put(tmp_path / beside)
+    told: list[str] = []
+    assert find_slides([tmp_path], outside=tmp_path / "out", tell=told.append) == [slide]
+    assert len(told) == 1
+    assert "left out 1 pictures" in told[0]
+    assert f"({picture.name}); to use one, give it by name" in told[0]
+    assert index_slides([tmp_path], tell=told.append) == {"a": slide}
+    assert told[0] == told[1]
+    assert find_slides([picture], outside=tmp_path / "out") == [picture]
+
+
+def test_pictures_alone_are_slides_but_not_their_masks(tmp_path: Path) -> None:
+    photo, other = put(tmp_path / "core1.png"), put(tmp_path / "core2_mask_of_years.png")
+    put(tmp_path / "core1_mask.png")
+    assert find_slides([tmp_path], outside=tmp_path / "out") == [photo, other]
+
+
+def test_what_else_is_left_out_is_said_in_one_line(tmp_path: Path) -> None:
+    slide = put(tmp_path / "a.svs")
+    put(tmp_path / "old" / "process_list.csv")
+    put(tmp_path / "old" / "overlays" / "z.png")
+    for number in range(5):
+        put(tmp_path / f"{number}.isyntax")
+    (tmp_path / "lost.svs").symlink_to(tmp_path / "nowhere.svs")
+    put(tmp_path / "m.mrxs")
+    put(tmp_path / "m" / "Slidedat.ini")
+    put(tmp_path / "m" / "Data.tif")
+    told: list[str] = []
+    assert find_slides([tmp_path], outside=tmp_path / "out", tell=told.append) == [slide, tmp_path / "m.mrxs"]
+    (line,) = told
+    for part in (
+        "5 slides of formats that nothing here reads (0.isyntax, 1.isyntax, 2.isyntax, ...)",
+        "1 links to nothing (lost.svs)",
+        "1 work folders of earlier runs (old)",
+    ):
+        assert part in line
+    assert find_slides([tmp_path / "m"], outside=tmp_path / "out") == [tmp_path / "m.mrxs"]
+    (tmp_path / "none").mkdir()
+    put(tmp_path / "none" / "x.vsi")
+    with pytest.raises(SlideError, match="no slides in this folder"):
+        find_slides([tmp_path / "none"], outside=tmp_path / "out", tell=told.append)
+    assert "x.vsi" in told[-1]
+
+
+def test_a_folder_of_zarr_is_one_slide(tmp_path: Path) -> None:
+    put(tmp_path / "s.ome.zarr" / "zarr.json")
+    put(tmp_path / "s.ome.zarr" / "0" / "tile.png")
+    for given in (tmp_path, tmp_path / "s.ome.zarr"):
+        assert find_slides([given], outside=tmp_path / "out") == [tmp_path / "s.ome.zarr"]
+
+
+def test_dicom_series_are_slides_however_they_are_given(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    pytest.importorskip("imagecodecs")
+    from dicom_slides import write_series
+    from slide_formats import half, picture
+
+    pixels = picture((150, 110))
+    for case in ("case.1", "case.2"):
+        write_series(tmp_path / case, [half(pixels), pixels], mpp=0.5, name=case, label=True)
+    both = tmp_path / "both"
+    for case in ("x", "y"):
+        write_series(both, [half(pixels), pixels], mpp=0.5, name=case)
+    out = tmp_path / "out"
+    found = find_slides([tmp_path], outside=out)
+    assert found == [both / "x_1.dcm", both / "y_1.dcm", tmp_path / "case.1", tmp_path / "case.2"]
+    assert [slide_name(path) for path in found] == ["x_1", "y_1", "case.1", "case.2"]
+    assert find_slides([tmp_path / "case.1"], outside=out) == [tmp_path / "case.1"]
+    assert find_slides(sorted((tmp_path / "case.1").glob("*.dcm")), outside=out) == [tmp_path / "case.1/case.1_1.dcm"]
+    assert find_slides([both / "y_0.dcm"], outside=out) == [both / "y_1.dcm"]
+    assert sorted(index_slides([tmp_path])) == ["case.1", "case.2", "x_1", "y_1"]
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -174,6 +174,7 @@ def test_the_suffixes_are_those_the_data_tools_look_for(tmp_path: Path) -> None:
 
     assert len(SLIDE_SUFFIXES) >= 14
     for number, suffix in enumerate(SLIDE_SUFFIXES):
-        (tmp_path / f"Slide.{number}{suffix.upper()}").touch()
+        (tmp_path / f"{number}").mkdir()  # of pictures beside slides only the slides are taken
+        (tmp_path / f"{number}" / f"Slide.{number}{suffix.upper()}").touch()
     found = find_slides([tmp_path], outside=tmp_path / "out")
     assert {slide_key(path.name) for path in found} == {f"slide.{number}" for number in range(len(SLIDE_SUFFIXES))}
