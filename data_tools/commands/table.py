@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     plan.plan()
     refuse_nonempty(options.out)
     joined = _joined(options)
-    notes = check_bags(joined)
+    notes = [*joined.notes, *check_bags(joined)]
     rule = GroupRule(by=options.unit(), column=options.group_column, pattern=options.group_pattern)
     groups = group_slides(joined, rule)
     if joined.faults:

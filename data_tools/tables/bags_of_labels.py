@@ -1,4 +1,4 @@
-"""Match labels with bags: by the id of the slide, without the suffixes of slide and feature files, and exactly."""
+"""Match labels with bags: by the id of the slide, without the suffixes of slide and feature files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.spreadsheets import same_ids
 from pathplugins.data.bags import inspect_bag
 from pathplugins.data.bags.encoders import unfit_encoders
 from pathplugins.data.bags.magnifications import magnifications_text
@@ -37,6 +38,8 @@ class Join:
     slides: list[Labelled] = field(default_factory=list)
     faults: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Kind of the fault -> a line each."""
+    notes: list[str] = field(default_factory=list)
+    """Ids that were read as others."""
 
     def report(self) -> str:
         """Return the faults: counts and names of each kind."""
@@ -65,15 +68,19 @@ def find_bags(folder: Path) -> tuple[list[Source], list[str]]:
 def join_bags(labels: Sequence[SlideLabel], sources: Sequence[Source]) -> Join:
     """Join labels with bags of the same slide.
 
-    Ids differ at most by suffixes: ``7.svs`` is ``7.h5``, and ``007`` is not. A slide with several bags or with
-    several labels that differ is left to the report.
+    Ids differ at most by suffixes: ``7.svs`` is ``7.h5``. One without a bag, for which there is just one that a
+    spreadsheet would have changed to it (``007`` to ``7``), is taken for that, which is noted. A slide with several
+    bags or with several labels that differ is left to the report.
     """
     joined = Join()
     bags, rows = defaultdict(list), defaultdict(list)
     for source in sources:
         bags[slide_name(source.slide_id)].append(source)
+    ids = same_ids((slide_name(label.slide) for label in labels), bags, where="the labels")
+    joined.notes += [note] if (note := ids.note()) else []
     for label in labels:
-        rows[slide_name(label.slide)].append(label)
+        name = slide_name(label.slide)
+        rows[ids.matched.get(name, name)].append(label)
     for slide_id, several in rows.items():
         lines = ", ".join(f"line {label.row}: {label.label}" for label in several)
         if len({label.label for label in several}) > 1:

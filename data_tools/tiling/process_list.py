@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ class SlideRow:
     process: bool
     changes: dict[str, Any]
     """Parameter -> value, for the cells that are not blank."""
+    slide: str = ""
+    """Path of the slide, as written."""
 
     def applied(self, spec: TilingSpec) -> TilingSpec:
         """Return ``spec`` with the settings of this slide."""
@@ -71,7 +73,7 @@ def read_process_list(path: Path, spec: TilingSpec) -> dict[str, SlideRow]:
         bad += [f"row {line} ({slide_id}), {key}: {cell!r}, wanted {_wanted(key)}" for key, cell in wrong.items()]
         if wrong:
             continue
-        found[slide_id] = SlideRow(process=process, changes=cells)
+        found[slide_id] = SlideRow(process=process, changes=cells, slide=row.get("slide", ""))
         try:
             found[slide_id].applied(spec)
         except PathPluginsError as error:
@@ -83,11 +85,17 @@ def read_process_list(path: Path, spec: TilingSpec) -> dict[str, SlideRow]:
     return found
 
 
-def update_process_list(path: Path, slides: Iterable[Path]) -> None:
-    """Write a list of these slides, or append those that an existing list lacks; existing cells stay unchanged."""
+def update_process_list(path: Path, slides: Iterable[Path], listed: Collection[str] = ()) -> None:
+    """Write a list of these slides, or append those that an existing list lacks; existing cells stay unchanged.
+
+    Args:
+        path: The list.
+        slides: The slides of this run.
+        listed: Ids that the list has in another spelling.
+    """
     rows = {row["slide_id"]: row for _, row in _rows(path)} if path.exists() else {}
     before = dict(rows)
-    for slide in slides:
+    for slide in (slide for slide in slides if slide_name(slide) not in listed):
         rows.setdefault(slide_name(slide), {"slide_id": slide_name(slide), "slide": str(slide), "process": "1"})
     if path.exists() and rows.keys() == before.keys():
         return

@@ -6,8 +6,9 @@ import argparse
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from pathplugins.core.spreadsheets import same_ids
 from pathplugins.core.suffixes import slide_key, slide_name
 
 from ...engine.launch import launch
@@ -29,6 +30,8 @@ from ..options.patch_choice import (
     add_sentence_options,
 )
 from ..options.tissue import TissueOptions
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _projects(options: SentenceOptions, slides: list[Path]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
     """Return the project of each slide, and the prompts of each project."""
-    table = read_projects(options.projects) if options.projects else {}
+    table = _of_slides(read_projects(options.projects), options.projects, slides) if options.projects else {}
     prompts = read_prompts(options.prompts, frozenset([*table.values(), *filter(None, [options.project])]))
     return resolve_projects([slide_name(slide) for slide in slides], table, options.project, prompts), prompts
 
@@ -110,9 +113,19 @@ def _jobs(
     ]
 
 
+def _of_slides(table: dict[str, T], path: Path, slides: list[Path]) -> dict[str, T]:
+    """Return a table by `slide_key`, with ids that a spreadsheet changed as those of the slides; says which."""
+    ids = same_ids(table, {slide_key(slide_name(slide)) for slide in slides}, where=str(path))
+    if note := ids.note():
+        say(f"{path}: {note}")
+    if ids.lost:
+        say(f"{path}: {len(ids.lost)} of its slides are not among those given: {', '.join(ids.lost[:5])}")
+    return {ids.matched.get(key, key): value for key, value in table.items()}
+
+
 def _reports(path: Path, slides: list[Path]) -> dict[str, tuple[str, ...]]:
     """Read the reports, and say once which slides have none."""
-    reports = read_reports(path)
+    reports = _of_slides(read_reports(path), path, slides)
     without = [slide_name(slide) for slide in slides if slide_key(slide_name(slide)) not in reports]
     if without:
         some = ", ".join(without[:5]) + ", ..." * (len(without) > 5)

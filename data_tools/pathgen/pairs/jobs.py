@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pathplugins.core.spreadsheets import same_ids
 from pathplugins.core.suffixes import slide_key
 
 from ...engine.progress import say
@@ -62,6 +63,10 @@ def read_overrides(table: Path | None, slides: Sequence[PlannedSlide]) -> dict[s
     if table is None:
         return {}
     given = {slide_key(name): mpp for name, mpp in read_mpp_table(table).items()}
-    if lost := given.keys() - {slide.key for slide in slides}:
-        say(f"{table}: {len(lost)} of its slides are not in the source")
+    ids = same_ids(given, {slide.key for slide in slides}, where=str(table))
+    if note := ids.note():
+        say(f"{table}: {note}")
+    if ids.lost:
+        say(f"{table}: {len(ids.lost)} of its slides are not in the source: {', '.join(ids.lost[:10])}")
+    given = {ids.matched.get(name, name): mpp for name, mpp in given.items()}
     return {slide.wsi_id: given[slide.key] for slide in slides if slide.key in given}

@@ -19,6 +19,7 @@ them can bring in another file, or silently zeros when that file is gone.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ import h5py
 import numpy as np
 
 from pathplugins.core.file_heads import GIT_LFS_POINTER
+from pathplugins.core.spreadsheets import Spellings
 from pathplugins.data.bags.bad_bag import BadBag
 from pathplugins.data.bags.other_files import other_file
 from pathplugins.data.bags.shapes import check_shapes, own_dataset
@@ -99,7 +101,8 @@ def open_bag(path: str | os.PathLike[str]) -> h5py.File:
     """
     path = Path(path)
     if not path.is_file():
-        raise BadBag(f"{path}: no such file; expected a feature bag (.h5) there", reason="missing file")
+        cause = _renamed(path.parent, path.stem)
+        raise BadBag(f"{path}: no such file; expected a feature bag (.h5) there{cause}", reason="missing file")
     if not h5py.is_hdf5(path):
         with path.open("rb") as stream:
             head = stream.read(64)
@@ -119,6 +122,17 @@ def open_bag(path: str | os.PathLike[str]) -> h5py.File:
     cache.set_initial_size, cache.initial_size, cache.min_size, cache.max_size = True, *[_METADATA_BYTES] * 3
     file.id.set_mdc_config(cache)
     return file
+
+
+def _renamed(folder: Path, name: str) -> str:
+    """Return what to add about a bag that is missing where a spreadsheet may have changed its name."""
+    names = _spellings(folder).of(name)
+    return f"; did a spreadsheet change its name? {' or '.join(names[:3])} is there" if names else ""
+
+
+@functools.lru_cache(maxsize=8)
+def _spellings(folder: Path) -> Spellings:
+    return Spellings(path.stem for path in folder.glob("*.h5"))
 
 
 def read_layout(file: h5py.File, path: str) -> BagData:

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.spreadsheets import probable_cause
 from pathplugins.data.splits.groups import GroupOf, some
 from pathplugins.data.splits.leaks import Leak, leaks_between
 
@@ -120,7 +121,8 @@ def refuse_repeated(names: Sequence[str], fault: str) -> None:
 def _unmatched(where: str, named: int, missing: list[str], there: int, others: list[str]) -> str:
     lines = []
     if missing:
-        lines.append(f"{len(missing)} of its {named} names are not in the set ({some(missing)})")
+        cause = probable_cause(missing, others)
+        lines.append(f"{len(missing)} of its {named} names are not in the set ({some(missing)}){cause}")
     if others:
         lines.append(f"{len(others)} of the set's {there} are in no part of it ({some(others)})")
     advice = "give the set that it was made for, or divide this one with `pathdata patchtcga split`"

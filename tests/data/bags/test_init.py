@@ -115,6 +115,12 @@ def test_w4_wrong_datasets(write_h5: WriteH5, datasets: dict, message: str) -> N
     assert "slide.h5" in str(caught.value)
 
 
+def test_a_name_that_a_spreadsheet_changed_is_the_probable_cause(tmp_path: Path) -> None:
+    (tmp_path / "00123.h5").touch()
+    with pytest.raises(BagError, match="did a spreadsheet change its name\\? 00123 is there"):
+        inspect_bag(tmp_path / "123.h5")
+
+
 def test_links_and_outside_storage_are_not_followed(tmp_path: Path, write_h5: WriteH5) -> None:
     ones = np.ones((4, 3), np.float32)
     write_h5("other.h5", features=ones)

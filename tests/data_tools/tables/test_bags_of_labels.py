@@ -35,12 +35,20 @@ def test_ids_match_exactly_but_for_suffixes() -> None:
     assert [(slide.slide_id, slide.label.row, slide.bag.name) for slide in joined.slides] == [
         ("s.1", 2, "s.1.h5"),
         ("007", 3, "007.svs.h5"),
+        ("s9", 5, "s9.h5"),
     ]
-    assert joined.faults == {
-        "labels without a bag": ["7 (line 4)", "S9 (line 5)"],
-        "bags without a label": [str(Path("bags/s9.h5"))],
-    }
-    assert joined.report().startswith("2 labels without a bag:\n  7 (line 4)\n")
+    assert joined.faults == {"labels without a bag": ["7 (line 4)"]}
+    assert joined.notes == ["1 ids were changed by a spreadsheet, and are read as what they were: S9 is s9"]
+    assert joined.report().startswith("1 labels without a bag:\n  7 (line 4)\n")
+
+
+def test_ids_that_a_spreadsheet_changed_are_matched_where_they_are_clear() -> None:
+    joined = join_bags([label(2, "7"), label(3, "1.23E+05"), label(4, "8")], [source("007.h5"), source("123456.h5")])
+    assert [slide.slide_id for slide in joined.slides] == ["007", "123456"]
+    assert "7 is 007, 1.23E+05 is 123456" in joined.notes[0]
+    assert joined.faults == {"labels without a bag": ["8 (line 4)"]}
+    with pytest.raises(PathPluginsError, match="7 may be 007 or 07"):
+        join_bags([label(2, "7")], [source("007.h5"), source("07.h5")])
 
 
 def test_what_is_not_certain_is_left_to_the_report() -> None:

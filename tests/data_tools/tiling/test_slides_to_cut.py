@@ -48,3 +48,44 @@ def test_a_list_that_leaves_out_all_slides_is_refused(tmp_path: Path) -> None:
     (tmp_path / "process_list.csv").write_text("slide_id,process\na,0\nb.c,0\n")
     with pytest.raises(PathPluginsError, match="leaves out all 2 slides; set process to 1 for those to be done"):
         slides_to_cut(SLIDES, SPEC, tmp_path)
+
+
+NUMBERED = [Path("in/00123.svs"), Path("in/00124.svs")]
+
+
+@pytest.mark.parametrize("header", ["slide_id,process", "slide_id,process,slide"])
+def test_ids_that_a_spreadsheet_changed_are_still_those_slides(
+    header: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = ",in/00123.svs" if header.endswith("slide") else ""
+    table = tmp_path / "process_list.csv"
+    table.write_text(f"{header}\n123,0{path}\n")
+    assert [*slides_to_cut(NUMBERED, SPEC, tmp_path)] == NUMBERED[1:]
+    assert "1 ids were changed by a spreadsheet, and are read as what they were: 123 is 00123" in capfd.readouterr().err
+    rows = [line.split(",")[0] for line in table.read_text().splitlines()]
+    assert rows == ["slide_id", "123", "00124"]  # 123 stays as it is written, and 00123 is not added
+    assert [*slides_to_cut(NUMBERED, SPEC, tmp_path)] == NUMBERED[1:]
+
+
+def test_a_slide_of_another_run_with_a_like_name_is_left_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "process_list.csv").write_text("slide_id,slide,process\n123,in/123.svs,0\n")
+    assert [*slides_to_cut(NUMBERED, SPEC, tmp_path)] == NUMBERED
+    assert "1 of its slides are not among those given: 123" in capfd.readouterr().err
+
+
+def test_ids_that_are_no_longer_clear_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "process_list.csv").write_text("slide_id,process\n123,0\n")
+    with pytest.raises(PathPluginsError, match=r"123 may be 00123 or 0123: correct them"):
+        slides_to_cut([Path("in/00123.svs"), Path("in/0123.svs")], SPEC, tmp_path)
+
+
+def test_resolutions_are_of_the_slides_that_the_ids_were(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "mpp.csv"
+    table.write_text("slide,mpp\n124.0,0.23\n7,0.5\n")
+    chosen = slides_to_cut(NUMBERED, SPEC, tmp_path, mpp_csv=table)
+    assert [spec.override_mpp for spec in chosen.values()] == [None, 0.23]
+    said = capfd.readouterr().err
+    assert "124.0 is 00124" in said
+    assert "mpp.csv: 1 of its slides are not among those given: 7" in said
