@@ -39,7 +39,7 @@ def test_names_that_are_no_numbers_are_not_rounded() -> None:
 
 def test_what_is_not_clear_is_one_error() -> None:
     with pytest.raises(
-        PathPluginsError, match=r"t\.csv: .* 123 may be 0123 or 00123; 5 and 5\.0 may each be 05: correct"
+        PathPluginsError, match=r"t\.csv: .* 123 may be 00123 or 0123; 5 and 5\.0 may each be 05: correct"
     ):
         same_ids(["123", "5", "5.0"], ["0123", "00123", "05"], where="t.csv")
 

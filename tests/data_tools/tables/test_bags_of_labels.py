@@ -39,7 +39,7 @@ def test_ids_match_exactly_but_for_suffixes() -> None:
     ]
     assert joined.faults == {"labels without a bag": ["7 (line 4)"]}
     assert joined.notes == ["1 ids were changed by a spreadsheet, and are read as what they were: S9 is s9"]
-    assert joined.report().startswith("1 labels without a bag:\n  7 (line 4)\n")
+    assert joined.report() == "1 labels without a bag:\n  7 (line 4)"
 
 
 def test_ids_that_a_spreadsheet_changed_are_matched_where_they_are_clear() -> None:
