@@ -119,8 +119,6 @@ def _records(
 
     from pathplugins.llamafactory.arguments import PathModelArguments
     from pathplugins.llamafactory.model_directory import model_settings
-    from pathplugins.models.custom_llava.image_checks import image_check
-    from pathplugins.models.custom_llava.processing_custom_llava import load_image_processor
 
     if dataset_attr.load_from != "file":
         raise PathPluginsError(
@@ -140,10 +138,38 @@ def _records(
     if version := LLAVA.get(data_args.template):
         end = AutoTokenizer.from_pretrained(model_args.model_name_or_path).eos_token
         bad += masked_by_llava(version, records, end, data_args.default_system or "")
-    image_processor = load_image_processor(Path(model_args.model_name_or_path))
-    check, rules = image_check(image_processor, settings["vision_config"], features=model_args.check_features)
+    return records, bad + _check_files(records, source, model_args, data_args, training_args)
+
+
+def check_run_images(
+    records: list[Record], source: Path, model_args: Any, data_args: Any, training_args: Any
+) -> list[BadSample]:
+    """Return the records whose images the run's model cannot read, or that are of another encoder than the others.
+
+    Args:
+        records: whose images are looked at.
+        source: the file or folder they come from, by which checks that passed are remembered.
+        model_args: of the run.
+        data_args: of the run.
+        training_args: of the run.
+    """
+    bad = _check_files(records, source, model_args, data_args, training_args)
+    [(_, found)] = _with_one_encoder([(records, bad)], model_args)
+    return found
+
+
+def _check_files(
+    records: list[Record], source: Path, model_args: Any, data_args: Any, training_args: Any
+) -> list[BadSample]:
+    from pathplugins.llamafactory.model_directory import model_settings
+    from pathplugins.models.custom_llava.image_checks import image_check
+    from pathplugins.models.custom_llava.processing_custom_llava import load_image_processor
+
+    directory = model_args.model_name_or_path
+    vision, image_processor = model_settings(directory)["vision_config"], load_image_processor(Path(directory))
+    check, rules = image_check(image_processor, vision, features=model_args.check_features)
     remembered = cache_dir() / "bag_checks" / f"{hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]}.json"
-    bad += check_images(
+    return check_images(
         records,
         check,
         workers=data_args.preprocessing_num_workers or 4,
@@ -151,7 +177,6 @@ def _records(
         cache=remembered,
         cache_key=rules,
     )
-    return records, bad
 
 
 def _options(reader: Callable[..., Any], dataset_attr: Any, model_args: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import copy
 import functools
 import logging
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.records import first_shown
 from pathplugins.llamafactory.mm_plugin import image_tokens
 from pathplugins.llamafactory.packing import pack
+from pathplugins.llamafactory.stored_samples import stored_path, with_images_checked
 from pathplugins.models.custom_llava.questions import question_marks, question_problem
 from pathplugins.models.selectors import SELECTORS
 
@@ -47,15 +49,17 @@ def checked_datasets(
     def get_checked(
         template: Any, model_args: Any, data_args: Any, training_args: Any, *rest: Any, **named: Any
     ) -> dict[str, Any]:
-        arguments = (training_args, *rest)
+        arguments, stored = (training_args, *rest), stored_path(data_args)
         found = get_dataset(template, model_args, data_args, *arguments, **named)
+        if stored is not None:
+            found = with_images_checked(found, stored, model_args, data_args, training_args)
 
         def uncut() -> dict[str, Any]:
             whole = copy.copy(data_args)
             whole.cutoff_len, whole.tokenized_path = _UNCUT, None
             return get_dataset(template, model_args, whole, *arguments, **named)
 
-        check_tokenized(found, named["processor"], cutoff_len=data_args.cutoff_len, uncut=uncut)
+        check_tokenized(found, named["processor"], cutoff_len=data_args.cutoff_len, uncut=uncut, stored=stored)
         if training_args.do_train:
             check_vision(found.get("train_dataset"), finetuning_args)
             if row_tokens is not None and found.get("train_dataset") is not None:
@@ -80,6 +84,7 @@ def check_tokenized(
     *,
     cutoff_len: int | None = None,
     uncut: Callable[[], Mapping[str, Any]] | None = None,
+    stored: Path | None = None,
 ) -> None:
     """Raise `BadSamplesError` when truncation took vision tokens or whole answers, or a question is missing.
 
@@ -93,12 +98,19 @@ def check_tokenized(
         processor: knows how many tokens an image takes.
         cutoff_len: the limit the samples were cut at, for the message.
         uncut: tokenizes the same samples without a limit, to say how many tokens would do.
+        stored: the folder of ``tokenized_path`` they were loaded from, if they were.
     """
     named = _by_name(datasets)
     problems = [problem for name, dataset in named.items() for problem in _problems(name, dataset, processor)]
     if not problems:
         return
-    raise BadSamplesError("\n".join([_advice(problems, processor, cutoff_len, uncut), first_shown(_lines(problems))]))
+    advice = (
+        f"{len(problems)} samples of tokenized_path {stored} do not fit their images or this model: it was made with "
+        "another cutoff_len, image_seq_length or model, or the images have changed; delete it or name another folder:"
+        if stored
+        else _advice(problems, processor, cutoff_len, uncut)
+    )
+    raise BadSamplesError("\n".join([advice, first_shown(_lines(problems))]))
 
 
 def _advice(problems: list[Problem], processor: Any, cutoff_len: int | None, uncut: Callable[[], Any] | None) -> str:

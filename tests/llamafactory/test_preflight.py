@@ -59,6 +59,8 @@ def test_cutoff_len_that_takes_vision_tokens_or_the_answer(processor: Callable[.
     assert text.startswith("2 samples do not fit cutoff_len (raise it or lower image_seq_length) or ask nothing:")
     assert f"train sample 1: {len(image) - 2} of {len(image)} vision tokens of {bag} are left" in text
     assert f"train sample 2: nothing of the answer is left after {len(image)} vision tokens" in text
+    with pytest.raises(BadSamplesError, match=r"2 samples of tokenized_path tokens do not fit .*; delete it or name"):
+        check_tokenized({"train_dataset": Dataset.from_dict(rows)}, processor, stored=Path("tokens"))
 
 
 def test_w29_samples_without_a_question_are_named_before_the_first_step(
