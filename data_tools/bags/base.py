@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
 
+_NOMINAL = 1.5  # a magnification is 0.7 to 1.5 times what is measured; further off, one of the two is wrong
 _SAME = 0.05  # tolerance: 10 / magnification only approximates the mpp, while a mix-up of axes or levels is 2x
 
 OPTIONS = {
@@ -51,6 +52,8 @@ class Geometry:
     level0_mpp: float | None = None
     level0_width: int | None = None
     level0_height: int | None = None
+    nominal: bool = False
+    """Whether both mpp follow from a magnification; they give way to any that is stated."""
 
     def filled(self, other: Geometry, *, where: str, said_by: str) -> Geometry:
         """Return a copy with missing fields taken from ``other``.
@@ -58,8 +61,11 @@ class Geometry:
         Raises:
             PathPluginsError: a field differs in both.
         """
-        values = asdict(self)
+        mine, other = self._without_nominal(other), other._without_nominal(self)
+        values = asdict(mine) | {"nominal": mine.nominal or other.nominal}
         for name, value in asdict(other).items():
+            if name == "nominal":
+                continue
             known = values[name]
             if known is None:
                 values[name] = value
@@ -68,6 +74,15 @@ class Geometry:
                     f"{where}: {name} is {known} there but {value} in {said_by}; correct the wrong one"
                 )
         return Geometry(**values)
+
+    def _without_nominal(self, other: Geometry) -> Geometry:
+        """Return a copy without mpp that are nominal, if ``other`` states one that is not."""
+        pairs = [(self.mpp, other.mpp), (self.level0_mpp, other.level0_mpp)]
+        if not self.nominal or other.nominal or all(stated is None for _, stated in pairs):
+            return self
+        if any(mine and stated and max(mine / stated, stated / mine) > _NOMINAL for mine, stated in pairs):
+            return self  # no rounding: left for the comparison to refuse
+        return replace(self, mpp=None, level0_mpp=None, nominal=False)
 
     def completed(self) -> Geometry:
         """Return a copy with the sizes and resolutions that follow from the others."""

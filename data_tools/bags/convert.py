@@ -18,6 +18,7 @@ import numpy as np
 from pathplugins.core.content import content_print
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
+from pathplugins.data.bags.layout import NOMINAL_SOURCE
 
 from ..engine.outcome import check_same_settings, disk_is_full, recorded_settings
 from . import Geometry, Opened, Source, open_source, write_clam, write_trident
@@ -26,6 +27,10 @@ from .patch_files import find_patch_files
 from .placement import place_patches
 from .usual import Usual, usual_of
 
+NOMINAL_NOTE = (
+    "{:g} um/px at level 0 is nominal, from its magnification; pass --level0-mpp, or --coords with patch files of "
+    "pathdata patch, where the slide's own is known"
+)
 SETTINGS = "conversion"  #: root attribute of written files: source and settings, as JSON
 
 
@@ -99,6 +104,8 @@ def _convert(
         opened = replace(opened, blocks=_sound(source, opened))
         opened, coords_xy, dropped = without_repeats(opened, coords_xy, where=str(source))
         notes += [dropped] if dropped else []
+        if geometry.nominal and settings.to != "clam":
+            notes.append(NOMINAL_NOTE.format(geometry.level0_mpp))
         files = _target_files(out, source.slide_id, settings.to, geometry)
         done = Converted(
             source=str(source),
@@ -161,7 +168,8 @@ def _write(
         )
     else:
         values = {**asdict(geometry), "patch_size_level0": round(geometry.patch_size_level0)}
-        attributes = BagAttributes(slide_id=source.slide_id, **values, extra=mark)
+        extra = {**mark, "mpp_source": NOMINAL_SOURCE} if values.pop("nominal") else mark
+        attributes = BagAttributes(slide_id=source.slide_id, **values, extra=extra)
         write_bag(files[0], opened.blocks, coords_xy[:, ::-1], attributes, dtype=settings.dtype)
 
 

@@ -15,7 +15,7 @@ from pathplugins.data.bags.contract import BagContract
 from pathplugins.data.bags.coords import check_grid, read_coords, tower_coords
 from pathplugins.data.bags.encoders import other_encoder
 from pathplugins.data.bags.filters import filter_names
-from pathplugins.data.bags.layout import BagInfo, open_bag, read_layout
+from pathplugins.data.bags.layout import NOMINAL_SOURCE, BagInfo, open_bag, read_layout
 from pathplugins.data.bags.repeats import repeats_text
 from pathplugins.data.bags.rows import RowReader, faulty_rows
 from pathplugins.published.encoder_names import encoder_key
@@ -187,6 +187,7 @@ def _facts(rows: int, width: int | None, dtype: str | None, geometry: Geometry, 
         "encoder": geometry.encoder,
         "patch_size": geometry.patch_size,
         "mpp": geometry.mpp,
+        "mpp_source": NOMINAL_SOURCE if geometry.nominal else None,
         "patch_size_level0": geometry.patch_size_level0,
         "level0_mpp": geometry.level0_mpp,
         "level0_size": size if None not in size else None,

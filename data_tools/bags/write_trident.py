@@ -57,6 +57,6 @@ def _attributes(geometry: Geometry, path: Path) -> dict[str, str | int | float]:
         "savetodir": str(path.parent),
         "level0_width": geometry.level0_width,
         "level0_height": geometry.level0_height,
-        "mpp": geometry.mpp,
-        "level0_mpp": geometry.level0_mpp,
+        # a magnification alone stays one: its mpp would be taken for measured ones
+        **({} if geometry.nominal else {"mpp": geometry.mpp, "level0_mpp": geometry.level0_mpp}),
     }

@@ -216,7 +216,7 @@ def _checked_mpp(path: Path, info: BagInfo) -> float | None:
             )
         if info.level0_mpp is None and (info.units == "um" or info.patch_size_level0 is None):
             return resolve(slide).mpp
-        return info.level0_mpp
+        return resolve(slide, fallback_mpp=info.level0_mpp).mpp if info.nominal else info.level0_mpp
 
 
 def _score_name(selector: Any) -> str:

@@ -12,9 +12,9 @@ unswapped (2, 5).
 Where the scale comes from, first match wins:
 
 1. the unit itself, where coordinates are stored in microns (STAMP);
-2. ``patch_size / patch_size_level0`` of the bag, times ``mpp / 0.5``. A tiled mpp within 5 % of 0.5 counts as 0.5:
-   scanners call 0.499 or 0.503 "20x", and scaling by 0.998 would put every patch of such a slide one pixel before the
-   cell it belongs to;
+2. ``patch_size / patch_size_level0`` of the bag, times ``mpp / 0.5``, where ``mpp`` was measured or (said once) follows
+   from a magnification. A tiled mpp within 5 % of 0.5 counts as 0.5: scanners call 0.499 or 0.503 "20x", and scaling
+   by 0.998 would put every patch of such a slide one pixel before the cell it belongs to;
 3. ``level0_mpp`` of the bag;
 4. ``coords_mpp`` of the configuration, which speaks for bags that record nothing and never overrides one that does;
 5. nothing: accepted as 0.5-mpp pixels only if the positions differ by multiples of 256 and not all by multiples of
@@ -105,6 +105,8 @@ def _scale(coords_xy: np.ndarray, info: BagInfo, coords_mpp: float | None, frame
         raise BadBag(f"coords_mpp is {coords_mpp}, expected microns per pixel such as 0.5", reason="unit unknown")
     if info.units == "um":
         return 1 / frame_mpp
+    if info.nominal:
+        _say_nominal_once(info.convention)
     if info.mpp and info.patch_size and info.patch_size_level0:
         nominal = abs(info.mpp / frame_mpp - 1) <= _NOMINAL_TOLERANCE
         return info.patch_size / info.patch_size_level0 * (1 if nominal else info.mpp / frame_mpp)
@@ -132,6 +134,15 @@ def _say_assumed_once(convention: str) -> None:
         convention,
         _PUBLISHED_STRIDE_PX,
         _PUBLISHED_MPP,
+    )
+
+
+@functools.cache
+def _say_nominal_once(convention: str) -> None:
+    logger.warning(
+        "bags of the %s convention record magnifications, not microns per pixel: 40x is taken for 0.25, although it is "
+        "0.22 to 0.27 (pathdata convert features --level0-mpp or --coords writes what was measured)",
+        convention,
     )
 
 

@@ -40,6 +40,7 @@ Convention = Literal["pathplugins", "unpuzzle", "trident", "clam", "stamp"]
 
 _GEOMETRY_TOLERANCE = 0.05  # tiling tools round patch_size_level0 to whole pixels; axis or level mix-ups are 2x
 
+_MPP_AT_1X = 10.0  # the field's convention: 40x is 0.25, 20x is 0.5
 _KEYS_SHOWN = 10
 _METADATA_BYTES = (
     128 * 1024
@@ -50,9 +51,14 @@ CHECKSUMS = "features_checksums"
 
 _ATTRIBUTES = (
     *("slide_id", "encoder", "patch_size", "patch_size_level0", "mpp", "level0_mpp", "level0_width", "level0_height"),
+    "mpp_source",
     *("name", "level0_magnification", "target_magnification"),  # TRIDENT
     *("extractor", "unit", "tile_size_um", "tile_size_px"),  # STAMP
 )
+
+NOMINAL_SOURCE = "nominal magnification"
+"""``mpp_source`` of bags whose resolution follows from a magnification alone: 40x is called 0.25 um/px, and is 0.22 to
+0.27."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +83,8 @@ class BagInfo:
     mpp: float | None = None
     """Microns per pixel of the patches as tiled."""
     level0_mpp: float | None = None
+    nominal: bool = False
+    """Whether both mpp follow from a magnification (40x is 0.25) that nobody measured."""
     level0_width: int | None = None
     level0_height: int | None = None
     units: Literal["px0", "um"] = "px0"
@@ -199,23 +207,32 @@ def described(attributes: dict[str, Any], path: str) -> dict[str, Any]:
         value = number(*names)
         return None if value is None else round(value)
 
-    def magnification_to_mpp(name: str) -> float | None:
-        magnification = number(name)
-        return 10 / magnification if magnification else None  # the field's convention: 40x is 0.25, 20x is 0.5
-
     unit = _text(attributes, "unit")
     if unit not in (None, "um"):
         raise BadBag(f"{path}: coordinates are in {unit!r}, expected 'um'; convert the bag", reason="unknown unit")
     patch_size = integer("patch_size", "tile_size_px")
     tile_size_um = number("tile_size_um")
     tiled_mpp = tile_size_um / patch_size if tile_size_um and patch_size else None
+    mpp, level0_mpp, side_px0 = number("mpp") or tiled_mpp, number("level0_mpp"), number("patch_size_level0")
+    power, power0 = number("target_magnification"), number("level0_magnification")
+    nominal = _text(attributes, "mpp_source") == NOMINAL_SOURCE
+    if mpp is None and level0_mpp is None:
+        mpp, level0_mpp = (_MPP_AT_1X / value if value else None for value in (power, power0))
+        nominal = nominal or mpp is not None or level0_mpp is not None
+    else:  # one that was measured says the other, which a magnification would only round
+        reduction = side_px0 / patch_size if side_px0 and patch_size else power0 / power if power0 and power else None
+        mpp, level0_mpp = (
+            mpp or (level0_mpp * reduction if level0_mpp and reduction else None),
+            level0_mpp or (mpp / reduction if mpp and reduction else None),
+        )
     return {
         "slide_id": _text(attributes, "slide_id") or _text(attributes, "name"),
         "encoder": _text(attributes, "encoder") or _text(attributes, "extractor"),
         "patch_size": patch_size,
-        "patch_size_level0": number("patch_size_level0"),
-        "mpp": number("mpp") or tiled_mpp or magnification_to_mpp("target_magnification"),
-        "level0_mpp": number("level0_mpp") or magnification_to_mpp("level0_magnification"),
+        "patch_size_level0": side_px0,
+        "mpp": mpp,
+        "level0_mpp": level0_mpp,
+        "nominal": nominal,
         "level0_width": integer("level0_width"),
         "level0_height": integer("level0_height"),
         "units": "um" if unit == "um" else "px0",

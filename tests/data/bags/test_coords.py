@@ -60,6 +60,25 @@ def test_trident_without_the_magnification_of_the_slide(write_h5: WriteH5) -> No
     assert read_bag(path).coords_xy.tolist() == [[512, 256], [0, 0], [2, 1]]  # level 0 is 0.125 mpp
 
 
+def test_what_was_measured_says_what_a_magnification_would_round(write_h5: WriteH5) -> None:
+    coords = np.array([[2560, 1024], [0, 0], [512, 512]])
+    for recorded, reduction in (({"level0_mpp": 0.2637}, 2), ({"level0_mpp": 0.2637, "patch_size_level0": 1024}, 4)):
+        got = inspect_bag(write_h5(features=ONES, coords=coords, on_coords={**TRIDENT, **recorded}))
+        assert (got.mpp, got.level0_mpp, got.nominal) == (0.2637 * reduction, 0.2637, False)
+    only_powers = {"level0_magnification": 40, "target_magnification": 10, "mpp": 1.02}
+    got = inspect_bag(write_h5(features=ONES, coords=coords, on_coords=only_powers))
+    assert (got.mpp, got.level0_mpp, got.nominal) == (1.02, 0.255, False)
+
+
+def test_a_nominal_resolution_is_said_once(write_h5: WriteH5, caplog: pytest.LogCaptureFixture) -> None:
+    bag_coords._say_nominal_once.cache_clear()
+    path = write_h5(features=ONES, coords=np.array([[2560, 1024], [0, 0], [512, 512]]), on_coords=TRIDENT)
+    assert inspect_bag(path).nominal
+    for _ in range(2):
+        read_bag(path)
+    assert sum("record magnifications, not microns" in message for message in caplog.messages) == 1
+
+
 def test_stamp(write_h5: WriteH5) -> None:
     root = {"unit": "um", "tile_size_um": 256.0, "tile_size_px": 224, "extractor": b"uni2"}
     path = write_h5(feats=ONES, coords=np.array([[256.0, 512.0], [0, 0], [0.3, 25.3]]), root=root)

@@ -287,7 +287,7 @@ def test_bad_slides_are_reported_and_the_rest_go_on(tmp_path: Path, convert: Con
     assert "empty bag" in reasons["empty"]
     assert "git lfs pull" in reasons["lfs"]
     assert "cannot be read" in reasons["short"]
-    assert next(e for e in report["files"] if e["slide_id"] == "half")["notes"] == ["float16, most here are float32"]
+    assert next(e for e in report["files"] if e["slide_id"] == "half")["notes"][0] == "float16, most here are float32"
     assert sorted(path.name for path in (tmp_path / "bags").iterdir()) == ["a.h5", "b.h5", "c.h5", "half.h5"]
 
 
@@ -351,6 +351,27 @@ def test_there_and_back_through_trident(tmp_path: Path, convert: Convert, dtype:
     np.testing.assert_array_equal(bag.coords_xy, TOWER_XY)
     assert convert(tmp_path / "job", "--out", tmp_path / "again", "--dtype", dtype)[0] == 0
     check_same(tmp_path / "again" / "a.h5", values(1))
+
+
+@pytest.mark.parametrize("stated", [0.2208, 0.2637])
+def test_a_magnification_gives_way_to_what_the_user_states(tmp_path: Path, convert: Convert, stated: float) -> None:
+    trident(tmp_path / "job", "a", values(1))
+    assert convert(tmp_path / "job", "--out", tmp_path / "bags", "--level0-mpp", stated)[0] == 0
+    info = inspect_bag(tmp_path / "bags" / "a.h5")
+    assert (info.level0_mpp, info.mpp, info.nominal) == (stated, stated * SIDE0 / 256, False)
+
+
+@pytest.mark.parametrize("to", ["pathplugins", "trident"])
+def test_a_magnification_is_never_written_as_a_measured_resolution(tmp_path: Path, convert: Convert, to: str) -> None:
+    trident(tmp_path / "job", "a", values(1))
+    code, report = convert(tmp_path / "job", "--out", tmp_path / "out", "--to", to)
+    assert code == 0
+    assert any("0.25 um/px at level 0 is nominal" in note for note in report["files"][0]["notes"])
+    (path,) = (tmp_path / "out").rglob("a.h5")
+    info = inspect_bag(path)
+    assert (info.mpp, info.level0_mpp, info.nominal) == (0.5, 0.25, True)
+    assert convert(path.parent, "--out", tmp_path / "again", "--level0-mpp", 0.2637)[0] == 0  # it still gives way
+    assert inspect_bag(tmp_path / "again" / "a.h5").level0_mpp == 0.2637
 
 
 def test_numbers_beyond_float16_are_not_made_infinite(tmp_path: Path, convert: Convert) -> None:
