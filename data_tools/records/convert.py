@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pathplugins.core.files import replacing
+from pathplugins.core.files import remove_abandoned, replacing
 from pathplugins.data.formats.reading.assembly import Stream
 from pathplugins.data.formats.reading.json_pieces import Piece
 from pathplugins.data.formats.reading.unique import IdsRepeat
@@ -150,5 +150,6 @@ def _whole(request: Request) -> Iterator[Callable[[str], object]]:
         if request.dry_run:
             yield len  # accepts bytes and discards them
             return
+        remove_abandoned(request.out)
         temporary = stack.enter_context(replacing(request.out))
         yield stack.enter_context(temporary.open("wb")).write

@@ -110,8 +110,10 @@ def _mapping(path: Path) -> dict[str, Any]:
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PathPluginsError(f"{path}: not YAML: {' '.join(str(error).split())}; correct the line") from None
+    except RecursionError:
+        raise PathPluginsError(f"{path}: its lists or mappings lie too deep in each other; correct it") from None
     if not isinstance(content, dict):
         raise PathPluginsError(f"{path}: holds no options; wanted lines like `recipe: supervised`")
     return content
@@ -125,7 +127,10 @@ def _overrides(words: Sequence[str]) -> dict[str, Any]:
         key, equals, value = word.partition("=")
         if not equals or not key.isidentifier():
             raise PathPluginsError(f"{word}: wanted key=value, such as learning_rate=1e-4")
-        found[key] = yaml.safe_load(value)
+        try:
+            found[key] = yaml.safe_load(value)
+        except (yaml.YAMLError, RecursionError):
+            raise PathPluginsError(f"{word}: the value is no YAML; put quotes around text with : or [") from None
     return found
 
 

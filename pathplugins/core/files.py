@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import glob
 import json
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 
-_TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+-[0-9a-f]{8}\.tmp")
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?:(?P<machine>[0-9a-f]{8})-)?(?P<pid>\d+)-[0-9a-f]{8}\.tmp")
 
 
 @contextmanager
@@ -37,6 +40,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     refuse_nonempty(out)
     out.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(out)
     folder = temporary_beside(out)
     folder.mkdir()
     try:
@@ -58,7 +62,36 @@ def refuse_nonempty(out: Path) -> None:
 
 def temporary_beside(path: Path) -> Path:
     """Return a hidden sibling of ``path`` that no other process or thread writes to."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{os.urandom(4).hex()}.tmp")
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove what processes of this machine that were killed left beside ``path``; it may be as large as the file.
+
+    Searches the whole folder, so it is for single outputs, not for each of a million pictures. What processes of other
+    machines write stays: whether they still live cannot be told from here.
+    """
+    for beside in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        match = _TEMPORARY.fullmatch(beside.name)
+        if match and match["name"] == path.name and match["machine"] == _machine() and not _lives(int(match["pid"])):
+            shutil.rmtree(beside) if beside.is_dir() else beside.unlink(missing_ok=True)
+
+
+@functools.cache
+def _machine() -> str:
+    """Return eight digits for the host and, in containers, the set of processes whose numbers mean something here."""
+    namespace = Path("/proc/self/ns/pid")
+    numbers = namespace.readlink() if namespace.is_symlink() else ""
+    return f"{zlib.crc32(f'{os.uname().nodename} {numbers}'.encode()):08x}"
+
+
+def _lives(pid: int) -> bool:
+    with suppress(PermissionError):  # another user's, so it lives
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+    return True
 
 
 def meant_by(temporary: Path) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import CheckpointError
-from pathplugins.core.files import refuse_nonempty, temporary_beside
+from pathplugins.core.files import refuse_nonempty, remove_abandoned, temporary_beside
 from pathplugins.core.optional import need
 from pathplugins.encoders.build import build_model
 from pathplugins.encoders.hub_folder import folder_card
@@ -73,6 +73,7 @@ def import_encoder(name: str, source: Path, out: Path, *, image_size: int | None
     sized = at_side(card, image_size or preprocessing_of(card).crop_px)
     state, resized = resized_state(model, build_model(sized)) if sized.timm_kwargs != card.timm_kwargs else (None, "")
     raw, _ = read_weights(source)
+    remove_abandoned(out)
     beside = out.parent / temporary_beside(out).name
     try:
         write_encoder_folder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 import struct
 import zipfile
@@ -13,8 +14,12 @@ from pathplugins.core.errors import CheckpointError
 from pathplugins.weights.inert_pickle import TensorUnpickler
 from pathplugins.weights.strided import Storage
 
-DAMAGED = (zipfile.BadZipFile, pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError, AttributeError)
-"""Exceptions that a file cut short or damaged can raise at any point of reading."""
+DAMAGED = (
+    *(zipfile.BadZipFile, pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError, AttributeError),
+    *(zlib.error, NotImplementedError, OverflowError, MemoryError),
+)
+"""Exceptions that a file cut short or damaged can raise at any point of reading; a length that it invents may be more
+than there is memory, and what is read here is short."""
 _BLOCK_BYTES = 2**24
 _NAME_LENGTHS = 26
 """Place of the lengths of name and extra field in the header before an entry."""
@@ -46,6 +51,10 @@ def archive_content(path: Path) -> Any:
         raise
     except DAMAGED as error:
         raise not_whole(path, error) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise not_whole(path, error) from error  # zipfile went to a place before the file's first byte
 
 
 def not_whole(path: Path, error: Exception) -> CheckpointError:
@@ -77,7 +86,7 @@ class _InArchive(Storage):
         if entry.compress_type != zipfile.ZIP_STORED:
             return self._unpacked(name)[start:stop]
         with self.path.open("rb") as file:
-            begin = _begin(file, entry)
+            begin = self._begin(file, entry)
             data = self._exactly(file, begin + start, stop - start)
             if name not in self.archive.checked:
                 whole = len(data) == entry.file_size
@@ -85,6 +94,11 @@ class _InArchive(Storage):
                     raise self.damaged("differs from its checksum")
                 self.archive.checked.add(name)
         return data
+
+    def _begin(self, file: IO[bytes], entry: zipfile.ZipInfo) -> int:
+        """Return where in the file the bytes of an entry begin."""
+        lengths = self._exactly(file, max(0, entry.header_offset) + _NAME_LENGTHS, 4)
+        return entry.header_offset + _NAME_LENGTHS + 4 + sum(struct.unpack("<HH", lengths))
 
     def _exactly(self, file: IO[bytes], begin: int, count: int) -> bytearray:
         data = bytearray(count)
@@ -98,15 +112,8 @@ class _InArchive(Storage):
         try:
             with zipfile.ZipFile(self.path) as archive:
                 return bytearray(archive.read(name))
-        except (zlib.error, NotImplementedError, *DAMAGED) as error:
+        except DAMAGED as error:
             raise self.damaged(f"raises {type(error).__name__}") from error
-
-
-def _begin(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
-    """Return where in the file the bytes of an entry begin."""
-    file.seek(entry.header_offset + _NAME_LENGTHS)
-    name, extra = struct.unpack("<HH", file.read(4))
-    return entry.header_offset + _NAME_LENGTHS + 4 + name + extra
 
 
 def _checksum(file: IO[bytes], begin: int, count: int) -> int:

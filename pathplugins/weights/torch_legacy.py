@@ -24,6 +24,7 @@ def legacy_content(path: Path) -> Any:
         CheckpointError: The file is cut short or damaged, or another pickle than PyTorch's.
     """
     storages: dict[str, _InFile] = {}
+    size = path.stat().st_size
 
     def find(dtype: str, key: str, _: int) -> _InFile:
         return storages.setdefault(key, _InFile(path, dtype, key))
@@ -43,9 +44,9 @@ def legacy_content(path: Path) -> Any:
                 storage = storages[str(key)]
                 storage.count = int.from_bytes(file.read(_COUNT_BYTES), "little") * BYTES[storage.dtype]
                 storage.begin = file.tell()
+                if storage.begin + storage.count > size:
+                    raise EOFError
                 file.seek(storage.count, 1)
-            if file.tell() > path.stat().st_size:
-                raise EOFError
     except CheckpointError:
         raise
     except DAMAGED as error:

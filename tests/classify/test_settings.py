@@ -65,6 +65,15 @@ def test_files_that_hold_no_options(tmp_path: Path, config: Path) -> None:
     config.write_text("a: [1")
     with pytest.raises(PathPluginsError, match="not YAML"):
         read_settings(config)
+    config.write_bytes(b"recipe: \xff\xfe")
+    with pytest.raises(PathPluginsError, match="not YAML"):
+        read_settings(config)
+    config.write_text("recipe: " + "[" * 3000)
+    with pytest.raises(PathPluginsError, match="too deep"):
+        read_settings(config)
+    config.write_text("recipe: byol")
+    with pytest.raises(PathPluginsError, match="no YAML"):
+        read_settings(config, ["recipe=[a"])
     config.write_text("- a")
     with pytest.raises(PathPluginsError, match="holds no options"):
         read_settings(config)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.core.files import meant_by, new_folder, read_json, refuse_nonempty, temporary_beside, write_json
+from pathplugins.core.files import (
+    meant_by,
+    new_folder,
+    read_json,
+    refuse_nonempty,
+    remove_abandoned,
+    temporary_beside,
+    write_json,
+)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -57,3 +69,21 @@ def test_a_new_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), new_folder(tmp_path / "b"):
         raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_killed_processes_left_beside_an_output_is_removed_and_no_more(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    out = tmp_path / "a[1].json"
+    live = temporary_beside(out).name
+    dead = live.replace(f"-{os.getpid()}-", f"-{ended.pid}-")
+    elsewhere = re.sub(r"[0-9a-f]{8}-(\d+)-", r"00000000-\1-", dead)
+    kept = {live, elsewhere, dead.replace("a[1].json", "a1.json"), dead.replace(".tmp", "0.tmp")}
+    for name in (dead, *kept):
+        (tmp_path / name).write_text("half")
+    remove_abandoned(out)
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    (tmp_path / dead).mkdir()
+    with new_folder(out) as folder:
+        (folder / "whole").write_text("")
+    assert {path.name for path in tmp_path.iterdir()} == {out.name, *kept}

@@ -115,6 +115,17 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
             read(tmp_path / "a.pth")
 
 
+@pytest.mark.parametrize("place", [2**64 - 1, 2**62, 2000])
+def test_a_directory_that_names_no_place_in_the_file_is_damage(tmp_path: Path, place: int) -> None:
+    torch.save({"state_dict": state()}, tmp_path / "a.pth")
+    whole = bytearray((tmp_path / "a.pth").read_bytes())
+    end = whole.rindex(b"PK\x06\x06")
+    whole[end + 48 : end + 56] = place.to_bytes(8, "little")
+    (tmp_path / "a.pth").write_bytes(whole)
+    with pytest.raises(CheckpointError, match=r"a\.pth: not a whole PyTorch file"):
+        read(tmp_path / "a.pth")
+
+
 def test_a_pickle_cut_anywhere_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": state(), "log": [np.arange(2.0), Path("x")]}, tmp_path / "whole.pth")
     with zipfile.ZipFile(tmp_path / "whole.pth") as archive:

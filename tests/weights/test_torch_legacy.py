@@ -47,6 +47,14 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
             legacy_content(tmp_path / "a.pth")
 
 
+def test_a_storage_that_claims_more_than_the_file_has_is_damage(tmp_path: Path) -> None:
+    whole = saved(tmp_path / "a.pth", {"a": torch.ones(40)}).read_bytes()
+    for count in (41, 2**40, 2**63, 2**64 - 1):
+        (tmp_path / "a.pth").write_bytes(whole.replace((40).to_bytes(8, "little"), count.to_bytes(8, "little")))
+        with pytest.raises(CheckpointError, match=r"a\.pth: not a whole PyTorch file"):
+            legacy_content(tmp_path / "a.pth")
+
+
 def test_another_pickle_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(pickle.dumps({"a": Harmful(tmp_path / "ran")}))
     with pytest.raises(CheckpointError, match=r"a\.bin: a pickle that torch\.save did not write"):

@@ -45,7 +45,7 @@ def read_split(path: Path | str) -> Split:
         raise PathPluginsError(f"{path}: folds is {shown(folds)}; expected a list of {{{', '.join(PARTS)}}}")
     return Split(
         by=held["by"],
-        seed=held["seed"],
+        seed=held.get("seed"),
         source=str(path),
         folds=tuple(_fold(number, fold, path) for number, fold in enumerate(folds)),
     )

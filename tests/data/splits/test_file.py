@@ -44,6 +44,11 @@ def test_a_file_that_is_no_split_says_what_it_holds(change: dict, message: str, 
         read_split(path)
 
 
+def test_a_split_of_unknown_seed_is_read(tmp_path: Path) -> None:
+    (tmp_path / "folds.json").write_text(json.dumps({key: value for key, value in GOOD.items() if key != "seed"}))
+    assert read_split(tmp_path / "folds.json").seed is None
+
+
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(PathPluginsError, match="no such file"):
         read_split(tmp_path / "none.json")
