@@ -74,9 +74,13 @@ def run(args: argparse.Namespace) -> int:
     local = index_slides(options.slides or [], wanted=needed.slides.keys(), tell=say)
     wanted = [slide for key, slide in needed.slides.items() if key not in local]
     found = _found(wanted, options)
-    write_manifest(options.out, found.files.values())
     left = f"; {len(local)} more are below --slides already" if options.slides else ""
-    say(f"{options.out}: {len(found.files)} slides, {_bytes(found.files.values())}{left}")
+    if found.files:
+        write_manifest(options.out, found.files.values())
+        say(f"{options.out}: {len(found.files)} slides, {_bytes(found.files.values())}{left}")
+    else:
+        options.out.unlink(missing_ok=True)  # of an earlier run, which --overwrite gives up
+        say(f"{options.out} was not written: no slide to download{left}")
     missing = missing_slides(needed.counts(needed.slides), {*local, *found.files})
     beside = options.out.with_name(f"{options.out.name}.missing.tsv")
     missing.write(beside)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,13 +10,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from pathplugins.core.cache_place import cache_dir
+
+__all__ = ["DONE", "cache_dir", "cached", "new_directory"]
+
 DONE = "config.json"
 """File in every finished directory of the cache."""
-
-
-def cache_dir() -> Path:
-    """Return where composed directories are kept: ``PATHPLUGINS_CACHE``, else ``~/.cache/pathplugins``."""
-    return Path(os.environ.get("PATHPLUGINS_CACHE") or Path.home() / ".cache" / "pathplugins").absolute()
 
 
 @contextmanager

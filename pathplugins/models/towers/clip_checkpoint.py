@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 from transformers import CLIPVisionConfig as TransformersConfig
 
+from pathplugins.core.cache_place import cache_dir
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json
 from pathplugins.models.towers.clip_vit import ClipVisionConfig, ClipVisionTower
 from pathplugins.models.towers.open_clip_checkpoint import FILES as OPEN_CLIP_FILES
 from pathplugins.models.towers.open_clip_checkpoint import open_clip_file, read_open_clip
 from pathplugins.weights import read_weights
+from pathplugins.weights.archive import unpacked
 from pathplugins.weights.compare import few, mismatch
 from pathplugins.weights.model_folder import holds_safetensors, weight_files
 from pathplugins.weights.names.open_clip import VISION, to_transformers
@@ -72,7 +74,8 @@ def read_clip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[
 
 
 def read_plip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read PA-LLaVA's PLIP; refuse the other model of that name."""
+    """Read PA-LLaVA's PLIP, also from ``plip.tar.gz`` as it is downloaded; refuse the other model of that name."""
+    path = str(unpacked(Path(path), cache_dir()))
     config, state = read_clip(path, options)
     tokens = ClipVisionConfig(**config).tokens_per_tile
     if tokens != PLIP_TOKENS:

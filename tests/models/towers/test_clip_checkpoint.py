@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,16 @@ def loads(options: dict[str, Any], state: dict[str, Tensor]) -> ClipVisionTower:
     part = ClipVisionTower(ClipVisionConfig(**options))
     part.load_state_dict(state, strict=True)
     return part
+
+
+def test_plip_as_it_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATHPLUGINS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "plip").mkdir()
+    with tarfile.open(tmp_path / "plip.tar.gz", "w:gz") as archive:
+        archive.add(plip(tmp_path / "plip"), "plip")
+    options, state = TOWERS.get("plip").read_weights(str(tmp_path / "plip.tar.gz"), {})
+    assert options["select_layer"] == -2
+    assert same(state, vision_state())
 
 
 def test_the_directory_pa_llava_publishes(tmp_path: Path) -> None:

@@ -22,6 +22,20 @@ def test_offline_slides_come_from_their_rows(pathdata: Pathdata, tmp_path: Path)
     assert "B\t1" in out.with_name("manifest.txt.missing.tsv").read_text()
 
 
+def test_a_manifest_without_slides_is_not_written_and_blocks_nothing(pathdata: Pathdata, tmp_path: Path) -> None:
+    row = {"wsi_id": "A", "position": [1, 3], "caption": "Cells."}
+    (tmp_path / "in.json").write_text(json.dumps([row]))
+    out = tmp_path / "manifest.txt"
+    code, said = pathdata("pathgen", "manifest", tmp_path / "in.json", "--out", out, "--offline")
+    assert code == 1
+    assert "manifest.txt was not written: no slide to download" in said
+    assert "have no file_id" in said
+    assert not out.exists()
+    (tmp_path / "in.json").write_text(json.dumps([{**row, "file_id": UUID}]))
+    code, said = pathdata("pathgen", "manifest", tmp_path / "in.json", "--out", out, "--offline")
+    assert code == 0, said
+
+
 def test_files_are_kept(pathdata: Pathdata, tmp_path: Path) -> None:
     (tmp_path / "in.json").write_text("[]")
     (tmp_path / "out.txt").write_text("mine")
