@@ -29,6 +29,7 @@ class FormatOptions:
     seed: int | None = None
     ids: Path | None = None
     min_words: int | None = None
+    requests: Path | None = None
     naming: str | None = None
     split: str | None = None
     subset: str | None = None
@@ -147,6 +148,12 @@ def _add_format_options(sub: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="keep only the samples listed: one id or file name a line, JSON, or CSV",
+    )
+    sub.add_argument(
+        "--requests",
+        type=Path,
+        metavar="FILE",
+        help="draw what asks for a caption from this list: one request a line, or a JSON list (default: built in)",
     )
     sub.add_argument("--min-words", type=int, help="leave shorter captions out (default 0; PA-LLaVA: 20)")
     sub.add_argument(

@@ -150,9 +150,9 @@ def caption_question(slide_id: str) -> str:
     return CAPTION_QUESTIONS[_number(slide_id.encode()) % len(CAPTION_QUESTIONS)]
 
 
-def patch_caption_request(sample_id: str, seed: int = 0) -> str:
+def patch_caption_request(sample_id: str, seed: int = 0, requests: Sequence[str] = PATCH_CAPTION_REQUESTS) -> str:
     """Return the caption request of an image, likewise; another seed draws others."""
-    return PATCH_CAPTION_REQUESTS[stable_number("request", str(seed), sample_id) % len(PATCH_CAPTION_REQUESTS)]
+    return requests[stable_number("request", str(seed), sample_id) % len(requests)]
 
 
 def picked(texts: Sequence[str], sample_id: str, seed: int = 0) -> str:

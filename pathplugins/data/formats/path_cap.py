@@ -33,6 +33,7 @@ def read_path_cap(
     seed: int = 0,
     ids: str | Path | None = None,
     min_words: int = 0,
+    requests: str | Path | None = None,
 ) -> Stream:
     """Read captions, or conversations as LLaVA writes them; the log names the fields that were used.
 
@@ -42,18 +43,19 @@ def read_path_cap(
         seed: Draws the requests and the places of ``<image>``.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
         min_words: Shorter captions are left out.
+        requests: List of requests to draw from, one a line or a JSON list; None draws from the built-in ones.
     """
     path = Path(path)
     return Stream(
         path=path,
-        drafts=lambda: _drafts(path, seed),
+        drafts=lambda: _drafts(path, seed, requests),
         folders=folders_for(path, media_dir),
         ids=ids,
         min_words=min_words,
     )
 
 
-def _drafts(path: Path, seed: int) -> Iterator[Draft]:
+def _drafts(path: Path, seed: int, requests: str | Path | None) -> Iterator[Draft]:
     rows = _rows(path)
     first: Row | BadSample | None = None
     for first in rows:
@@ -67,7 +69,7 @@ def _drafts(path: Path, seed: int) -> Iterator[Draft]:
     else:
         image, caption = _taken(first.cells, IMAGES, "images", path), _taken(first.cells, CAPTIONS, "captions", path)
         logger.warning("%s: taking %r for the images and %r for the captions", path, image, caption)
-        make = caption_draft(image=image, caption=caption, seed=seed)
+        make = caption_draft(image=image, caption=caption, seed=seed, requests=requests)
 
     def every() -> Iterator[Row | BadSample]:
         yield first

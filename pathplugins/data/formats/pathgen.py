@@ -38,6 +38,7 @@ def read_pathgen(
     seed: int = 0,
     ids: str | Path | None = None,
     min_words: int = 0,
+    requests: str | Path | None = None,
 ) -> Stream:
     """Read image-caption pairs, with the images of a manifest beside it.
 
@@ -50,6 +51,7 @@ def read_pathgen(
         ids: Index file of the samples to keep: one id a line, a JSON list or a table. Captions have the id
             ``<wsi_id>_<x>_<y>``.
         min_words: Shorter captions are left out.
+        requests: List of requests to draw from, one a line or a JSON list; None draws from the built-in ones.
     """
     if naming not in get_args(Naming):
         raise PathPluginsError(f"naming is {naming!r}, expected {' or '.join(get_args(Naming))}")
@@ -59,9 +61,12 @@ def read_pathgen(
     filters = {"ids": ids, "min_words": min_words}
     if _is_published(path):
         return Stream(
-            path=path, drafts=lambda: _published(path, naming, seed), folders=folders_for(path, media_dir), **filters
+            path=path,
+            drafts=lambda: _published(path, naming, seed, requests),
+            folders=folders_for(path, media_dir),
+            **filters,
         )
-    return json_stream(path, _pair_draft(seed), media_dir=media_dir, beside=True, **filters)
+    return json_stream(path, _pair_draft(seed, requests), media_dir=media_dir, beside=True, **filters)
 
 
 def _is_published(path: Path) -> bool:
@@ -70,9 +75,9 @@ def _is_published(path: Path) -> bool:
     return first is not None and "position" in first.cells
 
 
-def _pair_draft(seed: int) -> Callable[[Row], Record]:
+def _pair_draft(seed: int, requests: str | Path | None) -> Callable[[Row], Record]:
     """Return the function that makes a draft of a row of a manifest."""
-    with_request = caption_draft(meta=META, seed=seed)
+    with_request = caption_draft(meta=META, seed=seed, requests=requests)
 
     def make(row: Row) -> Record:
         cells = row.cells
@@ -96,9 +101,9 @@ def _pair_draft(seed: int) -> Callable[[Row], Record]:
     return make
 
 
-def _published(path: Path, naming: Naming, seed: int) -> Iterator[Draft]:
+def _published(path: Path, naming: Naming, seed: int, requests: str | Path | None) -> Iterator[Draft]:
     """Yield drafts of the rows of the published JSON, without exact repeats, which are counted in the log."""
-    seen, with_request = Seen(), caption_draft(meta=META, seed=seed)
+    seen, with_request = Seen(), caption_draft(meta=META, seed=seed, requests=requests)
 
     def rows() -> Iterator[Row | BadSample]:
         for placed in read_placed(path):

@@ -16,9 +16,11 @@ def read_pmc_oa(
     seed: int = 0,
     ids: str | Path | None = None,
     min_words: int = 0,
+    requests: str | Path | None = None,
 ) -> Stream:
     """Read figure captions, with the columns and options of ``pallava_captions``.
 
     ``media_dir`` is the folder the images were unpacked into. Source: ``pmc_oa.jsonl`` and ``pmc_oa_beta.jsonl``.
     """
-    return read_pallava_captions.stream(path, media_dir=media_dir, seed=seed, ids=ids, min_words=min_words)
+    options = {"seed": seed, "ids": ids, "min_words": min_words, "requests": requests}
+    return read_pallava_captions.stream(path, media_dir=media_dir, **options)

@@ -25,6 +25,7 @@ def read_quilt_1m(
     seed: int = 0,
     ids: str | Path | None = None,
     min_words: int = 0,
+    requests: str | Path | None = None,
 ) -> Stream:
     """Read captions; an image with several captions is several samples.
 
@@ -37,10 +38,11 @@ def read_quilt_1m(
         seed: Draws the request and the place of ``<image>``.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
         min_words: Shorter captions are left out.
+        requests: List of requests to draw from, one a line or a JSON list; None draws from the built-in ones.
     """
     path = Path(path)
     filters = {name: value for name, value in (("subset", subset), ("split", split)) if value is not None}
-    make = caption_draft(image="image_path", meta=("subset", "split", "magnification"), seed=seed)
+    make = caption_draft(image="image_path", meta=("subset", "split", "magnification"), seed=seed, requests=requests)
 
     def found() -> Iterator[Draft]:
         left_out: dict[str, Counter[str]] = {name: Counter() for name in filters}
