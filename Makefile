@@ -14,6 +14,7 @@ in            = PATH="$(CURDIR)/$(1)/bin:$$PATH" TORCH_EXTENSIONS_DIR="$(CURDIR)
 # First interpreter that runs, of those a trainer's version takes. pyenv's python3.X may be there and still refuse.
 pythons_llamafactory-0.9.3 := python3.10 python3.11 python3.12
 pythons_xtuner-0.1.23      := python3.10
+pythons_newest             := python3.12 python3.11
 pythons        = $(or $(pythons_$(1)),python3.11 python3.12)
 find_python    = $(shell for p in $(foreach v,$(1),$(v) $(wildcard $(HOME)/.pyenv/versions/*/bin/$(v))); do \
                    "$$p" -c "" 2>/dev/null && command -v "$$p" && break; done)
@@ -28,7 +29,7 @@ needs          = torch torchvision deepspeed $(if $(filter llamafactory-%,$(1)),
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo demo-pallava demo-pathgen demo-patchtcga test test-llamafactory test-xtuner test-data-tools test-matrix lint docs site clean
+.PHONY: help env demo demo-pallava demo-pathgen demo-patchtcga test test-llamafactory test-xtuner test-data-tools test-matrix test-newest lint docs site clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 25
@@ -68,6 +69,22 @@ test-shared-%: env  # models, data and what they stand on must run beside either
 test-matrix:  ## the tests that start a trainer, in every supported version
 	set -e; for version in $(VERSIONS); do $(MAKE) host-tests IN=.venv/llamafactory-$$version; done
 	set -e; for version in $(XTUNERS); do $(MAKE) host-tests IN=.venv/xtuner-$$version; done
+
+# No trainer holds anything back here. What was newest when all passed is written to the record, which no target reads.
+newest         = torch torchvision transformers peft accelerate timm open_clip_torch tifffile openslide-python \
+                 openslide-bin ray safetensors huggingface_hub sentencepiece
+record         = from importlib.metadata import distributions as all; \
+                 print(*sorted({f"{d.name}=={d.version}" for d in all() if d.name != "pathplugins"}, key=str.lower), sep="\n")
+test-newest: .venv/newest/.upgraded  ## what needs no trainer, with the newest of everything that the index offers
+	OMP_NUM_THREADS=1 $(call in,.venv/newest) python -m pytest tests/models tests/weights tests/data tests/published tests/core tests/encoders
+	OMP_NUM_THREADS=1 $(call in,.venv/newest) python -m pytest tests/data_tools tests/classify tests/commands/test_ask.py
+	{ sed -n '/^#/p' constraints/newest.txt; .venv/newest/bin/python -c '$(record)'; } > .venv/newest/record
+	mv .venv/newest/record constraints/newest.txt
+
+.PHONY: .venv/newest/.upgraded
+.venv/newest/.upgraded: .venv/tools/.ready
+	mkdir -p $(@D)
+	$(call environment,newest); "$${install[@]}" --upgrade $(newest) -e ".[wsi,test,pathgen,patchtcga,ray]"
 
 .PHONY: host-tests
 host-tests: $(IN)/.installed $(LLAMAFACTORY)/.installed

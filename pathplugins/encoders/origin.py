@@ -105,8 +105,8 @@ def _from_timm_hub(card: EncoderCard) -> Any:
 
 def _hub_errors() -> tuple[type[Exception], ...]:
     """Return the exceptions of no network, no access and no such file: OSErrors, and those of newer hub clients."""
-    httpx = sys.modules.get("httpx")
-    return (OSError, httpx.HTTPError) if httpx else (OSError,)
+    used = (sys.modules.get(name) for name in ("httpx", "httpx2"))  # the second from huggingface_hub 2 on
+    return (OSError, *(module.HTTPError for module in used if module))
 
 
 def _not_fetched(card: EncoderCard, error: Exception) -> CheckpointError:

@@ -119,8 +119,8 @@ class Hub:
 @contextmanager
 def _explained(hub: Any, name: str) -> Iterator[None]:
     """Turn errors of huggingface_hub about ``name`` into ``PathPluginsError``."""
-    http = sys.modules.get("httpx")  # used by newer versions of huggingface_hub
-    of_http = (http.HTTPError,) if http else ()
+    used = (sys.modules.get(name) for name in ("httpx", "httpx2"))  # the second from huggingface_hub 2 on
+    of_http = tuple(module.HTTPError for module in used if module)
     try:
         yield
     except (hub.errors.HfHubHTTPError, OSError, *of_http) as error:

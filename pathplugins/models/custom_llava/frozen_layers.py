@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def checkpoint_frozen_layers_too(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -18,7 +18,7 @@ def checkpoint_frozen_layers_too(function: Callable[..., Any]) -> Callable[..., 
     plain = getattr(function, "__wrapped__", function)
 
     def run(layer: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        owner = getattr(getattr(layer, "func", layer), "__self__", None)  # a bound method, possibly in a partial
+        owner = _owner(layer)
         if owner is None or any(parameter.requires_grad for parameter in owner.parameters()):
             return function(layer, *args, **kwargs)
         if any(isinstance(value, Tensor) and value.requires_grad for value in args):
@@ -26,3 +26,10 @@ def checkpoint_frozen_layers_too(function: Callable[..., Any]) -> Callable[..., 
         return layer(*args, **kwargs)
 
     return run
+
+
+def _owner(layer: Callable[..., Any]) -> nn.Module | None:
+    """Return the module whose call is checkpointed: of a bound method, or of its function with the module bound."""
+    owner = getattr(getattr(layer, "func", layer), "__self__", None)
+    bound = getattr(layer, "args", ())  # of a partial; so from Transformers 5.24 on
+    return next((part for part in (owner, *bound[:1]) if isinstance(part, nn.Module)), None)

@@ -6,6 +6,7 @@ one bag or tokens of one tile, D patch feature width, C tower width, H width of 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -18,24 +19,24 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
 from pathplugins.models.custom_llava.frozen_layers import checkpoint_frozen_layers_too
+from pathplugins.models.custom_llava.generation import VisionGeneration
 from pathplugins.models.custom_llava.packed_rows import block_diagonal, check_packed, one_row, sample_numbers
 from pathplugins.models.custom_llava.placeholders import (
     hidden,
-    owned_images,
     pack_to_left,
     positions_of,
     splice,
     unused,
 )
 from pathplugins.models.custom_llava.prefix_lm import check_prefix_lm_mask, prefix_lm_mask
-from pathplugins.models.custom_llava.vision_inputs import VISION_INPUTS, take_images
+from pathplugins.models.custom_llava.vision_inputs import VISION_INPUTS
 from pathplugins.models.custom_llava.vision_tokens import bag_candidates, image_candidates, question_embeddings
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.selectors.base import PackedCandidates, Selection
 from pathplugins.models.towers import TOWERS
 
 
-class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
+class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, GenerationMixin):
     """Slide or image question answering with any causal LM of Transformers.
 
     The language model keeps its own key names (``model.*``, ``lm_head.*``), which is what lets a checkpoint be composed
@@ -46,7 +47,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
     config_class = CustomLlavaConfig
     base_model_prefix = ""
     supports_gradient_checkpointing = True
-    _skip_keys_device_placement = "past_key_values"
+    _skip_keys_device_placement = ["past_key_values", "cache"]  # noqa: RUF012 - the second is its name from 5.24 on
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flash_attn_2 = True  # the name up to Transformers 4.53
@@ -59,6 +60,8 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.model, self.lm_head = causal.model, causal.lm_head
         # Kept outside the module tree: its children are ours, its forward is what the LLM's authors wrote.
         self.__dict__["_causal"] = causal
+        self._cache_name = "cache" if "cache" in inspect.signature(causal.forward).parameters else "past_key_values"
+        self._supports_static_cache = getattr(causal, "_supports_static_cache", False)  # Transformers 4 asks
         embedding = next(name for name, part in causal.named_modules() if part is causal.get_input_embeddings())
         tied = config.text_config.tie_word_embeddings
         self._tied_weights_keys = {"lm_head.weight": f"{embedding}.weight"} if tied else None
@@ -77,6 +80,10 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         )
         whole = [type(part).__name__ for part in (self.vision_tower, self.multi_modal_projector)]
         self._no_split_modules = [*(causal._no_split_modules or []), *whole]
+        for part in (self.vision_tower, self.multi_modal_projector, self.token_selector):
+            # Transformers 5.24 asks no module for first weights whose own are all loaded, one that owns none among
+            # them, and what a part restores besides would stay lost: each owns something that no checkpoint holds.
+            part.register_buffer("asked_when_loaded", torch.zeros(1), persistent=False)
         self.ablate_vision = False
         """While True the projected vision tokens are zero: how much of the loss does the picture explain?"""
         self._still_seen: Tensor | None = None
@@ -113,9 +120,9 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return self.model
 
     def _set_gradient_checkpointing(
-        self, enable: bool = True, gradient_checkpointing_func: Callable[..., Any] = checkpoint
+        self, enable: bool = True, gradient_checkpointing_func: Callable[..., Any] = checkpoint, **kwargs: Any
     ) -> None:
-        super()._set_gradient_checkpointing(enable, checkpoint_frozen_layers_too(gradient_checkpointing_func))
+        super()._set_gradient_checkpointing(enable, checkpoint_frozen_layers_too(gradient_checkpointing_func), **kwargs)
 
     def get_image_features(
         self,
@@ -198,6 +205,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         patch_seeds: Tensor | None = None,
         pixel_values: Tensor | None = None,
         tile_counts: Tensor | None = None,
+        cache: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Return loss and logits of the language model; the vision inputs are those of `get_image_features`.
@@ -206,7 +214,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             input_ids: [B, T]; as many ``image_token_id`` as there are vision tokens.
             attention_mask: [B, T], 1 where there is a token.
             position_ids: [B, T]; a row whose positions begin at 0 more than once holds as many samples (`packed_rows`).
-            past_key_values: cache of the language model.
+            past_key_values: cache of the language model, by its name before Transformers 5.24.
             inputs_embeds: [B, T, H] instead of ``input_ids``.
             labels: [B, T], -100 where no loss is taken.
             patch_features: see `get_image_features`.
@@ -215,9 +223,11 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             patch_seeds: see `get_image_features`.
             pixel_values: see `get_image_features`.
             tile_counts: see `get_image_features`.
+            cache: the cache by its later name.
             **kwargs: handed to the language model's own forward.
         """
-        past = 0 if past_key_values is None else past_key_values.get_seq_length()
+        cache = past_key_values if cache is None else cache
+        past = 0 if cache is None else cache.get_seq_length()
         surplus, numbers = None, None if past else sample_numbers(position_ids, attention_mask)
         if numbers is not None:
             check_packed(self._causal.config, numbers)
@@ -248,8 +258,8 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             labels=labels,
+            **({} if cache is None else {self._cache_name: cache}),
             **kwargs,
         )
 
@@ -273,45 +283,6 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             surplus = unused(is_image, self._tokens_per_image(vision), tokens)  # [B, T]
             is_image = is_image & ~surplus
         return splice(embeds, is_image, features, tokens), surplus
-
-    def prepare_inputs_for_generation(
-        self, input_ids: Tensor, past_key_values: Any = None, **kwargs: Any
-    ) -> dict[str, Any]:
-        """Give the vision inputs with the prompt only; later steps read them from the cache."""
-        if self.config.use_prefix_lm_mask and kwargs.get("use_cache") is False:
-            raise PathPluginsError(
-                "use_prefix_lm_mask needs use_cache: without it the answer so far would count as prompt"
-            )
-        vision = {name: kwargs.pop(name, None) for name in VISION_INPUTS}
-        inputs = super().prepare_inputs_for_generation(input_ids, past_key_values=past_key_values, **kwargs)
-        if past_key_values is None or past_key_values.get_seq_length() == 0:
-            inputs.update(vision)
-        return inputs
-
-    def _update_model_kwargs_for_generation(
-        self, outputs: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> dict[str, Any]:
-        """Hide the placeholders that an adaptive selector left empty from later steps."""
-        mask, self._still_seen = self._still_seen, None
-        if mask is not None:
-            model_kwargs["attention_mask"] = mask
-            if model_kwargs.get("position_ids") is not None:
-                model_kwargs["position_ids"] = positions_of(mask)
-        return super()._update_model_kwargs_for_generation(outputs, model_kwargs, *args, **kwargs)
-
-    def _expand_inputs_for_generation(
-        self, expand_size: int = 1, is_encoder_decoder: bool = False, input_ids: Tensor | None = None, **kwargs: Any
-    ) -> tuple[Tensor, dict[str, Any]]:
-        """Repeat whole images for beams and several answers a prompt, not single rows of the packed tensors."""
-        vision = {name: kwargs.pop(name, None) for name in VISION_INPUTS}
-        if expand_size > 1 and any(value is not None for value in vision.values()):
-            slots = (input_ids == self.config.image_token_id).sum(1).tolist()
-            owned = owned_images(slots, self._tokens_per_image(vision))
-            vision = take_images(vision, [image for mine in owned for _ in range(expand_size) for image in mine])
-        input_ids, kwargs = super()._expand_inputs_for_generation(
-            expand_size=expand_size, is_encoder_decoder=is_encoder_decoder, input_ids=input_ids, **kwargs
-        )
-        return input_ids, {**kwargs, **{name: value for name, value in vision.items() if value is not None}}
 
     def _tokens_per_image(self, vision: dict[str, Any]) -> list[int]:
         """Return the placeholders of each image: its vision tokens, or the most an adaptive selector may keep."""

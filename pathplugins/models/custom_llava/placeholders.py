@@ -34,6 +34,26 @@ def owned_images(slots: list[int], tokens: list[int]) -> list[list[int]]:
     return owned
 
 
+def unread_images(slots: list[int], read: list[int], tokens: list[int]) -> list[int]:
+    """Return the images of a batch that a step reads: all, or the last of each sample where a cache has the first.
+
+    Args:
+        slots: placeholders per sample.
+        read: how many of them are among the ids of the step.
+        tokens: vision tokens per image of the batch.
+    """
+    images = []
+    for mine, most, left in zip(owned_images(slots, tokens), slots, read, strict=True):
+        later = [image for place, image in enumerate(mine) if sum(tokens[i] for i in mine[place:]) <= left]
+        if sum(tokens[image] for image in later) != left:
+            raise PathPluginsError(
+                f"a step of generation reads {left} of {most} image placeholders, which is no whole number of images "
+                f"(tokens per image {tokens}); remove prefill_chunk_size, or the cache"
+            )
+        images += later
+    return images
+
+
 def splice(embeds: Tensor, is_image: Tensor, features: Tensor, tokens: list[int]) -> Tensor:
     """Put vision tokens at the placeholders, in order.
 
@@ -106,6 +126,6 @@ def positions_of(attention_mask: Tensor) -> Tensor:
 def _mismatch(where: str, slots: list[int], tokens: list[int]) -> str:
     return (
         f"placeholders and vision tokens do not meet at {where}: {sum(slots)} image placeholders (per sample {slots}) "
-        f"but {sum(tokens)} vision tokens (per image {tokens}); was a text truncated by cutoff_len, or are processor "
-        "and model of two directories?"
+        f"but {sum(tokens)} vision tokens (per image {tokens}); was a text truncated by cutoff_len or a "
+        "prompt read in pieces (prefill_chunk_size), or are processor and model of two directories?"
     )
