@@ -71,7 +71,14 @@ def presets() -> str:
     return markdown_table([["`--preset`", "patch", "resolution", ""], *rows])
 
 
-TABLES = {"systems": systems, "presets": presets}
+def stages() -> str:
+    """Return the table of our keys in the stages of LLaMA-Factory."""
+    from pathplugins.llamafactory.stage_table import stages_table
+
+    return stages_table()
+
+
+TABLES = {"systems": systems, "presets": presets, "stages": stages}
 
 
 def link(target: Any) -> str:

@@ -10,6 +10,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.llamafactory.keys import PathPluginsArguments
 from pathplugins.llamafactory.model_directory import PARTS, VIRTUAL_MODEL, compose_model, derive_model, given
 from pathplugins.llamafactory.value_checks import check_values, read_mapping
+from pathplugins.models.learning_rates import check_factors
 
 _JSON = ("vision_config", "projector_config", "selector_config", "lr_mult")
 
@@ -24,6 +25,7 @@ class PathModelArguments(PathPluginsArguments, ModelArguments):
         for name in _JSON:
             if isinstance(getattr(self, name), str):  # from a command line, where YAML has not been at it
                 setattr(self, name, read_mapping(name, getattr(self, name)))
+        check_factors(self.lr_mult or {})
         if self.pretrain_mm_mlp_adapter is not None:
             if self.projector_path not in (None, self.pretrain_mm_mlp_adapter):
                 raise PathPluginsError(

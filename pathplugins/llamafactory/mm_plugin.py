@@ -55,7 +55,8 @@ class PathologyPlugin(BasePlugin):
         """Return the packed vision inputs of a batch.
 
         In training the patches and tokens drawn depend on (seed, epoch, file name, tokens of the sample), so that a run
-        repeats on any number of workers and ranks; in evaluation and generation on the file name alone.
+        repeats on any number of workers and ranks; in evaluation and generation on the file name alone. The two answers
+        of a preference are about the same draw: theirs depends on (seed, epoch, file name).
         """
         self._validate_input(processor, images, videos, audios)
         if len(images) == 0:
@@ -67,8 +68,9 @@ class PathologyPlugin(BasePlugin):
         epoch = getattr(processor, "sampling_epoch", None)
         if epoch is None:
             return dict(processor.image_processor(images))
+        by_text = getattr(processor, "sampling_by_text", True)
         texts = [np.asarray(ids).tobytes() for ids, owned in zip(batch_ids, imglens, strict=True) for _ in range(owned)]
-        keys = [_name(image).encode() + b"\0" + text for image, text in zip(images, texts, strict=True)]
+        keys = [_name(image).encode() + b"\0" + text * by_text for image, text in zip(images, texts, strict=True)]
         return dict(processor.image_processor(images, keys=keys, epoch=int(epoch)))
 
 

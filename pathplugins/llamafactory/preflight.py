@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +35,10 @@ class Problem(NamedTuple):
 
 
 def checked_datasets(
-    get_dataset: Callable[..., dict[str, Any]], finetuning_args: Any, row_tokens: int | None = None
+    get_dataset: Callable[..., dict[str, Any]],
+    finetuning_args: Any,
+    row_tokens: int | None = None,
+    parts: Sequence[str] = ("",),
 ) -> Callable[..., dict[str, Any]]:
     """Return LLaMA-Factory's ``get_dataset``, which then looks at every sample that it has tokenized.
 
@@ -43,6 +46,7 @@ def checked_datasets(
         get_dataset: of LLaMA-Factory.
         finetuning_args: the trainer's arguments about what is frozen.
         row_tokens: of a row, where training samples are to be packed.
+        parts: what stands before ``input_ids`` for each text of a sample, as in `check_tokenized`.
     """
 
     @functools.wraps(get_dataset)
@@ -59,7 +63,9 @@ def checked_datasets(
             whole.cutoff_len, whole.tokenized_path = _UNCUT, None
             return get_dataset(template, model_args, whole, *arguments, **named)
 
-        check_tokenized(found, named["processor"], cutoff_len=data_args.cutoff_len, uncut=uncut, stored=stored)
+        check_tokenized(
+            found, named["processor"], cutoff_len=data_args.cutoff_len, uncut=uncut, stored=stored, parts=parts
+        )
         if training_args.do_train:
             check_vision(found.get("train_dataset"), finetuning_args)
             if row_tokens is not None and found.get("train_dataset") is not None:
@@ -85,6 +91,7 @@ def check_tokenized(
     cutoff_len: int | None = None,
     uncut: Callable[[], Mapping[str, Any]] | None = None,
     stored: Path | None = None,
+    parts: Sequence[str] = ("",),
 ) -> None:
     """Raise `BadSamplesError` when truncation took vision tokens or whole answers, or a question is missing.
 
@@ -99,21 +106,38 @@ def check_tokenized(
         cutoff_len: the limit the samples were cut at, for the message.
         uncut: tokenizes the same samples without a limit, to say how many tokens would do.
         stored: the folder of ``tokenized_path`` they were loaded from, if they were.
+        parts: what stands before ``input_ids`` and ``labels`` for each text of a sample: the answers of a preference
+            (``chosen_``, ``rejected_``) are two.
     """
-    named = _by_name(datasets)
-    problems = [problem for name, dataset in named.items() for problem in _problems(name, dataset, processor)]
+    problems = _found(datasets, processor, parts)
     if not problems:
         return
     advice = (
         f"{len(problems)} samples of tokenized_path {stored} do not fit their images or this model: it was made with "
         "another cutoff_len, image_seq_length or model, or the images have changed; delete it or name another folder:"
         if stored
-        else _advice(problems, processor, cutoff_len, uncut)
+        else _advice(problems, processor, cutoff_len, uncut, parts)
     )
     raise BadSamplesError("\n".join([advice, first_shown(_lines(problems))]))
 
 
-def _advice(problems: list[Problem], processor: Any, cutoff_len: int | None, uncut: Callable[[], Any] | None) -> str:
+def _found(datasets: Mapping[str, Any], processor: Any, parts: Sequence[str]) -> list[Problem]:
+    """Return the problems of all data sets, one of each sample."""
+    found: dict[tuple[str, int], Problem] = {}
+    for name, dataset in _by_name(datasets).items():
+        for part in parts:
+            for problem in _problems(name, dataset, processor, part):
+                found.setdefault(problem[:2], problem)
+    return [found[place] for place in sorted(found)]
+
+
+def _advice(
+    problems: list[Problem],
+    processor: Any,
+    cutoff_len: int | None,
+    uncut: Callable[[], Any] | None,
+    parts: Sequence[str],
+) -> str:
     """Say what to do about the samples, with the least ``cutoff_len`` that would do where it can be found."""
     cut = [problem for problem in problems if problem.cut]
     if not cut:
@@ -121,12 +145,14 @@ def _advice(problems: list[Problem], processor: Any, cutoff_len: int | None, unc
     if uncut is None:
         return f"{len(problems)} samples do not fit cutoff_len (raise it or lower image_seq_length) or ask nothing:"
     logger.info("samples do not fit cutoff_len; tokenizing them again without it, to say how many tokens would do")
-    whole = _by_name(uncut())
-    hopeless = {problem[:2] for name, dataset in whole.items() for problem in _problems(name, dataset, processor)}
+    datasets = uncut()
+    whole = _by_name(datasets)
+    hopeless = {problem[:2] for problem in _found(datasets, processor, parts)}
     cut = [problem for problem in cut if problem[:2] not in hopeless]
     if not cut:
         return f"{len(problems)} samples cannot be trained on, whatever cutoff_len is; correct them:"
-    longest = max(len(whole[problem.dataset][problem.row]["input_ids"]) for problem in cut)
+    rows = [whole[problem.dataset][problem.row] for problem in cut]
+    longest = max(len(row[f"{part}input_ids"]) for row in rows for part in parts)
     rest = f"; {len(problems) - len(cut)} samples cannot be trained on anyway" if len(cut) < len(problems) else ""
     return (
         f"{len(cut)} samples do not fit cutoff_len {cutoff_len}: set cutoff_len: {longest} or more, or lower "
@@ -189,14 +215,15 @@ def _by_name(datasets: Mapping[str, Any]) -> dict[str, Any]:
     return {name: dataset for name, dataset in flat.items() if dataset is not None and hasattr(dataset, "__len__")}
 
 
-def _problems(name: str, dataset: Any, processor: Any) -> list[Problem]:
+def _problems(name: str, dataset: Any, processor: Any, part: str = "") -> list[Problem]:
+    """Return the problems of one text of every sample, that of the columns ``part`` is the beginning of."""
     found, first = [], 0
     asks = SELECTORS.get(processor.image_processor.vision_feature_select_mode).needs_prompt
     marks = question_marks(processor.tokenizer) if asks else None
-    columns = dataset.select_columns(["input_ids", "labels", "images"]).with_format("arrow")
+    columns = dataset.select_columns([f"{part}input_ids", f"{part}labels", "images"]).with_format("arrow")
     for table in columns.iter(batch_size=1000):
-        vision = _count_per_row(table["input_ids"], lambda ids: ids == processor.image_token_id)
-        supervised = _count_per_row(table["labels"], lambda labels: labels != -100)
+        vision = _count_per_row(table[f"{part}input_ids"], lambda ids: ids == processor.image_token_id)
+        supervised = _count_per_row(table[f"{part}labels"], lambda labels: labels != -100)
         for row, images in enumerate(table["images"].to_pylist()):
             tokens = [image_tokens(image, processor) for image in images or []]
             wanted, place = sum(tokens), (name, first + row)
@@ -207,7 +234,7 @@ def _problems(name: str, dataset: Any, processor: Any) -> list[Problem]:
                 said = f"nothing of the answer is left after {wanted} vision tokens and the question"
                 found.append(Problem(*place, f"{said}, or the template learns nothing of it", cut=True))
             elif marks is not None:
-                ids = table["input_ids"][row].as_py()
+                ids = table[f"{part}input_ids"][row].as_py()
                 if problem := question_problem(ids, processor.image_token_id, tokens, marks):
                     found.append(Problem(*place, problem, cut=False))
         first += len(table)

@@ -103,10 +103,11 @@ def on_model_loader(module: ModuleType) -> None:
 
 
 def on_workflow(module: ModuleType) -> None:
-    """Let ``llamafactory.train.sft.workflow`` use our trainer for our models."""
-    from pathplugins.llamafactory.sft import with_our_trainer
+    """Let ``llamafactory.train.<stage>.workflow`` use our trainer for our models, or refuse the stage."""
+    from pathplugins.llamafactory.stage_runs import with_our_trainer
 
-    _replace(module, "run_sft", with_our_trainer)
+    stage = module.__name__.split(".")[-2]
+    _replace(module, f"run_{stage}", functools.partial(with_our_trainer, stage=stage))
 
 
 HOOKS: dict[str, Callable[[ModuleType], None]] = {
@@ -117,7 +118,7 @@ HOOKS: dict[str, Callable[[ModuleType], None]] = {
     "llamafactory.hparams.parser": on_parser,
     "llamafactory.model.model_utils.visual": on_visual,
     "llamafactory.model.loader": on_model_loader,
-    "llamafactory.train.sft.workflow": on_workflow,
+    **{f"llamafactory.train.{stage}.workflow": on_workflow for stage in ("pt", "sft", "rm", "ppo", "dpo", "kto")},
 }
 
 

@@ -39,15 +39,19 @@ class ModalityLengthSampler(Sampler):
         self.epoch = epoch
 
 
-def modality_lengths(dataset: Any) -> np.ndarray:
-    """Return the tokens of each row of a tokenized dataset, negative without images; int64 [rows]."""
+def modality_lengths(dataset: Any, parts: Sequence[str] = ("",)) -> np.ndarray:
+    """Return the tokens of each row of a tokenized dataset, negative without images; int64 [rows].
+
+    ``parts`` is what stands before ``input_ids`` for each text of a row; their tokens are summed up.
+    """
     if not hasattr(dataset, "select_columns") or not hasattr(dataset, "__len__"):
         raise PathPluginsError(
             "group_by_modality_length needs to know every length before training; set streaming: false"
         )
     counted = [np.zeros(0, np.int64)]
-    for table in dataset.select_columns(["input_ids", "images"]).with_format("arrow").iter(batch_size=4096):
-        tokens = np.asarray(pc.list_value_length(table["input_ids"].combine_chunks()))
+    names = [f"{part}input_ids" for part in parts]
+    for table in dataset.select_columns([*names, "images"]).with_format("arrow").iter(batch_size=4096):
+        tokens = sum(np.asarray(pc.list_value_length(table[name].combine_chunks())) for name in names)
         lists = table["images"].combine_chunks()
         images = np.asarray(pc.fill_null(pc.list_value_length(lists), 0)) if str(lists.type) != "null" else 0 * tokens
         counted.append(np.where(images > 0, tokens, -tokens))

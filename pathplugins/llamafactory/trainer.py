@@ -1,20 +1,19 @@
-"""LLaMA-Factory's trainer for our models: draws that repeat, evaluation without vision, the connector's file."""
+"""What our models need of every trainer of LLaMA-Factory: draws that repeat, learning rates, the connector's file."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from llamafactory.train.sft.trainer import CustomSeq2SeqTrainer
-from transformers import TrainerCallback
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.llamafactory.arguments import PathModelArguments
+from pathplugins.llamafactory.epoch_clock import EpochClock
 from pathplugins.llamafactory.packing import PackedCollator, PackedRows
 from pathplugins.llamafactory.samplers import ModalityLengthSampler, modality_lengths
 from pathplugins.models.compose.projector import PREFIX, save_projector
@@ -22,54 +21,38 @@ from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX, save_se
 from pathplugins.models.custom_llava.modeling_custom_llava import CustomLlavaForConditionalGeneration
 from pathplugins.models.learning_rates import by_learning_rate, mark_learning_rates
 
+_ORDERS_OF_TRAINING = {"train_sampling_strategy": "random", "group_by_length": False}
+"""Keys by which Transformers 5 and 4 sort the samples of evaluation, too, and what sorts nothing."""
+
 
 @contextmanager
-def _keeping_the_last_batch(args: Any) -> Iterator[None]:
-    """Switch ``dataloader_drop_last`` off within the block: the trainer asks the same key for all its loaders."""
-    dropped, args.dataloader_drop_last = args.dataloader_drop_last, False
+def _set_aside(args: Any, **usual: Any) -> Iterator[None]:
+    """Give options of training these values within the block: the trainer asks them for all its loaders."""
+    given = {name: getattr(args, name) for name in usual if hasattr(args, name)}
+    vars(args).update({name: usual[name] for name in given})
     try:
         yield
     finally:
-        args.dataloader_drop_last = dropped
+        vars(args).update(given)
 
 
-class EpochClock(TrainerCallback):
-    """Tells data workers, through shared memory, and the sampler which epoch it is."""
-
-    def __init__(self) -> None:
-        self.epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
-        self.sampler: Any = None
-
-    def lead(self, loader: Any) -> None:
-        """Let the sampler of ``loader`` shuffle by this clock alone.
-
-        Under Transformers 4 a run that resumes within an epoch counts that epoch as its first one and shuffles it
-        anew, so that some samples are seen twice and others not at all.
-        """
-        while getattr(loader, "batch_sampler", None) is not None:
-            loader = loader.batch_sampler
-        self.sampler = getattr(loader, "sampler", None)
-        if hasattr(self.sampler, "set_epoch"):
-            self.sampler.set_epoch = lambda epoch: None
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Set the clock before the epoch's iterator, and so its workers, are made; right after a resume as well."""
-        self.epoch.fill_(int((state.epoch or 0) + 1e-6))  # a share of steps done, summed up in floating point
-        if hasattr(self.sampler, "set_epoch"):
-            self.sampler.epoch = int(self.epoch)
-
-
-class PathologyTrainer(CustomSeq2SeqTrainer):
-    """LLaMA-Factory's trainer for `custom_llava`.
+class OurTraining:
+    """Put before a trainer of LLaMA-Factory in the bases of a class, it makes that one for `custom_llava`.
 
     Args:
         path_args: the run's model arguments, with ours.
         **kwargs: what LLaMA-Factory gives its own trainer.
     """
 
+    parts: ClassVar[Sequence[str]] = ("",)
+    """See `pathplugins.llamafactory.stage_table.Stage`."""
+    draws_by_text: ClassVar[bool] = True
+    """Whether what is drawn of an image depends on the text it stands in; else all texts about it see the same."""
+
     def __init__(self, *, path_args: PathModelArguments, **kwargs: Any) -> None:
-        _check_frozen(kwargs["model"], kwargs["finetuning_args"])
-        _freeze_selector(kwargs["model"], kwargs["finetuning_args"])
+        core = core_model(kwargs["model"])
+        _check_frozen(core, kwargs["finetuning_args"])
+        _freeze_selector(core, kwargs["finetuning_args"])
         super().__init__(**kwargs)
         self.do_sanity_check = path_args.do_sanity_check
         self._group_by_modality_length = path_args.group_by_modality_length
@@ -80,7 +63,7 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         reader = copy.copy(self.data_collator.processor)
         reader.image_processor = copy.copy(reader.image_processor)
         reader.image_processor.seed = self.args.seed
-        reader.sampling_epoch = self._clock.epoch
+        reader.sampling_epoch, reader.sampling_by_text = self._clock.epoch, self.draws_by_text
         self._training_collator.processor = reader
         if isinstance(self.train_dataset, PackedRows):
             self._training_collator = PackedCollator(self._training_collator)
@@ -102,11 +85,16 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
         if not self._group_by_modality_length:
             return super()._get_train_sampler(*args, **kwargs)
         return ModalityLengthSampler(
-            modality_lengths(self.train_dataset),
+            modality_lengths(self.train_dataset, self.parts),
             batch_size=self.args.train_batch_size,
             batches=self.args.world_size * self.args.gradient_accumulation_steps,
             seed=self.args.data_seed if self.args.data_seed is not None else self.args.seed,
         )
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+        """Return the samples in their order: grouped by length, as in training, answers would meet other questions."""
+        with _set_aside(self.args, **_ORDERS_OF_TRAINING):
+            return super()._get_eval_sampler(eval_dataset)
 
     def get_train_dataloader(self) -> Any:
         """Return batches that draw other patches each epoch; evaluation keeps the plain collator, which does not."""
@@ -120,42 +108,13 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
 
     def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> Any:
         """Return batches of all samples: ``dataloader_drop_last`` is for training, a loss is of the whole set."""
-        with _keeping_the_last_batch(self.args):
+        with _set_aside(self.args, dataloader_drop_last=False):
             return super().get_eval_dataloader(*args, **kwargs)
 
     def get_test_dataloader(self, *args: Any, **kwargs: Any) -> Any:
         """Return batches of all samples, so that each gets its answer."""
-        with _keeping_the_last_batch(self.args):
+        with _set_aside(self.args, dataloader_drop_last=False):
             return super().get_test_dataloader(*args, **kwargs)
-
-    def evaluate(
-        self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval", **gen_kwargs: Any
-    ) -> dict[str, float]:
-        """Evaluate as usual; with ``do_sanity_check`` once more with the vision tokens zeroed.
-
-        A sanity loss no higher than the loss says that the answers do not come from the slide.
-        """
-        metrics = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix, **gen_kwargs)
-        several = isinstance(eval_dataset if eval_dataset is not None else self.eval_dataset, dict)
-        if self.do_sanity_check and not several:
-            metrics.update(self._evaluate_blind(eval_dataset, metric_key_prefix))
-        return metrics
-
-    def _evaluate_blind(self, eval_dataset: Any, prefix: str) -> dict[str, float]:
-        """Return the metrics without vision, by the same loop: the loss, or what ``predict_with_generate`` measures."""
-        core = next(m for m in self.model.modules() if isinstance(m, CustomLlavaForConditionalGeneration))
-        core.ablate_vision = True
-        try:
-            output = self.evaluation_loop(
-                self.get_eval_dataloader(eval_dataset),
-                "Sanity check",
-                prediction_loss_only=True if self.compute_metrics is None else None,
-                metric_key_prefix=f"{prefix}_sanity_check",
-            )
-        finally:
-            core.ablate_vision = False
-        self.log(output.metrics)
-        return output.metrics
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save, and let no rank continue before it is done.
@@ -169,7 +128,7 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         super()._save(output_dir, state_dict)
         folder = Path(output_dir if output_dir is not None else self.args.output_dir)
-        core = next(m for m in self.model.modules() if isinstance(m, CustomLlavaForConditionalGeneration))
+        core = core_model(self.model)
         whole = state_dict if state_dict is not None else self.model.state_dict()
         save_connector = partial(save_projector, config=core.config.projector_config)
         for part, prefix, save in (
@@ -180,6 +139,11 @@ class PathologyTrainer(CustomSeq2SeqTrainer):
             trained = any(p.requires_grad for p in part.parameters())
             if trained and state and not any("lora_" in key for key in state):
                 save(state, folder)
+
+
+def core_model(model: Any) -> CustomLlavaForConditionalGeneration:
+    """Return our model without what PEFT, a value head or DDP have put around it."""
+    return next(part for part in model.modules() if isinstance(part, CustomLlavaForConditionalGeneration))
 
 
 def _check_frozen(model: Any, finetuning_args: Any) -> None:

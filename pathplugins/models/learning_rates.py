@@ -16,9 +16,7 @@ MARK = "lr_mult"
 
 def mark_learning_rates(model: nn.Module, multipliers: Mapping[str, float]) -> None:
     """Mark the trained parameters whose name holds a key of ``multipliers`` (the first that fits)."""
-    for key, factor in multipliers.items():
-        if not factor > 0:
-            raise PathPluginsError(f"lr_mult of {key!r} is {factor}; freeze the module instead of a rate of zero")
+    check_factors(multipliers)
     unused = set(multipliers)
     for name, parameter in model.named_parameters():
         key = next((key for key in multipliers if key in name), None)
@@ -27,6 +25,13 @@ def mark_learning_rates(model: nn.Module, multipliers: Mapping[str, float]) -> N
             unused.discard(key)
     if unused:
         raise PathPluginsError(f"lr_mult: no trained weight has {sorted(unused)} in its name; correct or unfreeze")
+
+
+def check_factors(multipliers: Mapping[str, float]) -> None:
+    """Raise when a factor is no positive number."""
+    for key, factor in multipliers.items():
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not factor > 0:
+            raise PathPluginsError(f"lr_mult of {key!r} is {factor}; freeze the module instead of a rate of zero")
 
 
 def by_learning_rate(params: Iterable[nn.Parameter], lr: float) -> list[dict[str, Any]]:

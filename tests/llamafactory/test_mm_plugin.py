@@ -66,7 +66,7 @@ def test_each_epoch_draws_other_patches_and_evaluation_always_the_same(processor
     from llamafactory.data.template import TEMPLATES
     from transformers import TrainerControl, TrainerState
 
-    from pathplugins.llamafactory.trainer import EpochClock
+    from pathplugins.llamafactory.epoch_clock import EpochClock
 
     bag = str(toy.bag("large", 1, rows=61))
     plugin, clock, reader = TEMPLATES["custom_vqa_llama3"].mm_plugin, EpochClock(), copy.copy(processor)
@@ -81,3 +81,6 @@ def test_each_epoch_draws_other_patches_and_evaluation_always_the_same(processor
     assert drawn(reader, 1.0) != drawn(reader, 1.99999999)
     assert drawn(reader, ids=(1, 2)) != drawn(reader, ids=(1, 3)), "another question about the same slide"
     assert drawn(processor, 0.0) == drawn(processor, 1.0)
+    reader.sampling_by_text = False
+    assert drawn(reader, 1.0, ids=(1, 2)) == drawn(reader, 1.0, ids=(1, 3)), "two answers of one preference"
+    assert drawn(reader, 1.0) != drawn(reader, 2.0)

@@ -16,8 +16,8 @@ def test_p21_the_sampler_goes_by_the_clock_and_by_the_rank(workers: int) -> None
     from datasets import Dataset
     from torch.utils.data import DataLoader
 
+    from pathplugins.llamafactory.epoch_clock import EpochClock
     from pathplugins.llamafactory.samplers import ModalityLengthSampler, modality_lengths
-    from pathplugins.llamafactory.trainer import EpochClock
 
     rows = {
         "input_ids": [[1] * (5 + n % 7) for n in range(40)],

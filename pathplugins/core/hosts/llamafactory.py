@@ -168,26 +168,52 @@ LLAMAFACTORY: tuple[TouchPoint, ...] = (
         why="freezing and LoRA read this table (projector_key or projector_keys: the adapter asks the signature)",
         drop_when="upstream exposes register_composite_model",
     ),
-    TouchPoint(
-        path="llamafactory.train.sft.workflow:run_sft",
-        uses=("model_args", "data_args", "training_args", "finetuning_args"),
-        replaced="always",
-        why="options that cannot work with our models are refused before anything is loaded",
-        drop_when=_OWN,
+    *(
+        TouchPoint(
+            path=f"llamafactory.train.{stage}.workflow:run_{stage}",
+            uses=("model_args", "data_args", "training_args", "finetuning_args"),
+            replaced="always",
+            why="a stage, a key or an option that cannot work with our models is refused before anything is loaded",
+            drop_when=_OWN,
+        )
+        for stage in ("sft", "rm", "dpo", "kto", "pt", "ppo")
+    ),
+    *(
+        TouchPoint(
+            path=path,
+            uses=("finetuning_args", "processor"),
+            replaced="while a run of our models lasts",
+            why="our subclass trains them",
+            drop_when=_OWN,
+        )
+        for path in (
+            "llamafactory.train.sft.workflow:CustomSeq2SeqTrainer",
+            "llamafactory.train.rm.workflow:PairwiseTrainer",
+            "llamafactory.train.dpo.trainer:CustomDPOTrainer",
+            "llamafactory.train.kto.workflow:CustomKTOTrainer",
+        )
+    ),
+    *(
+        TouchPoint(
+            path=f"llamafactory.train.{stage}.workflow:get_dataset",
+            uses=("template", "model_args", "data_args", "training_args", "processor"),
+            replaced="while a run of our models lasts",
+            why="every tokenized sample is looked at before the model is loaded",
+            drop_when="upstream refuses samples that cutoff_len takes vision tokens of",
+        )
+        for stage in ("sft", "rm", "dpo", "kto")
     ),
     TouchPoint(
-        path="llamafactory.train.sft.workflow:CustomSeq2SeqTrainer",
-        uses=("finetuning_args", "processor", "gen_kwargs"),
-        replaced="while a run of our models lasts",
-        why="our subclass trains them",
-        drop_when=_OWN,
+        path="llamafactory.train.kto.trainer:CustomKTOTrainer.forward",
+        uses=("model", "batch", "prefix"),
+        why="overridden: it hands on the image inputs of the models it knows, and not ours",
+        drop_when="upstream hands on every input of the collator",
     ),
     TouchPoint(
-        path="llamafactory.train.sft.workflow:get_dataset",
-        uses=("template", "model_args", "data_args", "training_args", "processor"),
-        replaced="while a run of our models lasts",
-        why="every tokenized sample is looked at before the model is loaded",
-        drop_when="upstream refuses samples that cutoff_len takes vision tokens of",
+        path="llamafactory.train.rm.trainer:PairwiseTrainer.compute_loss",
+        uses=("model", "inputs"),
+        why="overridden: scores are looked up by the positions of the input, which labels let the model change",
+        drop_when="upstream gives the model no labels there",
     ),
     TouchPoint(
         path="llamafactory.train.sft.trainer:CustomSeq2SeqTrainer.evaluate",

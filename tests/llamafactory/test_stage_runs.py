@@ -24,7 +24,7 @@ pytestmark = pytest.mark.host
 def test_options_that_would_train_something_else(
     arguments: Any, typed: dict[str, Any], mask: bool, training: dict, data: dict, finetuning: dict, message: str
 ) -> None:
-    from pathplugins.llamafactory.sft import with_our_trainer
+    from pathplugins.llamafactory.stage_runs import with_our_trainer
 
     run_sft = with_our_trainer(SimpleNamespace(run_sft=lambda *_: pytest.fail("trained"), CustomSeq2SeqTrainer=None))
     options = (
@@ -38,7 +38,7 @@ def test_options_that_would_train_something_else(
 
 
 def test_another_model_keeps_the_stock_trainer(arguments: Any, toy: Any) -> None:
-    from pathplugins.llamafactory.sft import with_our_trainer
+    from pathplugins.llamafactory.stage_runs import with_our_trainer
 
     workflow = SimpleNamespace(CustomSeq2SeqTrainer="stock")
     workflow.run_sft = lambda *_: workflow.CustomSeq2SeqTrainer

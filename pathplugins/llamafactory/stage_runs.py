@@ -1,0 +1,87 @@
+"""One run of a stage: our trainer and our checks in the place of LLaMA-Factory's, for our models."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.versions import untested
+from pathplugins.llamafactory.arguments import PathModelArguments
+from pathplugins.llamafactory.model_directory import model_settings
+from pathplugins.llamafactory.packing import refuse_packing, without_packing
+from pathplugins.llamafactory.stage_table import STAGES, check_stage
+
+logger = logging.getLogger(__name__)
+
+
+def with_our_trainer(workflow: ModuleType, stage: str = "sft") -> Callable[..., None]:
+    """Return ``run_<stage>`` with our trainer when the model is ours; any other model trains as it always did."""
+    original = getattr(workflow, f"run_{stage}")
+
+    def run(
+        model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any, *rest: Any, **named: Any
+    ) -> None:
+        ours = isinstance(model_args, PathModelArguments)
+        settings = model_settings(model_args.model_name_or_path) if ours else None
+        if settings is None:
+            return original(model_args, data_args, training_args, finetuning_args, *rest, **named)
+        check_stage(stage, {**vars(model_args), "use_prefix_lm_mask": settings["use_prefix_lm_mask"]})
+        _refuse(settings, model_args, training_args, finetuning_args, data_args)
+        for version in untested("llamafactory", "transformers") if training_args.should_log else ():
+            logger.warning("%s; `pathplugins doctor` checks every symbol that is leaned on", version)
+        from pathplugins.llamafactory.preflight import checked_datasets
+        from pathplugins.llamafactory.stage_trainers import TRAINERS  # a run of another model never loads it
+
+        row_tokens = None
+        if data_args.neat_packing:
+            data_args = without_packing(model_args, data_args)
+            row_tokens = data_args.cutoff_len
+        replaced = {
+            STAGES[stage].trainer: functools.partial(TRAINERS[stage], path_args=model_args),
+            "get_dataset": checked_datasets(workflow.get_dataset, finetuning_args, row_tokens, STAGES[stage].parts),
+        }
+        with _in_the_place_of_theirs(workflow, replaced):
+            return original(model_args, data_args, training_args, finetuning_args, *rest, **named)
+
+    return run
+
+
+@contextmanager
+def _in_the_place_of_theirs(workflow: ModuleType, ours: dict[str, Any]) -> Iterator[None]:
+    """Let the workflow find ours under these names within the block; one that it imports as it runs, in that module."""
+    places = {
+        name: workflow if hasattr(workflow, name) else importlib.import_module(f"{workflow.__package__}.trainer")
+        for name in ours
+    }
+    stock = {name: getattr(place, name) for name, place in places.items()}
+    for name, place in places.items():
+        setattr(place, name, ours[name])
+    try:
+        yield
+    finally:
+        for name, place in places.items():
+            setattr(place, name, stock[name])
+
+
+def _refuse(
+    settings: dict[str, Any], model_args: PathModelArguments, training_args: Any, finetuning_args: Any, data_args: Any
+) -> None:
+    """Refuse options of LLaMA-Factory that are incompatible with these models."""
+    outside = [
+        name for name in ("use_dft_loss", "use_eaft_loss", "use_asft_loss") if getattr(finetuning_args, name, False)
+    ]
+    if training_args.label_smoothing_factor:
+        outside.append("label_smoothing_factor")
+    if settings["use_prefix_lm_mask"] and outside:
+        raise PathPluginsError(
+            f"use_prefix_lm_mask needs the labels inside the model, which {', '.join(outside)} hides; drop one"
+        )
+    if model_args.group_by_modality_length and finetuning_args.disable_shuffling:
+        raise PathPluginsError("group_by_modality_length shuffles and disable_shuffling does not; drop one")
+    refuse_packing(model_args, data_args, outside)
