@@ -25,6 +25,7 @@ ADAPTERS = {
     "llamafactory.data.template": _LLAMAFACTORY,
     "llamafactory.hparams.parser": _LLAMAFACTORY,
     "llamafactory.model.loader": _LLAMAFACTORY,
+    "llamafactory.model.model_utils.quantization": _LLAMAFACTORY,
     "llamafactory.model.model_utils.visual": _LLAMAFACTORY,
     "llamafactory.train.dpo.workflow": _LLAMAFACTORY,
     "llamafactory.train.kto.workflow": _LLAMAFACTORY,

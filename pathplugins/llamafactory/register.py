@@ -94,6 +94,13 @@ def on_visual(module: ModuleType) -> None:
     )
 
 
+def on_quantization(module: ModuleType) -> None:
+    """Let ``llamafactory.model.model_utils.quantization`` leave our parts whole."""
+    from pathplugins.llamafactory.quantization import whole_parts
+
+    _replace(module, "configure_quantization", whole_parts)
+
+
 def on_model_loader(module: ModuleType) -> None:
     """Register the Auto classes, for Transformers may have been imported before the hook was in place."""
     from pathplugins.models.custom_llava.auto import register
@@ -116,6 +123,7 @@ HOOKS: dict[str, Callable[[ModuleType], None]] = {
     "llamafactory.data.converter": on_converter,
     "llamafactory.data.loader": on_loader,
     "llamafactory.hparams.parser": on_parser,
+    "llamafactory.model.model_utils.quantization": on_quantization,
     "llamafactory.model.model_utils.visual": on_visual,
     "llamafactory.model.loader": on_model_loader,
     **{f"llamafactory.train.{stage}.workflow": on_workflow for stage in ("pt", "sft", "rm", "ppo", "dpo", "kto")},

@@ -7,14 +7,17 @@ import importlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.versions import untested
 from pathplugins.llamafactory.arguments import PathModelArguments
+from pathplugins.llamafactory.checkpoints import refuse_weights_only, resume_point
 from pathplugins.llamafactory.model_directory import model_settings
 from pathplugins.llamafactory.packing import refuse_packing, without_packing
+from pathplugins.llamafactory.run_conditions import check_same_run, run_conditions
 from pathplugins.llamafactory.stage_table import STAGES, check_stage
 
 logger = logging.getLogger(__name__)
@@ -35,6 +38,7 @@ def with_our_trainer(workflow: ModuleType, stage: str = "sft") -> Callable[..., 
         _refuse(settings, model_args, training_args, finetuning_args, data_args)
         for version in untested("llamafactory", "transformers") if training_args.should_log else ():
             logger.warning("%s; `pathplugins doctor` checks every symbol that is leaned on", version)
+        _choose_checkpoint(training_args)
         from pathplugins.llamafactory.preflight import checked_datasets
         from pathplugins.llamafactory.stage_trainers import TRAINERS  # a run of another model never loads it
 
@@ -42,14 +46,46 @@ def with_our_trainer(workflow: ModuleType, stage: str = "sft") -> Callable[..., 
         if data_args.neat_packing:
             data_args = without_packing(model_args, data_args)
             row_tokens = data_args.cutoff_len
+        parts = STAGES[stage].parts
+        checked = checked_datasets(workflow.get_dataset, finetuning_args, row_tokens, parts)
+        conditions: dict[str, Any] = {}
+        judge = functools.partial(run_conditions, model_args, training_args, finetuning_args, parts=parts)
         replaced = {
-            STAGES[stage].trainer: functools.partial(TRAINERS[stage], path_args=model_args),
-            "get_dataset": checked_datasets(workflow.get_dataset, finetuning_args, row_tokens, STAGES[stage].parts),
+            STAGES[stage].trainer: functools.partial(TRAINERS[stage], path_args=model_args, conditions=conditions),
+            "get_dataset": _of_the_same_run(checked, training_args, judge, conditions),
         }
         with _in_the_place_of_theirs(workflow, replaced):
             return original(model_args, data_args, training_args, finetuning_args, *rest, **named)
 
     return run
+
+
+def _of_the_same_run(
+    get_dataset: Callable[..., dict[str, Any]],
+    training_args: Any,
+    judge: Callable[..., dict[str, Any]],
+    conditions: dict[str, Any],
+) -> Callable[..., dict[str, Any]]:
+    """Return ``get_dataset``, which then fills ``conditions`` and compares them with those of the resumed run."""
+
+    def compared(*args: Any, **named: Any) -> dict[str, Any]:
+        found = get_dataset(*args, **named)
+        if training_args.do_train:
+            conditions.update(judge(samples=found.get("train_dataset")))
+            if training_args.resume_from_checkpoint is not None:
+                check_same_run(Path(training_args.resume_from_checkpoint), conditions, training_args)
+        return found
+
+    return compared
+
+
+def _choose_checkpoint(training_args: Any) -> None:
+    """Let a run that is to go on do so from a whole checkpoint, before anything is loaded."""
+    if training_args.do_train and training_args.resume_from_checkpoint is not None:
+        chosen = resume_point(training_args.resume_from_checkpoint, training_args.output_dir)
+        training_args.resume_from_checkpoint = chosen
+        if chosen is not None:
+            refuse_weights_only(Path(chosen))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.llamafactory.arguments import PathModelArguments
 from pathplugins.llamafactory.epoch_clock import EpochClock
 from pathplugins.llamafactory.packing import PackedCollator, PackedRows
+from pathplugins.llamafactory.run_conditions import RunRecord
 from pathplugins.llamafactory.samplers import ModalityLengthSampler, modality_lengths
 from pathplugins.models.compose.projector import PREFIX, save_projector
 from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX, save_selector
@@ -41,6 +42,7 @@ class OurTraining:
 
     Args:
         path_args: the run's model arguments, with ours.
+        conditions: what the run is made of, for its checkpoints.
         **kwargs: what LLaMA-Factory gives its own trainer.
     """
 
@@ -49,7 +51,7 @@ class OurTraining:
     draws_by_text: ClassVar[bool] = True
     """Whether what is drawn of an image depends on the text it stands in; else all texts about it see the same."""
 
-    def __init__(self, *, path_args: PathModelArguments, **kwargs: Any) -> None:
+    def __init__(self, *, path_args: PathModelArguments, conditions: Mapping[str, Any], **kwargs: Any) -> None:
         core = core_model(kwargs["model"])
         _check_frozen(core, kwargs["finetuning_args"])
         _freeze_selector(core, kwargs["finetuning_args"])
@@ -59,6 +61,7 @@ class OurTraining:
         mark_learning_rates(self.model, path_args.lr_mult or {})
         self._clock = EpochClock()
         self.add_callback(self._clock)
+        self.add_callback(RunRecord(conditions, self.accelerator))  # the last: it notes what the others have written
         self._training_collator = copy.copy(self.data_collator)
         reader = copy.copy(self.data_collator.processor)
         reader.image_processor = copy.copy(reader.image_processor)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from prepared_python import LLAMAFACTORY, Prepared
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -411,3 +412,61 @@ def arguments(environment: dict[str, str]) -> Any:
     from pathplugins.llamafactory.arguments import PathModelArguments
 
     return PathModelArguments
+
+
+SMALL_EYE = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder: six pictures, with preferences, marked answers and questions about them."""
+    folder = tmp_path_factory.mktemp("pictures")
+    asked = "<image>\nWhich tissue dominates this slide?"
+    preferred, marked, answered = [], [], []
+    for number in range(6):
+        path = folder / f"{number}.png"
+        Image.new("RGB", (40 + 8 * number, 56), (40 * number, 90, 200)).save(path)
+        names = ("stroma", "tumor") if number % 2 else ("tumor", "stroma")
+        good, bad = (f"Mostly {name} tissue." for name in names)
+        turns = {"conversations": [{"from": "human", "value": asked}], "images": [str(path)]}
+        said = {role: {"from": "gpt", "value": text} for role, text in (("chosen", good), ("rejected", bad))}
+        preferred.append({**turns, **said})
+        answer = [{"from": "gpt", "value": good}]
+        marked.append({**turns, "conversations": turns["conversations"] + answer, "good": number % 3 > 0})
+        answered.append({**turns, "conversations": turns["conversations"] + answer})
+    columns = {"messages": "conversations", "images": "images"}
+    ranking = {"ranking": True, "columns": {**columns, "chosen": "chosen", "rejected": "rejected"}}
+    info = {
+        "preferred": ranking,
+        "marked": {"columns": {**columns, "kto_tag": "good"}},
+        "answered": {"columns": columns},
+    }
+    for name, rows in (("preferred", preferred), ("marked", marked), ("answered", answered)):
+        (folder / f"{name}.json").write_text(json.dumps(rows))
+        info[name] |= {"file_name": f"{name}.json", "formatting": "sharegpt"}
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def train_here(
+    toy: Any, pictures: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., list[dict[str, Any]]]:
+    """Train two steps, in this process, with these keys; what was logged."""
+
+    def train_here(**keys: Any) -> list[dict[str, Any]]:
+        from llamafactory.train.tuner import run_exp
+
+        out = Path(keys.pop("output_dir", tmp_path_factory.mktemp("out") / "run"))
+        model = {"model_name_or_path": "custom_llava", "llm_name_or_path": str(toy.llm), "vision_model_name": "clip"}
+        model |= {"random_vision_seed": 0, "vision_config": {**SMALL_EYE, "image_size": 16, "patch_size": 8}}
+        model |= {"mm_projector_type": "mlp2x_gelu", "image_aspect_ratio": "pad", "mm_vision_select_layer": -1}
+        model |= {"template": "patch_vqa_llama3", "finetuning_type": "lora", "lora_dropout": 0.0}
+        model |= {"additional_target": "multi_modal_projector", "dataset_dir": str(pictures), "cutoff_len": 256}
+        pace = {"do_train": True, "per_device_train_batch_size": 2, "max_steps": 2, "learning_rate": 2e-2}
+        pace |= {"logging_steps": 1, "save_strategy": "no", "report_to": "none", "use_cpu": True}
+        pace |= {"preprocessing_num_workers": 1, "output_dir": str(out)}
+        run_exp({**model, **pace, **keys})
+        return json.loads((out / "trainer_state.json").read_text())["log_history"]
+
+    return train_here

@@ -168,6 +168,13 @@ LLAMAFACTORY: tuple[TouchPoint, ...] = (
         why="freezing and LoRA read this table (projector_key or projector_keys: the adapter asks the signature)",
         drop_when="upstream exposes register_composite_model",
     ),
+    TouchPoint(
+        path="llamafactory.model.model_utils.quantization:configure_quantization",
+        uses=("config", "tokenizer", "model_args", "is_trainable", "init_kwargs"),
+        replaced="always",
+        why="vision tower, selector and connector stay whole: quantized they could not be trained",
+        drop_when="upstream quantizes language models alone",
+    ),
     *(
         TouchPoint(
             path=f"llamafactory.train.{stage}.workflow:run_{stage}",

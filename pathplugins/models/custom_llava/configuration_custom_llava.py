@@ -69,6 +69,15 @@ class CustomLlavaConfig(PretrainedConfig):
         kwargs["tie_word_embeddings"] = text_config.tie_word_embeddings
         super().__init__(**kwargs)
 
+    @property
+    def vocab_size(self) -> int:
+        """Rows of the language model's embedding, which PEFT compares to tell whether to save them."""
+        return self.text_config.vocab_size
+
+    @vocab_size.setter
+    def vocab_size(self, rows: int) -> None:
+        self.text_config.vocab_size = rows
+
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> CustomLlavaConfig:
         """Build the configuration of a ``config.json``; a key that nobody reads is a `PathPluginsError`."""
