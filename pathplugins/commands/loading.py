@@ -60,6 +60,8 @@ def load_model(
     """
     import torch
 
+    from pathplugins.models.new_tokens import take_over
+
     folder = model_directory(str(directory))
     adapter_folder = None if adapter is None else adapter_directory(str(adapter))
     processor = load_processor(folder, allow_other_encoder=allow_other_encoder)
@@ -69,6 +71,7 @@ def load_model(
         options |= {"quantization_config": _quantization(bits, place, options["torch_dtype"]), "device_map": place}
     model = _whole_model(folder, options)
     if adapter_folder is not None:
+        take_over(model, processor, adapter_folder)
         model = _adapted(model, adapter_folder)
     return LoadedModel((model if bits else model.to(place)).eval(), processor)
 

@@ -40,7 +40,7 @@ def with_our_trainer(workflow: ModuleType, stage: str = "sft") -> Callable[..., 
             logger.warning("%s; `pathplugins doctor` checks every symbol that is leaned on", version)
         _choose_checkpoint(training_args)
         from pathplugins.llamafactory.preflight import checked_datasets
-        from pathplugins.llamafactory.stage_trainers import TRAINERS  # a run of another model never loads it
+        from pathplugins.llamafactory.trainers import TRAINERS  # a run of another model never loads them
 
         row_tokens = None
         if data_args.neat_packing:
@@ -51,7 +51,7 @@ def with_our_trainer(workflow: ModuleType, stage: str = "sft") -> Callable[..., 
         conditions: dict[str, Any] = {}
         judge = functools.partial(run_conditions, model_args, training_args, finetuning_args, parts=parts)
         replaced = {
-            STAGES[stage].trainer: functools.partial(TRAINERS[stage], path_args=model_args, conditions=conditions),
+            STAGES[stage].trainer: functools.partial(TRAINERS.get(stage), path_args=model_args, conditions=conditions),
             "get_dataset": _of_the_same_run(checked, training_args, judge, conditions),
         }
         with _in_the_place_of_theirs(workflow, replaced):
