@@ -18,7 +18,7 @@ class Runs(NamedTuple):
     ends: np.ndarray
     """One past the last pixel."""
     pieces: np.ndarray
-    """The 4-connected piece a run belongs to: the index of one of the runs of the piece."""
+    """The connected piece a run belongs to: the index of one of the runs of the piece."""
 
 
 def dilate(mask: np.ndarray, diameter_px: float) -> np.ndarray:
@@ -57,16 +57,19 @@ def drop_small(mask: np.ndarray, min_area_px: float) -> np.ndarray:
     return kept
 
 
-def find_runs(mask: np.ndarray) -> Runs:
-    """Return the runs of a mask, and the connected piece of each."""
+def find_runs(mask: np.ndarray, *, corners: bool = False) -> Runs:
+    """Return the runs of a mask, and the connected piece of each; with ``corners`` of its 8-connected pieces."""
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).view(np.int8), axis=1)  # [H, W + 1], 1 at starts and -1 at ends
     rows, starts = np.nonzero(edges == 1)
     ends = np.nonzero(edges == -1)[1]
-    return Runs(rows, starts, ends, _join(rows, starts, ends, height=mask.shape[0]))
+    return Runs(rows, starts, ends, _join(rows, starts, ends + corners, height=mask.shape[0]))
 
 
 def _join(rows: np.ndarray, starts: np.ndarray, ends: np.ndarray, *, height: int) -> np.ndarray:
-    """Return for every run one representative run of its piece (union-find over runs that overlap in two rows)."""
+    """Return for every run one representative run of its piece (union-find over runs that overlap in two rows).
+
+    Ends one further on make pieces meet at corners too: no other runs of one row are that near.
+    """
     first, starts, ends = np.searchsorted(rows, np.arange(height + 1)).tolist(), starts.tolist(), ends.tolist()
     parent = list(range(len(rows)))
 

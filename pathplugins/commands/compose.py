@@ -53,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tokens.add_argument("--fast-resize", action="store_true", help="tiles faster, pixels a little different")
     tokens.add_argument("--prefix-lm", action="store_true", help="prompt and vision tokens attend in both directions")
     parser.add_argument("--seed", type=int, default=42, metavar="N", help="of a fresh connector and of all draws")
+    parser.add_argument(
+        "--keep-float32", action="store_true", help="store tower and connector in float32, not in the LLM's type"
+    )
     parser.add_argument("--copy", action="store_true", help="copy the language model's shards instead of linking them")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="new directory")
 
@@ -84,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         fast_resize=args.fast_resize,
         coords_mpp=args.coords_mpp,
         allow_other_encoder=args.allow_other_encoder,
+        keep_float32=args.keep_float32,
         seed=args.seed,
     )
     compose(spec, args.out, copy=args.copy)

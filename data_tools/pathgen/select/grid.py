@@ -1,8 +1,9 @@
 """Candidate patches of a slide: a grid over each tissue region, found at a 32nd of the slide.
 
 As published (github.com/PathFoundation/PathGen-1.6M, Patch_selection): positions are whole thumbnail pixels times 32,
-the grid starts at the corner of each connected region's bounding box, and a patch stays when more than half of it is
-tissue. Unlike there, no tissue is cut twice where bounding boxes overlap, and no patch reaches beyond the slide.
+the grid starts at the corner of the bounding box of each region, which may hang together by corners alone, and a patch
+stays when more than half of it is tissue. Unlike there, no tissue is cut twice where bounding boxes overlap, and no
+patch reaches beyond the slide.
 
 Positions are (x, y); ``_px0`` is level-0 pixels, arrays ``[H, W]``.
 """
@@ -146,8 +147,8 @@ def region_grid(mask: np.ndarray, side: int, step: int, min_share: float) -> np.
 
 
 def region_boxes(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """Return (left, top, right, bottom) of the 4-connected regions, ends excluded; the largest region first."""
-    runs = find_runs(mask)
+    """Return (left, top, right, bottom) of the 8-connected regions, ends excluded; the largest region first."""
+    runs = find_runs(mask, corners=True)
     if not len(runs.rows):
         return []
     _, piece = np.unique(runs.pieces, return_inverse=True)  # [R]

@@ -23,7 +23,12 @@ from pathplugins.core.files import refuse_nonempty, write_json
 from pathplugins.models.compose.cache import cached, new_directory
 from pathplugins.models.compose.initialise import initialise
 from pathplugins.models.compose.language_model import dtype_of, place_language_model, place_tokenizer, read_text_config
-from pathplugins.models.compose.projector import PREFIX, load_projector, projector_options
+from pathplugins.models.compose.projector import (
+    PREFIX,
+    bounds_for,
+    load_projector,
+    projector_options,
+)
 from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX, fresh_selector, load_selector, marks_for
 from pathplugins.models.compose.spec import SELECTOR_FILE, ComposeSpec, resolve_connector, tower_without_weights
 from pathplugins.models.connectors import CONNECTORS
@@ -92,6 +97,7 @@ def _write(spec: ComposeSpec, out: Path, *, copy: bool) -> None:
     config.question_marks = marks_for(selector, out)
     if spec.projector_path is not None:
         load_selector(selector, Path(spec.projector_path))
+    dtype = _stored_in(spec, dtype, tower_state, connector.state_dict() if spec.projector_path else {})
     weights["vision_tower.safetensors"] = _save(tower_state, out / "vision_tower.safetensors", "vision_tower.", dtype)
     weights["projector.safetensors"] = _save(connector.state_dict(), out / "projector.safetensors", PREFIX, dtype)
     if state := selector.state_dict():
@@ -167,26 +173,43 @@ def _tower(spec: ComposeSpec) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _connector(spec: ComposeSpec, vision_width: int, llm_width: int) -> tuple[dict[str, Any], nn.Module]:
     """Return configuration and module of the connector; trained weights tell the options that their shapes show."""
-    kind, told = spec.mm_projector_type, {}
-    if spec.projector_path is not None:
-        told = projector_options(Path(spec.projector_path))
+    kind, path = spec.mm_projector_type, spec.projector_path and Path(spec.projector_path)
+    told = projector_options(path) if path else {}
     if told and not getattr(CONNECTORS.get(kind), "across_tiles", False):
         raise PathPluginsError(
-            f"projector_path: {spec.projector_path} holds a scale_invariant connector; mm_projector_type is {kind}, "
+            f"projector_path: {path} holds a scale_invariant connector; mm_projector_type is {kind}, "
             "set it to scale_invariant"
         )
     options = resolve_connector(kind, {**told, **spec.projector_config})
+    if path and "scale_min" in options:
+        options |= bounds_for(path, options, spec.projector_config)
+        resolve_connector(kind, options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
         connector = CONNECTORS.get(kind)(vision_width, llm_width, **options)
         initialise(connector)
-    if spec.projector_path is not None:
-        load_projector(connector, Path(spec.projector_path), keep_scale=spec.keep_gamma)
+    if path:
+        load_projector(connector, path, keep_scale=spec.keep_gamma)
     return {"type": kind, **options}, connector
 
 
+def _stored_in(spec: ComposeSpec, language_model: torch.dtype, *states: dict[str, Tensor]) -> torch.dtype:
+    """Return the dtype of what stands beside the language model, and say where it is less exact than the source."""
+    if spec.keep_float32:
+        return torch.float32
+    exact = {value.dtype for state in states for value in state.values() if value.is_floating_point()}
+    if coarser := sorted(str(dtype) for dtype in exact if torch.finfo(dtype).eps < torch.finfo(language_model).eps):
+        logger.warning(
+            "vision tower and connector are stored in the language model's %s, rounded from %s (a slide token moves by "
+            "about 1 %% in bfloat16); keep_float32 (--keep-float32) stores them exactly, for runs that load float32",
+            language_model,
+            ", ".join(coarser),
+        )
+    return language_model
+
+
 def _save(state: dict[str, Tensor], path: Path, prefix: str, dtype: torch.dtype) -> list[str]:
-    """Write a part under its prefix in the language model's dtype; return its keys."""
+    """Write a part under its prefix in ``dtype``; return its keys."""
     tensors = {prefix + key: value.to(dtype).contiguous() for key, value in state.items()}
     save_file(tensors, path, metadata={"format": "pt"})
     return list(tensors)

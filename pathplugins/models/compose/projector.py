@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +165,30 @@ def warn_of_changed_scale(source: Path, logit: float, trained: Bounds, now: Boun
         *now,
         scale_of(logit, now),
     )
+
+
+def bounds_for(path: Path, options: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, float]:
+    """Return the bounds of a trained connector's scale: as asked, else as recorded beside it, else as it is by default.
+
+    The last is said in a warning: the file does not know them, and the same weights have another scale under others.
+
+    Args:
+        path: of the trained connector.
+        options: all options of the connector, with the defaults.
+        asked: the options that the caller gave.
+    """
+    names = ("scale_min", "scale_max")
+    recorded = dict(zip(names, _bounds(path if path.is_dir() else path.parent) or (), strict=False))
+    if unsaid := [name.replace("scale", "gamma") for name in names if name not in asked and name not in recorded]:
+        logger.warning(
+            "%s does not say between which bounds its gamma was trained, and neither do you: taken are %s to %s. "
+            "WSI-LLaVA's stages had 0.8 to 2.0 (its code), 1.2 to 1.8 (stage 2) and 1.8 to 1.9 (stage 3): set %s to "
+            "what the run had that wrote the file",
+            path,
+            *(asked.get(name, options[name]) for name in names),
+            " and ".join(unsaid),
+        )
+    return {name: asked.get(name, recorded.get(name, options[name])) for name in names}
 
 
 def _opened(path: Path) -> Weights:

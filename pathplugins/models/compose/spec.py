@@ -67,6 +67,8 @@ class ComposeSpec:
     """How an image becomes tiles: ``anyres`` (PA-LLaVA) or ``pad`` (one tile, LLaVA-1.5)."""
     fast_resize: bool = False
     """Resize images as tensors: several times faster, pixels differ a little from the published ones."""
+    keep_float32: bool = False
+    """Store tower, connector and selector in float32 rather than in the language model's type."""
     seed: int = 42
     """Seed of a fresh connector, of the rows drawn and of the random selector."""
 
@@ -102,8 +104,9 @@ class ComposeSpec:
         if self.projector_path and (beside := Path(self.projector_path).parent / SELECTOR_FILE).is_file():
             files.append(stamp([beside]))  # read with a connector's file
         fields = asdict(self)
-        if not self.allow_other_encoder:
-            del fields["allow_other_encoder"]  # younger than the ids of directories in the cache
+        for younger in ("allow_other_encoder", "keep_float32"):  # than the ids of directories in the cache
+            if not fields[younger]:
+                del fields[younger]
         return digest([fields, files])
 
 

@@ -31,9 +31,15 @@ POSITIONS = "embeddings.position_embedding.weight"
 NOT_NEEDED = ("post_layernorm.", "post_layrnorm.", "embeddings.position_ids", "visual_projection.")
 """Beginnings of names that come after the last layer (the second as PA-LLaVA spells it), or are no weights."""
 PLIP_TOKENS = 196
+PLIP = {name: value for name, value in vars(ClipVisionConfig()).items() if name != "select_layer"}
+"""Settings of PA-LLaVA's PLIP, plip_80w_196token.bin, which is published without a ``config.json``."""
+UNSEEN = ("num_attention_heads", "hidden_act", "layer_norm_eps")
+"""Settings that no tensor's shape tells."""
 
 
-def read_clip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_clip(
+    path: str, options: dict[str, Any], *, known: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read all options and the weights of the vision transformer of a CLIP model.
 
     Args:
@@ -41,6 +47,7 @@ def read_clip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[
             may be a whole CLIP or its vision part. Or a file or directory of OpenCLIP, which needs no ``config.json``.
         options: ``select_layer``, and of OpenCLIP's weights ``hidden_act`` where nothing beside them tells it; anything
             else must agree with ``config.json`` or with what the weights tell.
+        known: settings of a published model, for files without a ``config.json``.
 
     Returns:
         Options of `ClipVisionConfig`, and a state dict without the layers beyond the selected one.
@@ -53,7 +60,7 @@ def read_clip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[
         told, state = _from_open_clip(file, options)
     else:
         folder = Path(path) if Path(path).is_dir() else Path(path).parent
-        told, state = _told(folder / "config.json"), _vision_part(Path(path), files)
+        told, state = _told(folder / "config.json", known), _vision_part(Path(path), files)
     wrong = {name: value for name, value in told.items() if options.get(name, value) != value}
     if wrong:
         asked = {name: options[name] for name in wrong}
@@ -76,7 +83,7 @@ def read_clip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[
 def read_plip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read PA-LLaVA's PLIP, also from ``plip.tar.gz`` as it is downloaded; refuse the other model of that name."""
     path = str(unpacked(Path(path), cache_dir()))
-    config, state = read_clip(path, options)
+    config, state = read_clip(path, options, known=PLIP)
     tokens = ClipVisionConfig(**config).tokens_per_tile
     if tokens != PLIP_TOKENS:
         raise CheckpointError(
@@ -84,11 +91,20 @@ def read_plip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[
             f"ViT-B/16 with {PLIP_TOKENS} (plip_80w_196token.bin), which vinid/plip, a ViT-B/32, is not: give its "
             "directory, or take vision_model_name: clip for another model"
         )
+    # No shape tells these, and another number loads as well.
+    other = {name: config[name] for name in UNSEEN if config[name] != PLIP[name]}
+    if config["hidden_size"] == PLIP["hidden_size"] and other:
+        raise CheckpointError(
+            f"{path}: its settings say {other}, PA-LLaVA's PLIP has { ({name: PLIP[name] for name in other}) }, and no "
+            "shape of a weight tells them; correct config.json (or vision_config), or take vision_model_name: clip"
+        )
     return config, state
 
 
-def _told(path: Path) -> dict[str, Any]:
+def _told(path: Path, known: dict[str, Any] | None) -> dict[str, Any]:
     """Return what ``config.json`` says of the vision transformer; it leaves out Transformers' defaults."""
+    if not path.is_file() and known is not None:
+        return known
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; the number of heads is told nowhere else: put the model's there")
     settings = read_json(path)

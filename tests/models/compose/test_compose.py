@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
-from pathplugins.core.files import read_json
+from pathplugins.core.files import read_json, write_json
 from pathplugins.models.compose.compose import compose, composed
 from pathplugins.models.compose.projector import save_projector
 from pathplugins.models.compose.selector_weights import save_selector
@@ -109,6 +111,42 @@ def test_a_trained_connector_goes_in_and_comes_back(
         model = load(compose(make_spec(projector_path=str(path)), tmp_path / f"vlm-{path.name}"))
         got = model.multi_modal_projector.state_dict()
         assert all(torch.equal(got[name], value) for name, value in connector.state_dict().items())
+
+
+def test_the_bounds_of_a_trained_scale_are_asked_for_where_nothing_records_them(
+    make_spec: MakeSpec, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """W25: published files hold the logit alone."""
+    connector = GammaMLPConnector(24, 64, dropout=0.0, scale_min=1.2, scale_max=1.8)
+    save_projector(connector.state_dict(), tmp_path, {"type": "gamma_mlp", "scale_min": 1.2, "scale_max": 1.8})
+
+    def bounds(name: str, **options: float) -> tuple[float, float]:
+        spec = make_spec(projector_path=str(tmp_path), projector_config={"dropout": 0.0, **options})
+        config = read_json(compose(spec, tmp_path / name) / "config.json")["projector_config"]
+        return config["scale_min"], config["scale_max"]
+
+    assert bounds("recorded") == (1.2, 1.8)
+    (tmp_path / "mm_projector.json").unlink()
+    assert bounds("asked", scale_min=1.2, scale_max=1.8) == (1.2, 1.8)
+    assert "does not say" not in caplog.text
+    assert bounds("guessed", scale_max=1.9) == (0.8, 1.9)
+    assert "taken are 0.8 to 1.9" in caplog.text
+    assert "set gamma_min to what" in caplog.text
+
+
+def test_what_is_rounded_is_said_and_float32_can_be_kept(
+    make_llm: Callable[..., Path], make_spec: MakeSpec, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    llm = shutil.copytree(make_llm(), tmp_path / "llm")
+    write_json(llm / "config.json", {**read_json(llm / "config.json"), "torch_dtype": "bfloat16", "dtype": "bfloat16"})
+    spec = make_spec(llm)
+    exact = load_file(compose(replace(spec, keep_float32=True), tmp_path / "exact") / "vision_tower.safetensors")
+    assert "rounded" not in caplog.text
+    rounded = load_file(compose(spec, tmp_path / "rounded") / "vision_tower.safetensors")
+    assert "torch.bfloat16, rounded from torch.float32" in caplog.text
+    assert {value.dtype for value in exact.values()} == {torch.float32}
+    assert all(torch.equal(value.bfloat16(), rounded[name]) for name, value in exact.items())
+    assert replace(spec, keep_float32=True).fingerprint() != spec.fingerprint()
 
 
 @pytest.mark.parametrize("source", ["file", "directory", "checkpoint"])

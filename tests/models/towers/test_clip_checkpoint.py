@@ -14,7 +14,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionMode
 
 from pathplugins.core.errors import CheckpointError
 from pathplugins.core.files import read_json, write_json
-from pathplugins.models.towers import TOWERS
+from pathplugins.models.towers import TOWERS, clip_checkpoint
 from pathplugins.models.towers.clip_checkpoint import read_clip, read_plip
 from pathplugins.models.towers.clip_vit import ClipVisionConfig, ClipVisionTower
 
@@ -104,6 +104,31 @@ def test_whole_models_and_vision_parts(tmp_path: Path, layout: str) -> None:
 
 def bare(part: nn.Module) -> dict[str, Tensor]:
     return {name.removeprefix("vision_model."): value for name, value in part.state_dict().items()}
+
+
+def test_plip_is_read_without_its_config_and_no_other_number_of_heads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P23: it is published as one file; heads and activation are in no shape."""
+    path = plip(tmp_path)
+    known = {**vars(ClipVisionConfig(**SHAPE))}
+    known.pop("select_layer")
+    monkeypatch.setattr(clip_checkpoint, "PLIP", known)
+    wanted, _ = read_plip(str(path), {})
+    (tmp_path / "config.json").unlink()
+    assert read_plip(str(tmp_path / PLIP_FILE), {})[0] == wanted
+    with pytest.raises(CheckpointError, match="no such file"):
+        read_clip(str(tmp_path / PLIP_FILE), {})
+    for name, value in {"num_attention_heads": 1, "hidden_act": "gelu", "layer_norm_eps": 1e-6}.items():
+        plip(tmp_path, **{name: value})
+        with pytest.raises(CheckpointError, match=rf"settings say .*{name}"):
+            read_plip(str(tmp_path), {})
+
+
+def test_the_published_plip_is_a_vit_b_16() -> None:
+    wanted = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "patch_size": 16}
+    assert {name: clip_checkpoint.PLIP[name] for name in wanted} == wanted
+    assert clip_checkpoint.PLIP["hidden_act"] == "quick_gelu"
 
 
 def test_what_config_json_leaves_out_is_transformers_default(tmp_path: Path) -> None:

@@ -51,10 +51,15 @@ def test_boxes_that_overlap_cut_no_tissue_twice() -> None:
             assert max(0, 10 - abs(x - other_x)) * max(0, 10 - abs(y - other_y)) <= 50
 
 
-def test_regions_are_ordered_by_their_size_and_do_not_join_at_corners() -> None:
+def test_regions_are_ordered_by_their_size_and_join_at_corners_as_published() -> None:
     mask = np.zeros((12, 12), bool)
-    mask[0:3, 0:3] = mask[3:9, 3:9] = True
-    assert region_boxes(mask) == [(3, 3, 9, 9), (0, 0, 3, 3)]
+    mask[0:3, 0:3] = mask[4:10, 4:10] = True
+    assert region_boxes(mask) == [(4, 4, 10, 10), (0, 0, 3, 3)]
+    mask[3, 3] = mask[0, 11] = True
+    assert region_boxes(mask) == [(0, 0, 10, 10), (11, 0, 12, 1)]
+    anti = np.zeros((5, 7), bool)
+    anti[0:2, 4:7] = anti[2:4, 1:4] = True
+    assert region_boxes(anti) == [(1, 0, 7, 4)]
     assert region_boxes(np.zeros((4, 4), bool)) == []
     assert region_grid(np.zeros((4, 4), bool), 2, 2, 0.5).shape == (0, 2)
 
