@@ -108,7 +108,7 @@ def hidden(attention_mask: Tensor | None, surplus: Tensor) -> Tensor:
     if attention_mask.shape != surplus.shape:
         raise PathPluginsError(
             f"prumerge_adaptive needs an attention mask {tuple(surplus.shape)}, one entry a token, got "
-            f"{tuple(attention_mask.shape)}; switch packing off (neat_packing: false)"
+            f"{tuple(attention_mask.shape)}; rows of several samples are told by position_ids that begin anew"
         )
     return attention_mask.masked_fill(surplus, 0)
 

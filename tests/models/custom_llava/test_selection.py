@@ -194,7 +194,7 @@ def test_w28_an_adaptive_choice_is_as_short_in_training_as_it_is(
     torch.testing.assert_close(packed.loss, shown.loss, atol=1e-5, rtol=1e-5)
     surplus = inputs["input_ids"].numel() - packed.logits.shape[0] * packed.logits.shape[1]
     assert surplus > 0
-    with pytest.raises(ValueError, match=r"prumerge_adaptive needs an attention mask .*neat_packing: false"):
+    with pytest.raises(ValueError, match=r"prumerge_adaptive needs an attention mask .*position_ids that begin anew"):
         model(**{**inputs, "attention_mask": inputs["attention_mask"][:, None, None]})
 
 
