@@ -67,7 +67,8 @@ class PruMergeAdaptive(TokenSelector):
         vision_width: C.
         prompt_width: H.
         k_per_token: tokens merged into each kept one.
-        layer: whose attention; None is the last one that runs (published: the one after).
+        layer: whose attention; None is the last one that is kept; the published one is kept with ``looks_ahead``,
+            an option of CLIP towers.
         supplement: PruMerge+.
     """
 

@@ -14,7 +14,7 @@ from transformers import CLIPVisionConfig as TransformersConfig
 from pathplugins.core.cache_place import cache_dir
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json
-from pathplugins.models.towers.clip_vit import ClipVisionConfig, ClipVisionTower
+from pathplugins.models.towers.clip_vit import CHOSEN, ClipVisionConfig, ClipVisionTower
 from pathplugins.models.towers.open_clip_checkpoint import FILES as OPEN_CLIP_FILES
 from pathplugins.models.towers.open_clip_checkpoint import open_clip_file, read_open_clip
 from pathplugins.weights import read_weights
@@ -31,7 +31,7 @@ POSITIONS = "embeddings.position_embedding.weight"
 NOT_NEEDED = ("post_layernorm.", "post_layrnorm.", "embeddings.position_ids", "visual_projection.")
 """Beginnings of names that come after the last layer (the second as PA-LLaVA spells it), or are no weights."""
 PLIP_TOKENS = 196
-PLIP = {name: value for name, value in vars(ClipVisionConfig()).items() if name != "select_layer"}
+PLIP = {name: value for name, value in vars(ClipVisionConfig()).items() if name not in CHOSEN}
 """Settings of PA-LLaVA's PLIP, plip_80w_196token.bin, which is published without a ``config.json``."""
 UNSEEN = ("num_attention_heads", "hidden_act", "layer_norm_eps")
 """Settings that no tensor's shape tells."""
@@ -77,7 +77,16 @@ def read_clip(
             "are taken whole or not at all: check that the download is complete and config.json belongs to it"
         )
     beyond = tuple(f"encoder.layers.{n}." for n in range(config.layers_built, config.num_hidden_layers))
-    return vars(config), {name: value for name, value in state.items() if not name.startswith(beyond)}
+    kept = {name: value for name, value in state.items() if not name.startswith(beyond)}
+    if config.looks_ahead:
+        after = f"encoder.layers.{config.layers_built}."
+        named = {"layer_norm1": "layer_norm1", "self_attn.q_proj": "q_proj", "self_attn.k_proj": "k_proj"}
+        kept |= {
+            f"ahead.{ours}.{kind}": state[f"{after}{theirs}.{kind}"]
+            for theirs, ours in named.items()
+            for kind in ("weight", "bias")
+        }
+    return vars(config), kept
 
 
 def read_plip(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -109,7 +118,7 @@ def _told(path: Path, known: dict[str, Any] | None) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such file; the number of heads is told nowhere else: put the model's there")
     settings = read_json(path)
     settings = settings.get("vision_config") or settings.get("vision_config_dict") or settings
-    names = [field.name for field in fields(ClipVisionConfig) if field.name != "select_layer"]
+    names = [field.name for field in fields(ClipVisionConfig) if field.name not in CHOSEN]
     default = TransformersConfig()
     return {name: settings.get(name, getattr(default, name)) for name in names}
 

@@ -39,6 +39,9 @@ class ClipVisionConfig:
     select_layer: int = -2
     """Hidden state to give out: 0 is the input of the first layer, i the output of layer i, -2 that of the last but
     one. No layer beyond is built: it would take a twelfth of the time, and DDP waits for unused weights."""
+    looks_ahead: bool = False
+    """Keep norm, queries and keys of the layer behind the selected one, for a selector that follows its attention, as
+    the original LLaVA-PruMerge does (hidden state -2 of 24 layers, attention of layer 23)."""
 
     def __post_init__(self) -> None:
         sizes = ("hidden_size", "intermediate_size", "num_attention_heads", "image_size", "patch_size", "num_channels")
@@ -55,6 +58,10 @@ class ClipVisionConfig:
             raise PathPluginsError(
                 f"select_layer must be in [{-depth - 1}, {depth}] for {depth} layers, got {self.select_layer}"
             )
+        if self.looks_ahead and self.layers_built == depth:
+            raise PathPluginsError(
+                f"looks_ahead: no layer comes behind select_layer {self.select_layer} of {depth} layers; remove it"
+            )
 
     @property
     def layers_built(self) -> int:
@@ -67,6 +74,24 @@ class ClipVisionConfig:
         return (self.image_size // self.patch_size) ** 2
 
 
+CHOSEN = ("select_layer", "looks_ahead")
+"""Options that choose among the layers; the others are the shape of the released transformer."""
+
+
+class _Ahead(nn.Module):
+    """What tells where the class token looks in a layer that is not run."""
+
+    def __init__(self, config: ClipVisionConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.layer_norm1 = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.q_proj, self.k_proj = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> ClsAttention:
+        """Return the attention for the hidden state before the layer, ``[T, N + 1, C]``."""
+        return cls_attention(self.layer_norm1(x), self.q_proj, self.k_proj)
+
+
 class ClipVisionTower(nn.Module):
     """CLIP vision transformer up to the selected layer; parameter names are those of the released checkpoints."""
 
@@ -75,10 +100,11 @@ class ClipVisionTower(nn.Module):
     def __init__(self, config: ClipVisionConfig) -> None:
         super().__init__()
         self.config = config
-        shape = {name: value for name, value in vars(config).items() if name != "select_layer"}
+        shape = {name: value for name, value in vars(config).items() if name not in CHOSEN}
         whole = CLIPVisionModel(TransformersConfig(**{**shape, "num_hidden_layers": config.layers_built}))
         inner = getattr(whole, "vision_model", whole)  # the same module from Transformers 5.6 on
         self.embeddings, self.pre_layrnorm, self.encoder = inner.embeddings, inner.pre_layrnorm, inner.encoder
+        self.ahead = _Ahead(config) if config.looks_ahead else None
         _take_any_type(self)
 
     @property
@@ -129,8 +155,12 @@ class ClipVisionTower(nn.Module):
         return x[:, 0], x[:, 1:]
 
     def attend(self, pixel_values: Tensor, *, layer: int | None = None) -> tuple[Tensor, Tensor, ClsAttention]:
-        """Encode as `forward`, and return where class tokens look in ``layer``; None is the last one that runs."""
-        block = self.encoder.layers[resolve_layer(layer, self.config.layers_built)]
+        """Encode as `forward`, and return where class tokens look in ``layer``; None is the last one that is kept."""
+        built = self.config.layers_built
+        if (found := resolve_layer(layer, built + self.config.looks_ahead)) == built:
+            cls, tokens = self(pixel_values)
+            return cls, tokens, self.ahead(torch.cat([cls[:, None], tokens], 1))
+        block = self.encoder.layers[found]
         with input_of(block) as seen:
             cls, tokens = self(pixel_values)
         x = block.layer_norm1(seen[0])

@@ -64,5 +64,8 @@ def resolve_layer(layer: int | None, depth: int) -> int:
     if layer is None:
         return depth - 1
     if not 0 <= layer < depth:
-        raise ValueError(f"the layer to look at must be in [0, {depth - 1}]: the tower runs {depth}, got {layer}")
+        raise ValueError(
+            f"the layer to look at must be in [0, {depth - 1}]: the tower runs {depth}, got {layer}; "
+            "looks_ahead: true in vision_config keeps what the layer behind needs (clip, plip)"
+        )
     return layer

@@ -14,7 +14,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionMode
 
 from pathplugins.core.errors import CheckpointError
 from pathplugins.core.files import read_json, write_json
-from pathplugins.models.towers import TOWERS, clip_checkpoint
+from pathplugins.models.towers import TOWERS, clip_checkpoint, clip_vit
 from pathplugins.models.towers.clip_checkpoint import read_clip, read_plip
 from pathplugins.models.towers.clip_vit import ClipVisionConfig, ClipVisionTower
 
@@ -69,7 +69,8 @@ def test_the_directory_pa_llava_publishes(tmp_path: Path) -> None:
     for path in (plip(tmp_path), tmp_path / PLIP_FILE):
         options, state = TOWERS.get("plip").read_weights(str(path), {})
         assert options == {**SHAPE, "num_channels": 3, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5} | {
-            "select_layer": -2
+            "select_layer": -2,
+            "looks_ahead": False,
         }
         assert same(state, vision_state())
         assert len(loads(options, state).encoder.layers) == 2
@@ -111,8 +112,7 @@ def test_plip_is_read_without_its_config_and_no_other_number_of_heads(
 ) -> None:
     """P23: it is published as one file; heads and activation are in no shape."""
     path = plip(tmp_path)
-    known = {**vars(ClipVisionConfig(**SHAPE))}
-    known.pop("select_layer")
+    known = {name: value for name, value in vars(ClipVisionConfig(**SHAPE)).items() if name not in clip_vit.CHOSEN}
     monkeypatch.setattr(clip_checkpoint, "PLIP", known)
     wanted, _ = read_plip(str(path), {})
     (tmp_path / "config.json").unlink()

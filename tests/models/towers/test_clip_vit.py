@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from transformers import CLIPVisionModel, PretrainedConfig, PreTrainedModel
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.models.towers import TOWERS
+from pathplugins.models.towers.clip_checkpoint import read_clip
 from pathplugins.models.towers.clip_vit import ClipVisionConfig, ClipVisionTower
 
 SMALL: dict[str, Any] = {
@@ -200,6 +202,26 @@ def test_w28_where_the_class_token_looks(layer: int | None, checkpointed: bool) 
     share = (torch.einsum("tc,tnc->tn", q, k) / 24**0.5).softmax(-1)[:, 1:]
     torch.testing.assert_close(weights, share.flatten(), atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(keys, k[:, 1:].flatten(0, 1), atol=1e-5, rtol=1e-5)
+
+
+def test_w28_the_layer_behind_the_selected_one_is_kept_for_its_attention(tmp_path: Path) -> None:
+    """As LLaVA-PruMerge is published: tokens of hidden state -2, attention of the last layer."""
+    model, images = reference(), tiles(3)
+    model.save_pretrained(tmp_path)
+    options, state = read_clip(str(tmp_path), {"looks_ahead": True})
+    part = ClipVisionTower(ClipVisionConfig(**options)).eval()
+    part.load_state_dict(state, strict=True)
+    *plain, (weights, keys) = part.attend(images, layer=3)
+    torch.testing.assert_close(tuple(plain), tower(model)(images))
+    block = model.get_submodule(("vision_model." if hasattr(model, "vision_model") else "") + "encoder.layers.3")
+    x = block.layer_norm1(model(images, output_hidden_states=True).hidden_states[3])  # [T, N + 1, C]
+    k, q = block.self_attn.k_proj(x), block.self_attn.q_proj(x[:, 0])
+    share = (torch.einsum("tc,tnc->tn", q, k) / 24**0.5).softmax(-1)[:, 1:]
+    torch.testing.assert_close(weights, share.flatten(), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(keys, k[:, 1:].flatten(0, 1), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(part.attend(images)[2].weights, weights)
+    with pytest.raises(PathPluginsError, match="no layer comes behind select_layer -1"):
+        ClipVisionConfig(looks_ahead=True, select_layer=-1)
 
 
 def test_w28_a_layer_that_does_not_run_is_refused() -> None:

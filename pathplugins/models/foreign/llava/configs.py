@@ -8,7 +8,7 @@ from typing import Any
 from pathplugins.core.files import write_json
 from pathplugins.models.foreign.llava.settings import UNPADDED
 from pathplugins.models.foreign.open_clip.clip_directory import image_processor
-from pathplugins.models.towers.clip_vit import ClipVisionConfig
+from pathplugins.models.towers.clip_vit import CHOSEN, ClipVisionConfig
 from pathplugins.weights.names.llava import Layout
 
 _ORIGINAL = {"llama": "llava_llama", "mistral": "llava_mistral"}
@@ -27,6 +27,8 @@ def problems_of(config: dict[str, Any], processor: dict[str, Any], layout: Layou
         problems.append(f"its token selector is {selector}, wanted none")
     if tower in ("clip", "plip") and (ratio := processor.get("image_aspect_ratio")) != "pad":
         problems.append(f"its image_aspect_ratio is {ratio}, wanted pad")
+    if config["vision_config"].get("looks_ahead"):
+        problems.append("its vision tower has looks_ahead, weights that LLaVA has no place for")
     if config.get("use_prefix_lm_mask"):
         problems.append("use_prefix_lm_mask is on")
     if layout == "llava" and text["model_type"] not in _ORIGINAL:
@@ -42,7 +44,7 @@ def vision_config(config: dict[str, Any]) -> dict[str, Any]:
     options = {name: value for name, value in config["vision_config"].items() if name != "model_type"}
     built = ClipVisionConfig(**options).layers_built
     return {
-        **{name: value for name, value in options.items() if name != "select_layer"},
+        **{name: value for name, value in options.items() if name not in CHOSEN},
         "model_type": "clip_vision_model",
         "num_hidden_layers": built,
     }
