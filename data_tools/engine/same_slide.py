@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pathplugins.core.content import content_print
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.suffixes import slide_name
 
 
 def check_same_slide(made: Path, slide: Path, *, content: str | None, was: str) -> None:
@@ -31,6 +32,6 @@ def other_slide(made: Path, slide: Path, *, content: str, now: str, was: str) ->
     who = f"{slide} as it was then" if Path(was).absolute() == slide.absolute() else f"another slide, {was}"
     return (
         f"{made} was made from {who} ({there} bytes, content {content}), and {slide} is {here} bytes, content {now}: "
-        f"two slides called {slide.stem!r}; rename one, choose another --out, or pass --overwrite to replace what was "
-        "made"
+        f"two slides called {slide_name(slide)!r}; rename one, choose another --out, or pass --overwrite to replace "
+        "what was made"
     )

@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from pathplugins.core.walk import files_below
+
 _BLOCK_BYTES = 64 * 1024
 _BLOCKS = 10  #: the head, the tail, and eight between them
 _FILES = 16  #: of a folder, that are looked into; names and sizes of all count
@@ -16,7 +18,8 @@ def content_print(path: Path) -> str:
 
     A slide of gigabytes costs ten short reads; a file of up to 640 KiB is read whole. Changes between the blocks of a
     larger one that keep its size pass unnoticed: this tells two slides apart and is no checksum. A folder, and the
-    folder that belongs to a ``.mrxs``, are told by names and sizes of all files and blocks of a few.
+    folder that belongs to a ``.mrxs``, are told by names and sizes of all files but hidden ones, and blocks of a
+    few.
 
     Returns:
         ``<bytes>-<16 hex digits>``.
@@ -50,7 +53,7 @@ def _feed_file(digest: Any, path: Path) -> int:
 
 def _feed_folder(digest: Any, folder: Path) -> int:
     """Feed names and sizes of all files below a folder, and blocks of a few; returns the sum of the sizes, bytes."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = files_below(folder)
     sizes = [path.stat().st_size for path in files]
     for path, size in zip(files, sizes, strict=True):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{size};".encode("utf-8", "surrogateescape"))

@@ -148,7 +148,7 @@ def write_metrics(path: Path, slide: Path, project: str, analysis: Analysis, set
     write_json(
         path,
         {
-            "slide": slide.stem,
+            "slide": slide_name(slide),
             "slide_file": {"path": str(slide), "content": content_print(slide)},
             "project": project,
             "patches": len(analysis.features),
