@@ -121,6 +121,8 @@ def _check_columns(name: str, entry: Mapping[str, Any], formatting: str, place: 
     wanted = columns.get(key, default)
     file = place.parent / str(entry.get("file_name", ""))
     found = _first_columns(file) if file.is_file() else None
+    if found is not None and wanted in found:
+        _check_images(name, found, columns, formatting, file, place)
     if found is None or wanted in found:
         return
     better = "wsi_csv" if {"h5_path", "filepath"} & {*found} else "llava" if "conversations" in found else None
@@ -132,12 +134,28 @@ def _check_columns(name: str, entry: Mapping[str, Any], formatting: str, place: 
     )
 
 
-def _first_columns(file: Path) -> list[str] | None:
-    """Return the columns of a table or of the first sample; None for files that cannot be told at a glance."""
+def _check_images(
+    name: str, sample: Mapping[str, Any], columns: Mapping[str, str], formatting: str, file: Path, place: Path
+) -> None:
+    """Raise when the first sample has images under a key that the entry does not name: they would be left out."""
+    key = next((key for key in ("images", "image") if sample.get(key)), None)
+    if key is None or columns.get("images"):
+        return
+    turns = {"prompt": "instruction", "query": "input", "response": "output"}
+    usual = turns if formatting == "alpaca" else {"messages": "conversations"}
+    use = json.dumps({**usual, **columns, "images": key})
+    raise PathPluginsError(
+        f"dataset {name}: {file} has images under {key!r}, which its entry does not name, so they would be left out; "
+        f'set "columns": {use} in {place}'
+    )
+
+
+def _first_columns(file: Path) -> Mapping[str, Any] | None:
+    """Return the columns of a table or the first sample; None for files that cannot be told at a glance."""
     if file.suffix in (".csv", ".tsv"):
         with file.open(encoding="utf-8-sig", newline="") as stream:
             header = stream.readline()
-        return next(csv.reader([header], delimiter="\t" if "\t" in header else ","), [])
+        return dict.fromkeys(next(csv.reader([header], delimiter="\t" if "\t" in header else ","), []))
     if file.suffix not in (".json", ".jsonl"):
         return None
     with file.open(encoding="utf-8") as stream:
@@ -146,4 +164,4 @@ def _first_columns(file: Path) -> list[str] | None:
         first, _ = json.JSONDecoder().raw_decode(begin.removeprefix("[").lstrip())
     except json.JSONDecodeError:
         return None  # longer than what was read, or broken, which the trainer says
-    return [*first] if isinstance(first, dict) else None
+    return first if isinstance(first, dict) else None

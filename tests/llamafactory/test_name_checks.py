@@ -25,12 +25,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "images.json").write_text(json.dumps([{"id": "1", "image": "a.png", "conversations": turns}]))
     (folder / "lines.jsonl").write_text(json.dumps({"instruction": "Next?", "output": "Stroma."}) + "\n")
     (folder / "long.json").write_text("[" + json.dumps({"instruction": "x" * (1 << 20), "output": ""}) + "]")
+    stock = {"file_name": "images.json", "formatting": "sharegpt"}
     entries = {
         "good": {"file_name": "slides.csv", "formatting": "wsi_csv"},
         "stock": {"file_name": "slides.csv"},
         "mistyped": {"file_name": "slides.csv", "formatting": "wsi_cvs"},
         "images": {"file_name": "images.json", "formatting": "alpaca"},
-        "fine": {"file_name": "images.json", "formatting": "sharegpt"},
+        "fine": {**stock, "columns": {"messages": "conversations", "images": "image"}},
+        "blind": stock,
+        "unread": {"file_name": "slides.csv", "formatting": "wsi_csv", "columns": {"images": "h5"}, "folder": "x"},
         "words": {"file_name": "lines.jsonl"},
         "renamed": {"file_name": "images.json", "formatting": "sharegpt", "columns": {"messages": "turns"}},
         "long": {"file_name": "long.json"},
@@ -86,6 +89,12 @@ def test_the_rest_is_right(read: Callable[..., Any]) -> None:
         ),
         ({"dataset": "images"}, '"formatting": "alpaca" reads \'instruction\'; set "formatting": "llava"'),
         ({"dataset": "renamed"}, '"formatting": "sharegpt" reads \'turns\'; set "formatting": "llava" or name its col'),
+        (
+            {"dataset": "blind"},
+            "images.json has images under 'image', which its entry does not name, .*; set \"columns\": "
+            '{"messages": "conversations", "images": "image"} in',
+        ),
+        ({"dataset": "unread"}, '(?s)dataset unread in .*"folder": \'x\'.*"columns": {"images": \'h5\'} is not read'),
         (
             {"dataset_dir": "nowhere"},
             "dataset_dir: nowhere/dataset_info.json does not exist; .*pathplugins configs copy",
