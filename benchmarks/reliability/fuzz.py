@@ -5,7 +5,7 @@ Run from the repository root: ``python -m benchmarks.reliability.fuzz --out DIR 
 Hypothesis draws mutations of well-formed files (`mutations.py`, `targets.py`) in child processes, a block of inputs
 each. A fault is anything but a result or an error of `pathplugins.core.errors`: another exception, a process that dies,
 more than ``SECONDS`` for one input, more than ``MIB`` of memory, a file written outside the folder of the input, or
-code that is run (seen by the audit events of Python). Faults are grouped by exception and place, and the input that showed
+code that is run (seen by the audit events of Python). Faults are grouped by exception and place; the input that showed
 each, shrunk where the process lived, is kept in ``DIR/faults``. Exit code 1 if there is any.
 """
 

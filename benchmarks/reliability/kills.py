@@ -149,7 +149,7 @@ def disturb(job: Job, runs: Path, kills: int, draw: random.Random) -> int:
         with suppress(subprocess.TimeoutExpired):
             process.wait(moment)
         at_work += process.poll() is None
-        _kill(process)
+        end_group(process)
         code = _start(job.words(out)).wait()
         got, left = written(out), [path.name for path in out.rglob(".*.tmp")]
         if code or got != wanted or left:
@@ -196,7 +196,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         raise SystemExit(f"the undisturbed run ended with {process.returncode}: {' '.join(process.args)}")
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill all processes of the group that a process leads, and wait until none is left."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
