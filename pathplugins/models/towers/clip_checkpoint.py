@@ -17,6 +17,7 @@ from pathplugins.core.files import read_json
 from pathplugins.models.towers.clip_vit import CHOSEN, ClipVisionConfig, ClipVisionTower
 from pathplugins.models.towers.open_clip_checkpoint import FILES as OPEN_CLIP_FILES
 from pathplugins.models.towers.open_clip_checkpoint import open_clip_file, read_open_clip
+from pathplugins.published.open_clip import ARCHITECTURES, HEAD_WIDTHS, USUAL_HEAD_WIDTH
 from pathplugins.weights import read_weights
 from pathplugins.weights.archive import unpacked
 from pathplugins.weights.compare import few, mismatch
@@ -30,6 +31,7 @@ PATCHES = "embeddings.patch_embedding.weight"
 POSITIONS = "embeddings.position_embedding.weight"
 NOT_NEEDED = ("post_layernorm.", "post_layrnorm.", "embeddings.position_ids", "visual_projection.")
 """Beginnings of names that come after the last layer (the second as PA-LLaVA spells it), or are no weights."""
+PUBLISHED_WIDTHS = {architecture.width for architecture in ARCHITECTURES.values()}
 PLIP_TOKENS = 196
 PLIP = {name: value for name, value in vars(ClipVisionConfig()).items() if name not in CHOSEN}
 """Settings of PA-LLaVA's PLIP, plip_80w_196token.bin, which is published without a ``config.json``."""
@@ -61,6 +63,17 @@ def read_clip(
     else:
         folder = Path(path) if Path(path).is_dir() else Path(path).parent
         told, state = _told(folder / "config.json", known), _vision_part(Path(path), files)
+    width, heads = told["hidden_size"], told["num_attention_heads"]
+    usual = width // HEAD_WIDTHS.get(width, USUAL_HEAD_WIDTH)
+    if width in PUBLISHED_WIDTHS and heads != usual:
+        logger.warning(
+            "%s: its settings say %s attention heads for a width of %s, published CLIPs have %s; another number loads "
+            "without a word and gives other features: check config.json",
+            path,
+            heads,
+            width,
+            usual,
+        )
     wrong = {name: value for name, value in told.items() if options.get(name, value) != value}
     if wrong:
         asked = {name: options[name] for name in wrong}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ from pathplugins.models.towers.longnet_vit import LongNetConfig, LongNetViT
 from pathplugins.weights import read_weights
 from pathplugins.weights.compare import few, mismatch
 
+logger = logging.getLogger(__name__)
+
 RELEASED_WIDTHS = (768, 1024, 1536)
 """Widths of enc12l768d, enc24l1024d and enc12l1536d; all have 16 heads, which no tensor shape tells."""
+RELEASED_HEADS = 16
 PROBES = ("patch_embed.proj.weight", "encoder.layers.0.ffn.fc1.weight")
 """Tensors whose shapes give the widths of an encoder."""
 PRETRAINING_ONLY = ("decoder", "mask_token")
@@ -33,12 +37,20 @@ def config_from_state_dict(state: Mapping[str, Tensor], *, num_heads: int | None
             f"the number of heads cannot be told from weights {embed_dim} wide (16 is known for {RELEASED_WIDTHS} "
             "only): pass num_heads"
         )
+    if num_heads not in (None, RELEASED_HEADS) and embed_dim in RELEASED_WIDTHS:
+        logger.warning(
+            "num_heads %s for a slide encoder %s wide: the released ones have %s, and another number loads without a "
+            "word and gives other features; remove it unless you trained these weights so",
+            num_heads,
+            embed_dim,
+            RELEASED_HEADS,
+        )
     layers = {name.split(".")[2] for name in state if name.startswith("encoder.layers.")}
     return LongNetConfig(
         in_chans=in_chans,
         embed_dim=embed_dim,
         depth=len(layers),
-        num_heads=num_heads or 16,
+        num_heads=num_heads or RELEASED_HEADS,
         mlp_ratio=ffn_dim / embed_dim,
     )
 

@@ -254,3 +254,13 @@ def test_a_clip_configuration_is_json(tmp_path: Path) -> None:
     options, _ = read_clip(str(plip(tmp_path)), {})
     write_json(tmp_path / "again.json", options)
     assert read_json(tmp_path / "again.json") == options
+
+
+def test_another_number_of_heads_than_published_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shape = {"hidden_size": 768, "intermediate_size": 5, "num_hidden_layers": 1, "image_size": 32, "patch_size": 16}
+    for heads in (12, 8):
+        folder = tmp_path / str(heads)
+        CLIPVisionModel(CLIPVisionConfig(**shape, num_attention_heads=heads)).save_pretrained(folder)
+        assert read_clip(str(folder), {"select_layer": -1})[0]["num_attention_heads"] == heads
+    assert "/12" not in caplog.text
+    assert "say 8 attention heads for a width of 768, published CLIPs have 12" in caplog.text

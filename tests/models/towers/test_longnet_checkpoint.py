@@ -112,3 +112,12 @@ def test_other_weights_are_no_slide_encoder(tmp_path: Path) -> None:
             load_slide_encoder(released(tmp_path, content), num_heads=4)
     with pytest.raises(CheckpointError, match="no such file"):
         load_slide_encoder(tmp_path / "absent.pth")
+
+
+def test_another_number_of_heads_than_the_released_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """It loads as well: no shape tells it."""
+    state = {"patch_embed.proj.weight": torch.zeros(768, 9), "encoder.layers.0.ffn.fc1.weight": torch.zeros(1, 768)}
+    assert config_from_state_dict(state).num_heads == config_from_state_dict(state, num_heads=16).num_heads == 16
+    assert "num_heads" not in caplog.text
+    assert config_from_state_dict(state, num_heads=12).num_heads == 12
+    assert "num_heads 12 for a slide encoder 768 wide: the released ones have 16" in caplog.text
