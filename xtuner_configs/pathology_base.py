@@ -2,17 +2,19 @@
 # Needs:  a config that reads this one and names the parts and the data, such as pallava_domain_alignment.py
 # Change: in your config, e.g. `train_dataloader.update(batch_size=2)`; a value here is the published PA-LLaVA one
 
-from mmengine.hooks import CheckpointHook, DistSamplerSeedHook, IterTimerHook, LoggerHook, ParamSchedulerHook
-from mmengine.optim import AmpOptimWrapper, CosineAnnealingLR, LinearLR
-from xtuner.engine.runner import TrainLoop
+from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, LoggerHook, ParamSchedulerHook
+from mmengine.optim import AmpOptimWrapper, CosineAnnealingLR
 
 from pathplugins.xtuner.collate import collate
 from pathplugins.xtuner.datasets import PathologyDataset
 from pathplugins.xtuner.hooks import PathologyChatHook, SameRunHook
+from pathplugins.xtuner.loop import PathologyTrainLoop
 from pathplugins.xtuner.model import PathologyLLaVAModel
 from pathplugins.xtuner.optim import adamw_by_module
 from pathplugins.xtuner.parts import load_model
 from pathplugins.xtuner.samplers import EpochSampler
+from pathplugins.xtuner.schedule import WarmUpLR
+from pathplugins.xtuner.whole_checkpoints import WholeCheckpointHook
 
 model = dict(
     type=PathologyLLaVAModel,
@@ -42,10 +44,10 @@ optim_wrapper = dict(
 )
 max_epochs = 9
 warmup_ratio = 0.03
-train_cfg = dict(type=TrainLoop, max_epochs=max_epochs)
+train_cfg = dict(type=PathologyTrainLoop, max_epochs=max_epochs)
 param_scheduler = [
     dict(
-        type=LinearLR,
+        type=WarmUpLR,  # none where it would take fewer than 2 iterations
         start_factor=1e-5,
         by_epoch=True,
         begin=0,
@@ -67,7 +69,7 @@ default_hooks = dict(
     timer=dict(type=IterTimerHook),
     logger=dict(type=LoggerHook, log_metric_by_epoch=False, interval=10),
     param_scheduler=dict(type=ParamSchedulerHook),
-    checkpoint=dict(type=CheckpointHook, by_epoch=False, interval=2000, max_keep_ckpts=20),
+    checkpoint=dict(type=WholeCheckpointHook, by_epoch=False, interval=2000, max_keep_ckpts=20),
     sampler_seed=dict(type=DistSamplerSeedHook),
 )
 

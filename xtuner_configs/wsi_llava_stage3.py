@@ -5,8 +5,10 @@
 # Run:    xtuner train wsi_llava_stage3.py --work-dir work/wsi_stage3
 
 from mmengine.config import read_base
-from mmengine.optim import CosineAnnealingLR, LinearLR
+from mmengine.optim import CosineAnnealingLR
 from peft import LoraConfig
+
+from pathplugins.xtuner.schedule import WarmUpLR
 
 with read_base():
     from .wsi_llava_stage2 import *
@@ -35,7 +37,7 @@ optim_wrapper.update(accumulative_counts=8)
 optim_wrapper.optimizer.update(lr=2e-5, weight_decay=0.05)
 train_cfg.update(max_epochs=max_epochs)
 param_scheduler = [
-    dict(type=LinearLR, start_factor=1e-5, by_epoch=True, begin=0, end=0.1 * max_epochs, convert_to_iter_based=True),
+    dict(type=WarmUpLR, start_factor=1e-5, by_epoch=True, begin=0, end=0.1 * max_epochs, convert_to_iter_based=True),
     dict(
         type=CosineAnnealingLR,
         eta_min=0.0,

@@ -81,6 +81,13 @@ def words_of(cfg: Any) -> dict[str, Any]:
     return words
 
 
+def iterations_of_step(cfg: Any) -> int:
+    """Return after how many iterations the optimizer steps; ``--deepspeed`` moves the number to another place."""
+    if strategy := cfg.get("strategy"):
+        return strategy.get("gradient_accumulation_steps") or 1
+    return cfg.optim_wrapper.get("accumulative_counts", 1)
+
+
 def _parts(dataset: Any) -> list[Any]:
     inner = dataset.get("datasets")
     return [dataset] if inner is None else [part for one in inner for part in _parts(one)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
@@ -151,6 +152,7 @@ class PathologyDataset(Dataset):
                 f"{self.folder} was made with another tokenizer: row {row} holds token {token}, which the model's "
                 f"{tokenizer_name(tokenizer)} does not have; run `pathplugins preprocess` with this model"
             )
+        self._content = _digest([lengths.digest, *references])
         problems = [(row, *problem) for row, problem in lengths.problems.items()]
         broken = np.flatnonzero(np.isin(image_codes, [*found.failures]))
         owners = np.searchsorted(self._starts, broken, side="right") - 1
@@ -190,6 +192,8 @@ class PathologyDataset(Dataset):
             apply_policy(records, bad, on_bad_sample=on_bad_sample, report_path=report if get_rank() == 0 else None)
         self.left_out = len({(sample.source, sample.row) for sample in bad})
         self._rows = np.setdiff1d(np.arange(len(self.texts)), [row for row, *_ in problems])  # [samples]
+        self.fingerprint = _digest([self._content, *map(str, self._rows.tolist())])
+        """Name for what is trained on: token ids, labels and image references of the rows, in order."""
         if not len(self._rows):
             raise BadSamplesError(f"{self.folder}: nothing is left to train on; correct the samples")
         if get_rank() == 0 and not (np.diff(self._starts)[self._rows] > 0).any():
@@ -235,6 +239,10 @@ def _log_with_trainer() -> None:
         ours.setLevel(logging.INFO)
         for handler in MMLogger.get_current_instance().handlers:
             ours.addHandler(handler)
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.blake2b("\0".join(texts).encode(errors="surrogateescape"), digest_size=8).hexdigest()
 
 
 def _joined(problems: Mapping[str, str]) -> str:

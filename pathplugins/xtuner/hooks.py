@@ -1,11 +1,9 @@
-"""Hooks of the configs: ask the model while it trains, and refuse to resume a checkpoint of a different run."""
+"""Hooks of the configs: ask the model while it trains, and resume a run only as the one it is."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ from typing import Any
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
@@ -22,8 +19,10 @@ from pathplugins.models.custom_llava.processing_custom_llava import PLACEHOLDER
 from pathplugins.xtuner.chat_template import jinja_template
 from pathplugins.xtuner.configs import words_of
 from pathplugins.xtuner.conversations import resolve_template
+from pathplugins.xtuner.loop import look_ahead
 from pathplugins.xtuner.options import options_of
 from pathplugins.xtuner.parts import Model, load_processor
+from pathplugins.xtuner.resume import compare, conditions, go_on, take_order, unwrapped
 
 
 class PathologyChatHook(Hook):
@@ -114,7 +113,7 @@ class PathologyChatHook(Hook):
     def _ask(self, runner: Any) -> None:
         if not self.questions:
             return
-        model = _unwrapped(runner.model)
+        model = unwrapped(runner.model)
         core, training, lines = model.llm, model.training, []
         device = next(iter(core.parameters())).device
         tokenizer = self.processor.tokenizer
@@ -144,7 +143,7 @@ class PathologyChatHook(Hook):
 
 
 class SameRunHook(Hook):
-    """Refuse to resume a run of other weights, data or trained parts.
+    """Resume a run as if it had not been interrupted, and refuse that of other weights, data, batches or settings.
 
     The published configs resume whatever lies in the work directory. What a run is made of travels in the message hub,
     which mmengine writes into every checkpoint and reads back before training continues.
@@ -152,49 +151,30 @@ class SameRunHook(Hook):
 
     priority = "VERY_HIGH"
 
+    def before_run(self, runner: Any) -> None:
+        """Look at what `PathologyTrainLoop` looks at, for configs that train with another loop."""
+        look_ahead(runner, runner.train_loop)
+
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Compare before weights and optimizer are taken over; under DeepSpeed nobody calls this."""
-        if runner.cfg.get("resume"):
-            _compare(runner, checkpoint.get("message_hub", {}).get("runtime_info", {}).get(_INFO))
+        if not runner.cfg.get("resume"):
+            return
+        earlier = checkpoint.get("message_hub", {}).get("runtime_info", {}).get(_INFO)
+        take_order(runner, checkpoint.get("meta", {}).get("seed"), earlier)
+        compare(runner, earlier)
+        had, has = len(checkpoint["optimizer"]["param_groups"]), len(runner.optim_wrapper.optimizer.param_groups)
+        if had != has:
+            raise CheckpointError(
+                f"the optimizer of the checkpoint has {had} groups of weights and this run's {has}: earlier releases "
+                "decayed biases and norms, too; end the run with the release that began it, or start a new one from "
+                "its weights by pretrained_pth"
+            )
 
     def before_train(self, runner: Any) -> None:
-        """Compare after mmengine has resumed and before the first step; note what this run is made of."""
+        """Take up the place of a run that mmengine has resumed; note what this run is made of."""
         if runner.iter > 0:
-            _compare(runner, runner.message_hub.runtime_info.get(_INFO))
-        runner.message_hub.update_info(_INFO, json.dumps(_made_of(runner)), resumed=True)
+            go_on(runner, runner.message_hub.runtime_info.get(_INFO))
+        runner.message_hub.update_info(_INFO, json.dumps(conditions(runner)), resumed=True)
 
 
 _INFO = "pathplugins_run"
-
-
-def _unwrapped(model: Any) -> Any:
-    """Return our model without what DDP or DeepSpeed put around it."""
-    return model.module if is_model_wrapper(model) else model
-
-
-def _compare(runner: Any, earlier: str | None) -> None:
-    if earlier is None:
-        raise CheckpointError(
-            f"the checkpoint resumed in {runner.work_dir} is not of a run of pathplugins; start without --resume"
-        )
-    before, now = json.loads(earlier), json.loads(json.dumps(_made_of(runner)))
-    names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-    if names:
-        changed = "; ".join(f"{name} was {before.get(name)}, is {now.get(name)}" for name in names)
-        raise CheckpointError(
-            f"this is not the run that is resumed: {changed}; restore these, or start without --resume "
-            "(pretrained_pth takes over weights only)"
-        )
-
-
-def _made_of(runner: Any) -> dict[str, Any]:
-    model, dataset = runner.cfg.model, runner.train_dataloader.dataset
-    shapes = _unwrapped(runner.model).trained_shapes()
-    described = hashlib.sha256(json.dumps(shapes).encode()).hexdigest()[:8]
-    parts = json.loads(json.dumps(model.llm.to_dict().get("model"), default=str))
-    return {
-        **({f"model.{name}": part for name, part in parts.items()} if isinstance(parts, dict) else {"model": parts}),
-        "pretrained_pth": model.get("pretrained_pth"),
-        "what is trained": f"{sum(map(math.prod, shapes.values()))} weights in {len(shapes)} tensors ({described})",
-        "the number of samples": len(dataset),
-    }

@@ -5,6 +5,7 @@ R rows, M images of all rows.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 import datasets
@@ -30,6 +31,8 @@ class Lengths:
     """Row -> short reason, sentence; whatever the limit is."""
     foreign: tuple[int, int] | None = None
     """The first row with an id the vocabulary does not have, and that id."""
+    digest: str = ""
+    """Name for all ids and labels in their order."""
 
 
 def images_of(texts: datasets.Dataset) -> tuple[np.ndarray, list[str]]:
@@ -68,6 +71,7 @@ def measure(
     total, needed = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.int64)
     problems: dict[int, tuple[str, str]] = {}
     foreign, row, image = None, 0, 0
+    digest = hashlib.blake2b(digest_size=8)
     for table in texts.select_columns(["input_ids", "labels"]).with_format("arrow").iter(_BATCH):
         rows = slice(row, row + len(table))
         owned = images[rows]
@@ -76,6 +80,8 @@ def measure(
         if not np.array_equal(starts, label_starts):
             r = row + int(np.flatnonzero(starts != label_starts)[0]) - 1
             raise PathPluginsError(f"row {r} has not as many labels as input_ids; make the folder anew")
+        for values in (np.diff(starts), ids, labels):
+            digest.update(np.ascontiguousarray(values, np.int64).tobytes())
         owner = np.repeat(np.arange(len(table)), np.diff(starts))  # [K]
         marks = ids == IMAGE_TOKEN_INDEX
         found = np.bincount(owner[marks], minlength=len(table))
@@ -101,7 +107,7 @@ def measure(
             problems.setdefault(row + int(r), ("nothing to learn", "every label is masked; expected an answer"))
         needed[rows] = np.maximum(last, learnt)
         row, image = row + len(table), image + int(owned.sum())
-    return Lengths(total=total, needed=needed, problems=problems, foreign=foreign)
+    return Lengths(total=total, needed=needed, problems=problems, foreign=foreign, digest=digest.hexdigest())
 
 
 def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,8 @@
 """Let a stock ``xtuner train`` run on a machine without an accelerator, and beside PyTorch 2.6 or newer.
 
 XTuner's configurations import our model and datasets by name, so nothing is registered. What is left are places in
-MMEngine and XTuner that take a GPU for granted, and two that a newer PyTorch and its triton broke. Each function here
+MMEngine and XTuner that take a GPU for granted, two that a newer PyTorch and its triton broke, and one that reads a
+checkpoint to resume before we can look at it. Each function here
 is called for one module, right after it was executed; those of ``WITHOUT_ACCELERATOR`` do nothing where there is a GPU.
 Each symbol that is replaced stands in ``pathplugins.core.hosts`` with why, and when it can go.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import functools
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -125,6 +127,25 @@ def on_tools(module: ModuleType) -> None:
     module.auto_dtype_of_deepspeed_config = choose
 
 
+def on_resume(module: ModuleType) -> None:
+    """Say of a checkpoint that is cut short that it is, and which one before it is whole, in ``xtuner.tools.utils``.
+
+    ``xtuner train --resume`` opens the file for its seed before anything of ours is asked.
+    """
+    from pathplugins.xtuner.whole_checkpoints import require_whole
+
+    original = module.get_seed_from_checkpoint
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @functools.wraps(original)
+    def read(pth_model: str) -> Any:
+        require_whole(Path(pth_model))
+        return original(pth_model)
+
+    module.get_seed_from_checkpoint = read
+
+
 def on_bitsandbytes(module: ModuleType) -> None:
     """Tell bitsandbytes 0.45.0, which XTuner 0.2.0 pins, that there is no ``triton.ops`` since triton 3.2."""
     from importlib.util import find_spec
@@ -154,6 +175,7 @@ EVERYWHERE: dict[str, Callable[[ModuleType], None]] = {
     "bitsandbytes.triton.triton_utils": on_bitsandbytes,
     "mmengine.runner.checkpoint": on_checkpoint,
     "triton.runtime.driver": on_triton,  # imported before MMEngine can be asked
+    "xtuner.tools.utils": on_resume,
 }
 
 WITHOUT_ACCELERATOR: dict[str, Callable[[ModuleType], None]] = {
@@ -170,5 +192,5 @@ def apply(name: str, module: ModuleType) -> None:
     """Run the hook of one module."""
     if name in EVERYWHERE:
         EVERYWHERE[name](module)
-    elif no_accelerator():
+    if name in WITHOUT_ACCELERATOR and no_accelerator():
         WITHOUT_ACCELERATOR[name](module)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from mmengine.config import Config
-from mmengine.hooks import CheckpointHook, LoggerHook
-from mmengine.optim import AmpOptimWrapper, CosineAnnealingLR, LinearLR
+from mmengine.hooks import LoggerHook
+from mmengine.optim import AmpOptimWrapper, CosineAnnealingLR
 from mmengine.utils.misc import get_object_from_string
 from peft import LoraConfig
 from xtuner.registry import BUILDER
@@ -21,6 +21,8 @@ from pathplugins.data.prompts import PATCH_SYSTEM_PROMPT, SYSTEM_PROMPT
 from pathplugins.models.compose.spec import ComposeSpec
 from pathplugins.xtuner.conversations import resolve_system, resolve_template
 from pathplugins.xtuner.optim import adamw_by_module
+from pathplugins.xtuner.schedule import WarmUpLR
+from pathplugins.xtuner.whole_checkpoints import WholeCheckpointHook
 
 pytestmark = pytest.mark.host
 
@@ -121,7 +123,7 @@ BOTH: dict[str, Any] = {  # A11, A14 to A19, A21 to A23
     "optim_wrapper.optimizer.type": adamw_by_module,
     "optim_wrapper.optimizer.betas": (0.9, 0.999),
     "optim_wrapper.optimizer.weight_decay": 0,
-    "param_scheduler.0.type": LinearLR,
+    "param_scheduler.0.type": WarmUpLR,
     "param_scheduler.0.start_factor": 1e-5,
     "param_scheduler.0.by_epoch": True,
     "param_scheduler.0.begin": 0,
@@ -129,7 +131,7 @@ BOTH: dict[str, Any] = {  # A11, A14 to A19, A21 to A23
     "param_scheduler.1.type": CosineAnnealingLR,
     "param_scheduler.1.by_epoch": True,
     "param_scheduler.1.convert_to_iter_based": True,
-    "default_hooks.checkpoint.type": CheckpointHook,
+    "default_hooks.checkpoint.type": WholeCheckpointHook,
     "default_hooks.checkpoint.by_epoch": False,
     "default_hooks.checkpoint.interval": 2000,
     "default_hooks.checkpoint.max_keep_ckpts": 20,

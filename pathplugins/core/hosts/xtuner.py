@@ -40,7 +40,31 @@ XTUNER: tuple[TouchPoint, ...] = (
     TouchPoint(
         path="xtuner.engine.runner:TrainLoop",
         uses=("runner", "dataloader", "max_iters", "max_epochs"),
-        why="the shipped configs train with it",
+        why="base class of ours, which is built before the schedule is and before any checkpoint is read",
+    ),
+    TouchPoint(
+        path="mmengine.hooks:CheckpointHook._save_checkpoint_with_step",
+        uses=("runner", "step", "meta"),
+        why="overridden: a checkpoint takes its name once it is whole, and the oldest goes after that",
+        drop_when="upstream does so",
+    ),
+    TouchPoint(
+        path="mmengine.optim:LinearLR.build_iter_from_epoch",
+        uses=("begin", "end", "by_epoch", "epoch_length"),
+        why="overridden: a warm-up under two iterations is left out",
+        drop_when="a warm-up of one iteration leaves its start_factor",
+    ),
+    TouchPoint(
+        path="mmengine.runner:IterBasedTrainLoop.run",
+        why="passes over as many batches as a resumed run has trained on; ours come unread",
+    ),
+    TouchPoint(
+        path="mmengine.runner:Runner.resume",
+        uses=("filename",),
+        why="takes the schedule's length out of a checkpoint, which is set to the run's again",
+    ),
+    TouchPoint(
+        path="mmengine.runner:find_latest_checkpoint", uses=("path",), why="tells what `resume = True` would go on from"
     ),
     TouchPoint(
         path="xtuner.model:LLaVAModel.to_hf",
@@ -102,6 +126,13 @@ XTUNER: tuple[TouchPoint, ...] = (
         replaced="without a GPU",
         why="asks torch.cuda for the half precision of `auto`",
         drop_when=_NO_GPU,
+    ),
+    TouchPoint(
+        path="xtuner.tools.utils:get_seed_from_checkpoint",
+        uses=("pth_model",),
+        replaced="everywhere",
+        why="the first to open the checkpoint of --resume: one that is cut short is named, with the one before it",
+        drop_when="upstream writes checkpoints whole or not at all",
     ),
     TouchPoint(
         path="bitsandbytes.triton.triton_utils:is_triton_available",
