@@ -14,9 +14,9 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet torch==2.13.0 numpy==2.3.5 addict==2.4.0 matplotlib==3.10.7 rich==14.2.0 \
-  termcolor==3.2.0 yapf==0.43.0 pyyaml==6.0.3 opencv-python-headless==4.12.0.88 setuptools==80.9.0 || exit 2
-"$work/venv/bin/pip" install --quiet --no-deps mmengine==0.10.7 || exit 2
+"$work/venv/bin/pip" install --quiet torch==2.13.0 numpy==2.2.6 addict==2.4.0 matplotlib==3.10.7 rich==14.2.0 \
+  termcolor==3.2.0 yapf==0.43.0 pyyaml==6.0.3 opencv-python-headless==4.12.0.88 setuptools==80.9.0
+"$work/venv/bin/pip" install --quiet --no-deps mmengine==0.10.7
 
 cat > "$work/train.py" <<'PY'
 import logging

@@ -81,6 +81,26 @@ def words_of(cfg: Any) -> dict[str, Any]:
     return words
 
 
+def check_agreement(cfg: Any) -> None:
+    """Raise where a config says one thing in two places, and not the same: the model, and the size of a batch."""
+    from pathplugins.xtuner.parts import model_directory
+
+    loader, named = cfg.train_dataloader, {"train_dataloader.dataset": words_of(cfg)["model"]}
+    named["train_dataloader.collate_fn"] = (loader.get("collate_fn") or {}).get("model")
+    named["model.llm"] = cfg.model.get("llm", {}).get("model")
+    directories = {place: model_directory(model) for place, model in named.items() if model is not None}
+    if len(set(directories.values())) > 1:
+        said = "; ".join(f"{place} is {directory}" for place, directory in directories.items())
+        raise PathPluginsError(f"the config names different models: {said}; write model=parts in each of them")
+    sampler = loader.get("sampler") or {}
+    for name in ("batch_size", "per_device_batch_size"):
+        if sampler.get(name, loader.batch_size) != loader.batch_size:
+            raise PathPluginsError(
+                f"train_dataloader: batch_size is {loader.batch_size} and its sampler groups {sampler[name]}; write "
+                f"train_dataloader.sampler.{name}={loader.batch_size}"
+            )
+
+
 def iterations_of_step(cfg: Any) -> int:
     """Return after how many iterations the optimizer steps; ``--deepspeed`` moves the number to another place."""
     if strategy := cfg.get("strategy"):

@@ -6,6 +6,7 @@ from typing import Any
 
 from xtuner.engine.runner import TrainLoop
 
+from pathplugins.xtuner.configs import check_agreement
 from pathplugins.xtuner.schedule import check_schedule
 from pathplugins.xtuner.whole_checkpoints import choose_checkpoint
 
@@ -26,5 +27,6 @@ class PathologyTrainLoop(TrainLoop):
 
 def look_ahead(runner: Any, loop: Any) -> None:
     """Refuse what cannot train, and choose the checkpoint to resume; may be called again."""
+    check_agreement(runner.cfg)
     check_schedule(runner.cfg, loop)
     choose_checkpoint(runner)

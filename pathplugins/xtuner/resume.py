@@ -53,6 +53,7 @@ def conditions(runner: Any) -> dict[str, Any]:
         _SEED: getattr(loader.sampler, "seed", None),
         "optimizer": _plain(cfg.optim_wrapper.get("optimizer")),
         "clip_grad": _plain(cfg.optim_wrapper.get("clip_grad")),
+        "deepspeed": _deepspeed(cfg.get("strategy")),
         "lr_mult": _plain(cfg.model.get("lr_mult")),
         "precision": {
             "optim_wrapper": type(runner.optim_wrapper).__name__,
@@ -219,6 +220,19 @@ def _record(runner: Any, earlier: str | None) -> dict[str, Any]:
 
 def _batch_size(loader: Any) -> int:
     return loader.batch_size or getattr(loader.batch_sampler, "batch_size", 1)
+
+
+def _deepspeed(strategy: Any) -> dict[str, Any] | None:
+    """Return what ``--deepspeed`` says of precision, sharding and clipping."""
+    if strategy is None:
+        return None
+    config = strategy.get("config") or {}
+    kinds = {name: (config.get(name) or {}).get("enabled") for name in ("fp16", "bf16")}
+    return {
+        **kinds,
+        "stage": (config.get("zero_optimization") or {}).get("stage"),
+        "gradient_clipping": strategy.get("gradient_clipping"),
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.xtuner.configs import dataset_configs, read_config, words_of
+from pathplugins.xtuner.configs import check_agreement, dataset_configs, read_config, words_of
 
 pytestmark = pytest.mark.host
 
@@ -55,6 +55,43 @@ def test_where_the_words_differ_the_hook_names_them(name: str, value: str) -> No
     with pytest.raises(PathPluginsError, match=re.escape(f"custom_hooks[0].update({name}=...)")):
         words_of(config(*parts))
     assert words_of(config(*parts, hook={name: value})) == {**IMAGES, name: value}
+
+
+@pytest.fixture
+def agreeing(tmp_path: Path) -> Any:
+    """A config of a model directory, and another directory beside it."""
+    from mmengine.config import ConfigDict
+
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    model = str(tmp_path / "a")
+    loader = {
+        "batch_size": 4,
+        "dataset": {"model": model},
+        "sampler": {"shuffle": True},
+        "collate_fn": {"model": model},
+    }
+    return ConfigDict(train_dataloader=loader, model={"llm": {"model": model}})
+
+
+def test_models_named_twice_must_be_the_same(agreeing: Any) -> None:
+    check_agreement(agreeing)
+    agreeing.train_dataloader.collate_fn.model = agreeing.model.llm.model[:-1] + "b"
+    with pytest.raises(
+        PathPluginsError, match=r"different models: .*collate_fn is .*/b; .*; write model=parts in each"
+    ):
+        check_agreement(agreeing)
+
+
+@pytest.mark.parametrize("name", ["batch_size", "per_device_batch_size"])
+def test_a_sampler_groups_batches_of_the_loader(agreeing: Any, name: str) -> None:
+    agreeing.train_dataloader.sampler[name] = 4
+    check_agreement(agreeing)
+    agreeing.train_dataloader.sampler[name] = 2
+    said = f"batch_size is 4 and its sampler groups 2; write train_dataloader.sampler.{name}=4"
+    with pytest.raises(PathPluginsError, match=re.escape(said)):
+        check_agreement(agreeing)
 
 
 def test_models_must_be_the_same() -> None:

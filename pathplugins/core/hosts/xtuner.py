@@ -130,7 +130,7 @@ XTUNER: tuple[TouchPoint, ...] = (
     TouchPoint(
         path="xtuner.tools.utils:get_seed_from_checkpoint",
         uses=("pth_model",),
-        replaced="everywhere",
+        replaced="always",
         why="the first to open the checkpoint of --resume: one that is cut short is named, with the one before it",
         drop_when="upstream writes checkpoints whole or not at all",
     ),
