@@ -80,7 +80,8 @@ def go_on(runner: Any, earlier: str | None) -> None:
     before = _record(runner, earlier)
     loop, counts = runner.train_loop, iterations_of_step(runner.cfg)
     done = loop.iter
-    if done % counts and done != before.get(_LENGTH):  # a run steps after its last iteration, whatever its number
+    ended = done == before.get(_LENGTH) and runner.cfg.get("strategy") is None
+    if done % counts and not ended:  # MMEngine, not DeepSpeed, steps after the last iteration, whatever its number
         done -= done % counts
         print_log(
             f"the checkpoint of iteration {loop.iter} was saved between two steps of the optimizer, every {counts} "
@@ -90,7 +91,15 @@ def go_on(runner: Any, earlier: str | None) -> None:
     if loop.iter >= loop.max_iters:
         print_log(f"nothing is left to train: iteration {loop.iter} of {loop.max_iters}", "current")
     loop._iter = done
+    had = runner.optim_wrapper.param_groups[0]["lr"]
     reschedule(runner, done)
+    if before.get(_LENGTH, loop.max_iters) != loop.max_iters:
+        now = runner.optim_wrapper.param_groups[0]["lr"]
+        print_log(
+            f"the run had {before[_LENGTH]} iterations and has {loop.max_iters} now: its schedule is that of the new "
+            f"length, the learning rate goes on at {now:.3g} and was {had:.3g}",
+            "current",
+        )
     if hasattr(runner.optim_wrapper, "initialize_count_status"):
         runner.optim_wrapper.initialize_count_status(runner.model, done, loop.max_iters)
     loop.dataloader_iterator = Remaining(loop.dataloader, done)
@@ -135,17 +144,10 @@ def reschedule(runner: Any, done: int) -> None:
     plan = Schedule(settings, groups, **size, by_epoch=isinstance(loop, EpochBasedTrainLoop))
     for _ in range(done):
         plan.step()
-    before = groups[0]["lr"]
     for there, here in zip(plan.schedulers, built, strict=True):
         here.load_state_dict(there.state_dict())
         for planned, group in zip(plan.groups, groups, strict=True):
             group[here.param_name] = planned[here.param_name]
-    if not math.isclose(groups[0]["lr"], before, rel_tol=1e-6):
-        print_log(
-            f"the schedule goes over {loop.max_iters} iterations: the learning rate goes on at {groups[0]['lr']:.3g}, "
-            f"where the checkpoint had {before:.3g}",
-            "current",
-        )
 
 
 class Remaining:
