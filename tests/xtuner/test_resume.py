@@ -79,7 +79,10 @@ OTHER = {
     "rank of LoRA": (["model.llm_lora.r=8"], r"what is trained was \d+ weights in 84 tensors \(\w+\), is \d+ weights"),
     "layers of LoRA": (["model.llm_lora.target_modules=q_proj,k_proj"], r"what is trained was .* is \d+ weights in 64"),
     "model": (
-        ["model.llm.model.projector_config.num_attention_heads=2"],
+        [
+            f"{place}.model.projector_config.num_attention_heads=2"
+            for place in ("model.llm", "train_dataloader.dataset", "train_dataloader.collate_fn")
+        ],
         "model.projector_config.num_attention_heads was 4, is 2",
     ),
     "stage 1": (
