@@ -19,13 +19,13 @@ import numpy as np
 
 from pathplugins.core.optional import need
 
+from .jpeg_frame import TileDecoder
 from .tile_cache import Tile, TileCache, cache_bytes
 
 VENDORS = ("aperio", "generic-tiff")  #: whose levels OpenSlide reads tile by tile, with no offsets or bounds
 JPEG, INTERLEAVED, REDUCED = 7, 1, 1  #: TIFF compression, planar configuration, bit of the subfile type
 COLOUR_SPACES = {2: "RGB", 6: "YCBCR"}  #: TIFF photometric -> colours in the JPEG, whatever the JPEG itself states
 END_OF_JPEG = b"\xff\xd9"
-SMALLEST_MCU_PX = 8  #: side of the smallest block that a decoder leaves grey when the data end early
 
 
 class OpenSlideNeededError(Exception):
@@ -70,7 +70,8 @@ class JpegTiles:
         """
         self._path = path
         self._levels = _levels(path, handle)
-        self._codecs = need("imagecodecs")
+        codecs = need("imagecodecs")
+        self._decoders = [TileDecoder(codecs, tables=a.tables, colour_space=a.colour_space) for a in self._levels]
         row_bytes = max(level.tiles_across * math.prod(level.tile_px) * 3 for level in self._levels)
         self._cache = TileCache(cache_bytes(row_bytes))
         self._file = os.open(path, os.O_RDONLY)
@@ -111,12 +112,12 @@ class JpegTiles:
         """Return one tile, uint8 ``[tile_h, tile_w, 3]``; it is shared, so it must not be written to."""
         level = self._levels[number]
         index = row * level.tiles_across + column
-        tile = self._cache.get((number, index), partial(self._make, level, index))
+        tile = self._cache.get((number, index), partial(self._make, level, self._decoders[number], index))
         if isinstance(tile, str):
             raise OpenSlideNeededError(f"tile {column}, {row} of level {number} {tile}")
         return tile
 
-    def _make(self, level: Level, index: int) -> Tile:
+    def _make(self, level: Level, decoder: TileDecoder, index: int) -> Tile:
         """Decode a tile, or return why it cannot be used: libjpeg would silently invent pixels that are missing."""
         count = int(level.counts[index])
         if count == 0:
@@ -127,16 +128,11 @@ class JpegTiles:
             raise OSError(error.errno, error.strerror, str(self._path)) from error
         if len(data) < count or not (data.endswith(END_OF_JPEG) or data.rstrip(b"\0").endswith(END_OF_JPEG)):
             return "ends early"
-        try:
-            tile = self._codecs.jpeg8_decode(
-                data, tables=level.tables, colorspace=level.colour_space, outcolorspace="RGB"
-            )
-        except self._codecs.Jpeg8Error as error:
-            return f"does not decode: {error}"
+        tile = decoder.decode(data)
+        if isinstance(tile, str):
+            return tile
         if tile.shape != (level.tile_px[1], level.tile_px[0], 3):
             return f"holds {tile.shape} instead of {(level.tile_px[1], level.tile_px[0], 3)}"
-        if (tile[-SMALLEST_MCU_PX:, -SMALLEST_MCU_PX:] == 128).all():
-            return "ends grey, as data that end early do"
         tile.setflags(write=False)
         return tile
 

@@ -207,7 +207,7 @@ def test_each_tile_is_decoded_once_by_all_threads(whole: Path, monkeypatch: pyte
     decode = imagecodecs.jpeg8_decode
 
     def counted(data: bytes, **options: Any) -> np.ndarray:
-        decoded.append(data)
+        decoded.append(bytes(data))
         return decode(data, **options)
 
     monkeypatch.setattr(imagecodecs, "jpeg8_decode", counted)
