@@ -35,6 +35,7 @@ EXTRAS = {
         *("segmentation-models-pytorch>=0.3.4", "tensorboard>=2.14", "timm>=1.0", "torchmetrics>=1.2"),
     ],
     "ray": ["ray>=2.9"],
+    "tissue": ["onnxruntime>=1.17"],
     "test": [
         *("codespell[toml]>=2.2", "hypothesis>=6.100", "pytest>=8.0", "ruff>=0.9", "pyyaml>=6.0"),
         "setuptools>=70.1",

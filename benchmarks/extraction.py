@@ -126,7 +126,7 @@ def draw_rows(slides: list[Path], count: int) -> list[Row]:
     draw, rows = random.Random(0), []
     for path in slides:
         with Slide(path) as slide:
-            mask, _ = find_tissue(slide, MPP, TilingSpec())
+            mask = find_tissue(slide, MPP, TilingSpec()).mask
             size = slide.size_px0
         cells = np.arange(0, size[0] - SIZE, GRID)
         places = np.stack([axis.ravel() for axis in np.meshgrid(cells, cells)], axis=1)  # [N, 2]

@@ -11,6 +11,7 @@ from ..encoders.bag_recipe import BagJob, BagRecipe
 from ..engine.launch import launch
 from ..engine.progress import say
 from ..slides.find import find_slides
+from ..tiling.process_list import NAME, record_questions
 from ..tiling.slides_to_cut import slides_to_cut
 from .options import read_options
 from .options.engine import EngineOptions, add_engine_options
@@ -33,7 +34,18 @@ def run(args: argparse.Namespace) -> int:
         save_patches=tiling.save_patches is not None,
         overwrite=engine.overwrite,
     )
-    return launch(slide_jobs(tiling, dry_run=engine.dry_run), recipe, engine, summary_to=engine.summary_to)
+    return launch_slides(tiling, recipe, engine)
+
+
+def launch_slides(tiling: TilingOptions, recipe: BagRecipe, engine: EngineOptions) -> int:
+    """Do the slides, and write what is to be questioned into the process list; returns the exit code."""
+    return launch(
+        slide_jobs(tiling, dry_run=engine.dry_run),
+        recipe,
+        engine,
+        summary_to=engine.summary_to,
+        on_summary=lambda summary: record_questions(tiling.out / NAME, summary.questions(), summary.areas),
+    )
 
 
 def slide_jobs(options: TilingOptions, *, dry_run: bool) -> list[BagJob]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 
 from ..encoders.bag_recipe import BagRecipe
-from ..engine.launch import launch
 from .options import read_options
 from .options.engine import EngineOptions, add_engine_options
 from .options.models import EncodingOptions, add_encoding_options
 from .options.tiling import TilingOptions, add_tiling_options
-from .patch import slide_jobs
+from .patch import launch_slides
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -33,4 +32,4 @@ def run(args: argparse.Namespace) -> int:
         save_patches=tiling.save_patches is not None,
         overwrite=engine.overwrite,
     )
-    return launch(slide_jobs(tiling, dry_run=engine.dry_run), recipe, engine, summary_to=engine.summary_to)
+    return launch_slides(tiling, recipe, engine)

@@ -88,6 +88,6 @@ class BagRecipe(Recipe):
                 )
             done = [outcome for outcome in outcomes if outcome.status == "done"]
             notes = tuple(note for outcome in outcomes for note in outcome.notes)
-            return replace(outcomes[-1], status="done" if done else "skipped", notes=notes)
+            return replace(outcomes[-1], status="done" if done else "skipped", notes=notes, areas=outcomes[0].areas)
 
         return steps

@@ -112,6 +112,7 @@ class SlideWorker:
             status=outcome.status,
             patches=outcome.patches,
             notes=outcome.notes,
+            areas=outcome.areas,
             seconds=round(time.monotonic() - start, 3),
         )
 

@@ -6,13 +6,14 @@ import json
 import math
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TextIO
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.optional import need
 
+from ..tissue.areas import Areas, mean_areas
 from .jobs import Recipe, SlideJob
 from .pools import HerePool, Pool, ProcessPool
 from .progress import FAILED, Board, say
@@ -39,7 +40,12 @@ class LaunchOptions:
 
 
 def launch(
-    jobs: Sequence[SlideJob], recipe: Recipe, options: LaunchOptions, *, summary_to: TextIO | None = None
+    jobs: Sequence[SlideJob],
+    recipe: Recipe,
+    options: LaunchOptions,
+    *,
+    summary_to: TextIO | None = None,
+    on_summary: Callable[[Summary], None] | None = None,
 ) -> int:
     """Do the slides as the options say, and report the failures.
 
@@ -48,6 +54,7 @@ def launch(
         recipe: What is done to each.
         options: How many at a time, and where.
         summary_to: Receives the summary, or what a dry run would do, as a line of JSON; None prints none.
+        on_summary: Called with the summary, not after a dry run.
 
     Returns:
         The exit code.
@@ -60,6 +67,8 @@ def launch(
         summary = run_jobs(jobs, recipe, pool, Board(len(jobs)))
     finally:
         signal.signal(signal.SIGTERM, before)
+    if on_summary is not None:
+        on_summary(summary)
     if summary_to is not None:
         summary_to.write(f"{json.dumps(summary.to_json())}\n")
     return _report(summary, recipe, slides=len(jobs))
@@ -146,8 +155,17 @@ def _due(job: SlideJob, recipe: Recipe, state: StateFolder) -> str:
     return f"failed before: {reason}" if reason else "to do"
 
 
+def _report_areas(summary: Summary) -> None:
+    found, asked = [Areas.from_json(text) for text in summary.areas.values()], [*summary.questions()]
+    some = ", ".join(asked[:10]) + ", ..." * (len(asked) > 10)
+    questioned = f"; {len(asked)} to question: {some}" if asked else ""
+    say(f"mean of the {len(found)} slides: {mean_areas(found).in_words()}{questioned}")
+
+
 def _report(summary: Summary, recipe: Recipe, *, slides: int) -> int:
-    """Say what failed; returns the exit code."""
+    """Say how much of the slides was left out, and what failed; returns the exit code."""
+    if summary.areas:
+        _report_areas(summary)
     if not summary.failed:
         return 0
     say(f"{len(summary.failed)} of {slides} slides failed; tracebacks are in {recipe.work / 'errors'}:")

@@ -24,6 +24,8 @@ class Outcome:
     patches: int
     notes: tuple[str, ...] = ()
     """Facts that the user should know although the slide is done."""
+    areas: str | None = None
+    """Shares of the slide that are tissue or left out (``Areas.to_json``); None where nobody looked."""
 
 
 def recorded_settings(path: Path, attribute: str, *, absent: str = "{}") -> str:

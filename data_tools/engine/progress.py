@@ -18,6 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ..tissue.areas import Areas
+
 if TYPE_CHECKING:
     from .state import Result
 
@@ -91,4 +93,6 @@ def _line(result: Result) -> str:
     if result.status == "failed":
         return "failed"
     already = " (exists already)" if result.status == "skipped" else ""
-    return "; ".join([f"{result.patches} patches{already}", *result.notes])
+    areas = None if result.areas is None else Areas.from_json(result.areas)
+    shares = () if areas is None else (areas.in_words(), *filter(None, [areas.question()]))
+    return "; ".join([f"{result.patches} patches{already}", *shares, *result.notes])

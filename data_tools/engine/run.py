@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections import deque
@@ -12,6 +13,7 @@ from typing import Any
 
 from pathplugins.core.files import meant_by
 
+from ..tissue.areas import Areas, mean_areas
 from .jobs import Recipe, SlideJob
 from .locks import Held, holding
 from .pools import Pool
@@ -32,12 +34,21 @@ class Summary:
     seconds: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
     """slide id -> reason, in the order they failed."""
+    areas: dict[str, str] = field(default_factory=dict)
+    """slide id -> shares that are tissue or left out (``Areas.to_json``), for slides that were looked at."""
     not_started: int = 0
     """Slides left out because each would have failed the same way."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the counts as plain values."""
-        return {**vars(self), "seconds": round(self.seconds, 1)}
+        """Return the counts as plain values; of the areas, the mean and the slides to question."""
+        found = [Areas.from_json(text) for text in self.areas.values()]
+        areas = json.loads(mean_areas(found).to_json()) if found else None
+        return {**vars(self), "seconds": round(self.seconds, 1), "areas": areas, "questions": self.questions()}
+
+    def questions(self) -> dict[str, str]:
+        """Return what the user should look at, by slide id."""
+        asked = {slide_id: Areas.from_json(text).question() for slide_id, text in self.areas.items()}
+        return {slide_id: question for slide_id, question in asked.items() if question}
 
 
 def run_jobs(jobs: Sequence[SlideJob], recipe: Recipe, pool: Pool, board: Board) -> Summary:
@@ -103,6 +114,8 @@ def _count(summary: Summary, result: Result) -> None:
         summary.failed[result.slide_id] = result.reason
         return
     summary.patches += result.patches
+    if result.areas is not None:
+        summary.areas[result.slide_id] = result.areas
     if result.status == "done":
         summary.done += 1
     else:

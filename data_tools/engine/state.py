@@ -32,6 +32,8 @@ class Result:
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     """Facts that the user should know although the slide is done."""
+    areas: str | None = None
+    """Shares of the slide that are tissue or left out (``Areas.to_json``); None where nobody looked."""
     reason: str = ""
     """Why it failed, in a sentence; or the process that holds it."""
     trace: str = ""

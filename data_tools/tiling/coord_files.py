@@ -52,6 +52,8 @@ class PatchSet:
     """``content_print`` of the slide; None in files of earlier versions."""
     frame: str = FRAME
     """What ``coords`` counts in."""
+    areas: str | None = None
+    """Shares of the slide that are tissue or were left out (``Areas.to_json``); None in files of earlier versions."""
     mask: str | None = None
     """Path of the mask that says where tissue is; None if tissue was detected."""
     patch_level: int | None = None

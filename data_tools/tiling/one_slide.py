@@ -18,9 +18,11 @@ from ..pictures.overlay import draw_overlay
 from ..slides.bounds import bounds, origin_xy
 from ..slides.resolution import Resolution, resolve
 from ..slides.slide import Slide, SlideError
-from ..tissue.detect import tissue_mask
+from ..tissue.areas import no_tissue_advice
+from ..tissue.detect import Detection
 from ..tissue.geojson import write_tissue
-from ..tissue.own_mask import LoadedMask, load_mask
+from ..tissue.on_slide import tissue_on_slide
+from ..tissue.own_mask import load_mask
 from .coord_files import PatchSet, read_coords, write_coords
 from .geometry import Tiling, fit_tiling, patch_grid, tissue_fraction
 from .patch_pictures import leftover_note, patch_pictures_done, write_patch_pictures
@@ -48,24 +50,25 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
         if not (overlay_path.exists() and geojson_path.exists()):
             patches = None
         elif spec.save_patches is None or patch_pictures_done(out, patches, spec.save_patches):
-            return Outcome(slide_id=slide_id, status="skipped", patches=len(patches.coords_xy))
+            return Outcome(slide_id=slide_id, status="skipped", patches=len(patches.coords_xy), areas=patches.areas)
     with Slide(path) as slide:
         if patches is None:
             resolution = resolve(slide, fallback_mpp=spec.slide_mpp, override_mpp=spec.override_mpp)
             notes = (*((resolution.note,) if resolution.note else ()), *slide.notes)
             tiling = fit_tiling(spec, level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(path))
-            mask, mask_notes = find_tissue(slide, resolution.mpp, spec)
-            notes += mask_notes
-            patches = _keep_tissue(slide, resolution, tiling, spec, mask)
-            _draw(overlay_path, slide, mask, patches)
+            found = find_tissue(slide, resolution.mpp, spec)
+            notes += found.notes
+            patches = _keep_tissue(slide, resolution, tiling, spec, found)
+            _draw(overlay_path, slide, found.mask, patches)
             with replacing(geojson_path) as temporary:
-                write_tissue(temporary, mask, slide.size_px0, origin_xy(slide.properties))
+                write_tissue(temporary, found.mask, slide.size_px0, origin_xy(slide.properties))
             write_coords(coords_path, patches)  # last: its presence marks the other files as written
         if spec.save_patches is not None:
             write_patch_pictures(out, slide, patches, spec.save_patches)
         elif note := leftover_note(out, patches):
             notes += (note,)
-    return Outcome(slide_id=slide_id, status="done", patches=len(patches.coords_xy), notes=notes)
+    count = len(patches.coords_xy)
+    return Outcome(slide_id=slide_id, status="done", patches=count, notes=notes, areas=patches.areas)
 
 
 def _moved(coords_path: Path, patches: PatchSet, path: Path) -> PatchSet:
@@ -91,7 +94,7 @@ def _draw(path: Path, slide: Slide, mask: np.ndarray, patches: PatchSet) -> None
     )
 
 
-def find_tissue(slide: Slide, level0_mpp: float, spec: TilingSpec) -> LoadedMask:
+def find_tissue(slide: Slide, level0_mpp: float, spec: TilingSpec) -> Detection:
     """Return the tissue over the whole slide, from the mask given for it or from its colours.
 
     Its resolution is ``spec.tissue.mpp``, or that of the slide where it is coarser.
@@ -99,11 +102,12 @@ def find_tissue(slide: Slide, level0_mpp: float, spec: TilingSpec) -> LoadedMask
     scale = min(1.0, level0_mpp / spec.tissue.mpp)
     w, h = (max(1, round(side * scale)) for side in slide.size_px0)
     if spec.mask is not None:
-        return load_mask(spec.mask, slide.size_px0, (h, w), bounds(slide.properties))
-    return LoadedMask(tissue_mask(slide.thumbnail((w, h)), level0_mpp / scale, spec.tissue))
+        mask, notes = load_mask(spec.mask, slide.size_px0, (h, w), bounds(slide.properties))
+        return Detection(mask=mask, notes=notes)
+    return tissue_on_slide(slide, level0_mpp, spec.tissue, (h, w))
 
 
-def _keep_tissue(slide: Slide, resolution: Resolution, tiling: Tiling, spec: TilingSpec, mask: np.ndarray) -> PatchSet:
+def _keep_tissue(slide: Slide, resolution: Resolution, tiling: Tiling, spec: TilingSpec, found: Detection) -> PatchSet:
     """Return the patches of the grid that are tissue.
 
     Raises:
@@ -116,12 +120,12 @@ def _keep_tissue(slide: Slide, resolution: Resolution, tiling: Tiling, spec: Til
             f"{slide.path}: {w} x {h} pixels are less than one patch of {tiling.patch_size_px0} (level-0 pixels); "
             "pass a smaller --patch-size"
         )
-    kept = tissue_fraction(mask, slide.size_px0, coords, tiling.patch_size_px0) >= spec.min_tissue
+    areas = found.areas()
+    kept = tissue_fraction(found.mask, slide.size_px0, coords, tiling.patch_size_px0) >= spec.min_tissue
     if not kept.any():
-        look_at = "the slide" if spec.mask is None else f"the mask {spec.mask.path}"
         raise SlideError(
-            f"{slide.path}: no tissue found (no patch is {spec.min_tissue:.0%} tissue); look at {look_at}, "
-            "then lower --min-tissue or leave the slide out"
+            f"{slide.path}: no tissue found (no patch is {spec.min_tissue:.0%} tissue; {areas.in_words()}); "
+            + no_tissue_advice(areas, None if spec.mask is None else spec.mask.path)
         )
     return PatchSet(
         coords_xy=coords[kept],
@@ -140,6 +144,7 @@ def _keep_tissue(slide: Slide, resolution: Resolution, tiling: Tiling, spec: Til
         level0_height=h,
         fingerprint=spec.fingerprint(),
         settings=spec.settings(),
+        areas=areas.to_json(),
         mask=None if spec.mask is None else str(spec.mask.path),
         bounds=bounds(slide.properties),
         **_level_of(slide, spec.patch_size, tiling.patch_size_px0),

@@ -1,14 +1,14 @@
 """Process list: a CSV with one row per slide, in which users leave slides out and change settings of single ones.
 
 A blank cell means the value of the command line. We write the file in the work folder and users edit it: their cells
-are never changed, new slides are appended.
+are never changed but for the last column, new slides are appended.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,12 @@ from ..tissue.detect import TissueSpec
 from .spec import TilingSpec
 
 NAME = "process_list.csv"
-_TISSUE = {f.name: type(f.default) for f in fields(TissueSpec) if f.name != "mpp"}
+_TISSUE = {f.name: type(f.default) for f in fields(TissueSpec) if f.name not in ("mpp", "model")}
 _FIELDS = {"slide_mpp": "override_mpp", "min_tissue": "min_tissue"}
 PARAMETERS: dict[str, type] = {**dict.fromkeys(_FIELDS, float), **_TISSUE}
 """Columns with settings, and their types; the slide's own resolution is an override, whatever it records."""
-COLUMNS = ("slide_id", "slide", "process", *PARAMETERS)
+QUESTION = "question"  #: column that a run fills: what the user should look at
+COLUMNS = ("slide_id", "slide", "process", *PARAMETERS, QUESTION)
 Row = dict[str, str]  #: column -> cell
 
 
@@ -99,10 +100,33 @@ def update_process_list(path: Path, slides: Iterable[Path], listed: Collection[s
         rows.setdefault(slide_name(slide), {"slide_id": slide_name(slide), "slide": str(slide), "process": "1"})
     if path.exists() and rows.keys() == before.keys():
         return
+    _write(path, rows.values())
+
+
+def record_questions(path: Path, questions: Mapping[str, str], slides: Iterable[str]) -> None:
+    """Write what is to be questioned into a list; the cells of other slides and columns stay unchanged.
+
+    Args:
+        path: The list; nothing is done without one.
+        questions: Question by slide id.
+        slides: Ids of all slides that were looked at; those without a question lose an earlier one.
+    """
+    if not path.exists():
+        return
+    rows, looked_at = [row for _, row in _rows(path)], set(slides)
+    before = [row.get(QUESTION, "") for row in rows]
+    for row in rows:
+        if row["slide_id"] in looked_at:
+            row[QUESTION] = questions.get(row["slide_id"], "")
+    if [row.get(QUESTION, "") for row in rows] != before:
+        _write(path, rows)
+
+
+def _write(path: Path, rows: Iterable[Row]) -> None:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows.values())
+    writer.writerows(rows)
     write_text_whole(path, text.getvalue())
 
 

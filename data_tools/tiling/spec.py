@@ -59,7 +59,8 @@ class TilingSpec:
         """
         flat = asdict(self)
         del flat["save_patches"]
-        flat |= {f"tissue.{key}": value for key, value in flat.pop("tissue").items()}
+        del flat["tissue"]
+        flat |= {f"tissue.{key}": value for key, value in self.tissue.settings().items()}
         flat |= {"mask": None, "mask_class": None} if self.mask is None else self.mask.settings()
         return json.dumps(flat, sort_keys=True)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from pathplugins.core.errors import PathPluginsError
 
+from .areas import Areas
 from .morphology import dilate, drop_small, erode
+from .own_model import OwnModel
 from .pen import Marks, find_marks, hsv_of
 from .stains import CELL_GAP_UM, CELL_UM, STAINS, Stain, StainRow
 from .texture import Blocks
@@ -44,6 +47,8 @@ class TissueSpec:
     """Smaller pieces are dropped: a quarter of the usual patch of 256 pixels at 0.5 um/px."""
     max_hole_um2: float = 128.0**2
     """Smaller holes are filled; larger ones are lumens and tears."""
+    model: OwnModel | None = None
+    """A model that finds tissue instead; of the above, only the sizes of pieces and holes count then."""
 
     def __post_init__(self) -> None:
         if self.stain not in STAINS:
@@ -62,6 +67,11 @@ class TissueSpec:
             if not (math.isfinite(value) and value >= 0):
                 raise PathPluginsError(f"{name} is a size, 0 or more, got {value:g}")
 
+    def settings(self) -> dict[str, Any]:
+        """Return all settings as plain values; a model counts by its content, not its path."""
+        model = self.model and self.model.sha256[:12]
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"model": model}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Detection:
@@ -74,6 +84,14 @@ class Detection:
     """Black ink, and what was not scanned."""
     notes: tuple[str, ...] = ()
     """What was decided for this slide alone."""
+    artefacts: dict[str, float] = field(default_factory=dict)
+    """Share of the slide that a model took for each artefact."""
+
+    def areas(self) -> Areas:
+        """Return the shares of tissue and of what was left out."""
+        masks = {"ink": self.ink, "black": self.black}
+        shares = {name: float(mask.mean()) for name, mask in masks.items() if mask is not None}
+        return Areas(tissue=float(self.mask.mean()), left_out={**shares, **self.artefacts})
 
 
 def tissue_mask(rgb: np.ndarray, mpp: float, spec: TissueSpec) -> np.ndarray:

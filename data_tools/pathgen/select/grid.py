@@ -23,9 +23,11 @@ from ...slides.resolution import ContradictionError, Resolution, resolve
 from ...slides.slide import Slide, SlideError
 from ...tiling.geometry import fit_tiling
 from ...tiling.spec import TilingSpec
-from ...tissue.detect import TissueSpec, tissue_mask
+from ...tissue.areas import Areas, no_tissue_advice
+from ...tissue.detect import Detection, TissueSpec
 from ...tissue.morphology import find_runs
-from ...tissue.own_mask import LoadedMask, OwnMask, load_mask
+from ...tissue.on_slide import tissue_on_slide
+from ...tissue.own_mask import OwnMask, load_mask
 
 SCALE = 32  #: level-0 pixels per thumbnail pixel
 ASSUMED_MPP = 0.25  #: used for tissue detection on slides without a resolution; most TCGA slides are 40x
@@ -77,6 +79,8 @@ class Grid:
     mpp_source: str
     """Where ``level0_mpp`` was found; empty without one."""
     notes: tuple[str, ...] = ()
+    areas: Areas | None = None
+    """Shares of the slide that are tissue or were left out."""
 
 
 def find_grid(slide: Slide, spec: GridSpec, own: OwnMask | None = None) -> Grid:
@@ -98,15 +102,15 @@ def find_grid(slide: Slide, spec: GridSpec, own: OwnMask | None = None) -> Grid:
             spec.tiling(), level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(slide.path)
         )
         side_px0, stride_px0, mpp = tiling.patch_size_px0, tiling.stride_px0, float(tiling.mpp)
-    mask, mask_notes = _mask(slide, spec, own, resolution)
-    corners = region_grid(mask, _thumbnail_px(side_px0), _thumbnail_px(stride_px0), spec.min_tissue)  # [M, 2]
+    found = _mask(slide, spec, own, resolution)
+    areas = found.areas()
+    corners = region_grid(found.mask, _thumbnail_px(side_px0), _thumbnail_px(stride_px0), spec.min_tissue)  # [M, 2]
     coords_xy = corners * SCALE
     coords_xy = coords_xy[(coords_xy + side_px0 <= slide.size_px0).all(axis=1)]
     if not len(coords_xy):
-        look_at = "the slide" if own is None else f"the mask {own.path}"
         raise SlideError(
-            f"{slide.path}: no patch of {side_px0} level-0 pixels is more than {spec.min_tissue:.0%} tissue; look at "
-            f"{look_at}, then lower --min-tissue or --patch-size, or leave the slide out"
+            f"{slide.path}: no patch of {side_px0} level-0 pixels is more than {spec.min_tissue:.0%} tissue "
+            f"({areas.in_words()}); {no_tissue_advice(areas, None if own is None else own.path)}"
         )
     nowhere = (
         f"records no microns per pixel: tissue was detected as at {ASSUMED_MPP:g} um/px; "
@@ -120,7 +124,8 @@ def find_grid(slide: Slide, spec: GridSpec, own: OwnMask | None = None) -> Grid:
         level0_mpp=None if resolution is None else float(resolution.mpp),
         mpp=mpp,
         mpp_source="" if resolution is None else resolution.source,
-        notes=(*(nowhere if resolution is None else noted), *mask_notes, *filter(None, (slide.level_note,))),
+        notes=(*(nowhere if resolution is None else noted), *found.notes, *filter(None, (slide.level_note,))),
+        areas=areas,
     )
 
 
@@ -187,13 +192,13 @@ def _resolution(slide: Slide, spec: GridSpec) -> Resolution | None:
         return None
 
 
-def _mask(slide: Slide, spec: GridSpec, own: OwnMask | None, resolution: Resolution | None) -> LoadedMask:
+def _mask(slide: Slide, spec: GridSpec, own: OwnMask | None, resolution: Resolution | None) -> Detection:
     """Return the tissue at a 32nd of the slide."""
     w, h = (max(1, side // SCALE) for side in slide.size_px0)
     if own is None:
         level0_mpp = ASSUMED_MPP if resolution is None else resolution.mpp
-        return LoadedMask(tissue_mask(slide.thumbnail((w, h)), level0_mpp * SCALE, spec.tissue))
+        return tissue_on_slide(slide, level0_mpp, spec.tissue, (h, w))
     mask, notes = load_mask(own, slide.size_px0, (h, w), bounds(slide.properties))
     if mask.shape != (h, w):
         mask = np.asarray(Image.fromarray(mask).resize((w, h), Image.Resampling.NEAREST))
-    return LoadedMask(mask, notes)
+    return Detection(mask=mask, notes=notes)

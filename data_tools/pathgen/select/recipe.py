@@ -99,8 +99,9 @@ class SelectRecipe(Recipe):
             check_same_slide(folder / METRICS, job.slide, content=was["content"], was=was["path"])
             found = json.dumps(done["settings"], sort_keys=True)
             check_same_settings(folder / METRICS, found=found, wanted=settings)
+            areas = json.dumps(done["areas"]) if done.get("areas") else None
             if (self.work / "images" / job.slide_id).is_dir():
-                return Outcome(slide_id=job.slide_id, status="skipped", patches=done["chosen"])
+                return Outcome(slide_id=job.slide_id, status="skipped", patches=done["chosen"], areas=areas)
         with Slide(job.slide) as slide:
             grid = find_grid(slide, self.grid, job.mask)
             analysis = analyse(
@@ -123,7 +124,8 @@ class SelectRecipe(Recipe):
         notes = (f"chosen of {len(analysis.features)}", *grid.notes)
         if cut := clip.cut([*prompts, *job.report]):
             notes += (f"{len(cut)} sentences are longer than the model reads and were cut: {cut[0][:60]}...",)
-        return Outcome(slide_id=job.slide_id, status="done", patches=len(analysis.picks), notes=notes)
+        areas = None if grid.areas is None else grid.areas.to_json()
+        return Outcome(slide_id=job.slide_id, status="done", patches=len(analysis.picks), notes=notes, areas=areas)
 
     def _save_patches(self, slide: Slide, analysis: Analysis) -> None:
         """Write the pictures of the chosen patches, all or none."""
@@ -137,8 +139,9 @@ class SelectRecipe(Recipe):
     def _settings(self, job: SelectJob, clip: Clip) -> str:
         """Return all settings that affect a slide's files, as JSON; texts and masks by a digest of their content."""
         grid, choice = asdict(self.grid), asdict(self.choice)
+        del grid["tissue"]
         flat: dict[str, Any] = {
-            **{f"tissue.{key}": value for key, value in grid.pop("tissue").items() if key != "mpp"},
+            **{f"tissue.{key}": value for key, value in self.grid.tissue.settings().items() if key != "mpp"},
             **grid,
             **choice,
             **{f"clip.{key}": value for key, value in clip.describe().items()},

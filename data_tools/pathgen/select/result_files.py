@@ -159,6 +159,7 @@ def write_metrics(path: Path, slide: Path, project: str, analysis: Analysis, set
             "prompts": len(analysis.prompts),
             "report_sentences": analysis.sentences,
             **analysis.quality,
+            "areas": None if analysis.grid.areas is None else json.loads(analysis.grid.areas.to_json()),
             "settings": json.loads(settings),
         },
     )

@@ -68,3 +68,28 @@ def test_contradicting_metadata_are_said(pathdata: Pathdata, tmp_path: Path) -> 
     code, said = pathdata("patch", tmp_path / "s.svs", "--out", tmp_path / "out", "--patch-size", 64)
     assert code == 0
     assert "20x but 0.25 um/px" in said
+
+
+def test_what_is_left_out_is_counted_and_unusual_slides_are_questioned(
+    pathdata: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    """In the line of each slide, in the process list, and as a mean at the end; also for slides that are done."""
+    Image.new("RGB", (700, 500), (205, 130, 180)).save(tmp_path / "full.png")
+    inked = Image.new("RGB", (700, 500), (243, 242, 244))
+    inked.paste((205, 130, 180), (0, 0, 200, 200))
+    inked.paste((20, 140, 80), (350, 0, 700, 500))
+    inked.save(tmp_path / "inked.png")
+    command = ("patch", tmp_path / "full.png", tmp_path / "inked.png", "--out", tmp_path / "w", "--slide-mpp", 1)
+    for _ in range(2):
+        code, said = pathdata(*command, "--patch-size", 60, "--mpp", 1, "--workers", 1)
+        assert code == 0
+        assert "100% of the area is tissue, 0% ink, 0% black; question: all of the slide is called tissue" in said
+        assert "11% of the area is tissue, 60% ink, 0% black; question: over half of the slide is called ink" in said
+        assert "mean of the 2 slides: 56% of the area is tissue, 30% ink, 0% black; 2 to question: full, inked" in said
+    text = (tmp_path / "w" / "process_list.csv").read_text()
+    assert "question: all of the slide is called tissue" in text
+    command = ("patch", tmp_path / "inked.png", "--out", tmp_path / "v", "--slide-mpp", 1, "--mpp", 1)
+    code, said = pathdata(*command, "--patch-size", 250, "--min-tissue", 1)
+    assert code == 1
+    assert "60% ink" in said
+    assert "--keep-pen" in said

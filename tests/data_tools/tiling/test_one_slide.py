@@ -49,7 +49,7 @@ def test_min_tissue_is_the_threshold(slides_folder: Path, tmp_path: Path) -> Non
     slide_path = slides_folder / "a.svs"
     everything = patch(slide_path, tmp_path / "0", patch_size=80, min_tissue=0.0)
     with Slide(slide_path) as slide:
-        mask, _ = find_tissue(slide, 0.5, TilingSpec())
+        mask = find_tissue(slide, 0.5, TilingSpec()).mask
     assert mask.shape == (125, 176)
     fraction = tissue_fraction(mask, (1411, 1003), everything.coords_xy, 80)
     assert len(everything.coords_xy) == 17 * 12
@@ -91,7 +91,7 @@ def test_tissue_as_geojson(slides_folder: Path, tmp_path: Path) -> None:
         for hole in holes:
             ImageDraw.Draw(drawn).polygon([tuple(point) for point in hole], fill=0)
     with Slide(slides_folder / "b.svs") as slide:
-        mask, _ = find_tissue(slide, 0.5, TilingSpec())
+        mask = find_tissue(slide, 0.5, TilingSpec()).mask
     wanted = np.asarray(Image.fromarray(mask).resize((1203, 1509)))
     assert 0.2 < wanted.mean() < 0.8
     assert (np.asarray(drawn, bool) != wanted).mean() < 0.02

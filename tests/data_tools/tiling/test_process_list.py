@@ -8,7 +8,7 @@ import pytest
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data_tools.tiling.coord_files import read_coords
-from pathplugins.data_tools.tiling.process_list import COLUMNS, read_process_list, update_process_list
+from pathplugins.data_tools.tiling.process_list import COLUMNS, read_process_list, record_questions, update_process_list
 from pathplugins.data_tools.tiling.spec import TilingSpec
 from pathplugins.data_tools.tissue.detect import TissueSpec
 
@@ -206,3 +206,21 @@ def test_a_dry_run_writes_nothing(slides_folder: Path, tmp_path: Path) -> None:
     assert {job.tiling for job in jobs} == {TilingSpec(patch_size=256, mpp=0.5)}
     assert pickle.loads(pickle.dumps(jobs)) == jobs  # they go to other processes
     assert not (tmp_path / "out").exists()
+
+
+def test_questions_are_written_and_taken_back_and_nothing_else_changes(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    record_questions(path, {"a": "question: ink"}, ["a"])
+    assert not path.exists()
+    path.write_text("slide_id,process,close_um\na,1,12.50\nb,0,\nc,1,\n")
+    record_questions(path, {}, ["a", "b"])
+    assert path.read_text().startswith("slide_id,process,close_um\n")
+    record_questions(path, {"a": "question: ink, or stain", "c": "question: all"}, ["a", "b", "c"])
+    assert [(row["close_um"], row["question"]) for row in rows(path)] == [
+        ("12.50", "question: ink, or stain"),
+        ("", ""),
+        ("", "question: all"),
+    ]
+    record_questions(path, {}, ["a"])
+    assert [row["question"] for row in rows(path)] == ["", "", "question: all"]
+    assert read_process_list(path, TilingSpec())["a"].changes == {"close_um": 12.5}
