@@ -32,6 +32,7 @@ SERVED_BY: dict[str, str] = {
     "pathplugins/llamafactory/epoch_clock.py": "tests/llamafactory/test_mm_plugin.py",
     "pathplugins/llamafactory/keys.py": "tests/llamafactory/test_arguments.py",
     "pathplugins/llamafactory/llava_template.py": "tests/llamafactory/test_pathgen.py",
+    "pathplugins/llamafactory/preference_images.py": "tests/llamafactory/test_stage_trainers.py",
     "pathplugins/llamafactory/run_conditions.py": "tests/llamafactory/test_checkpoints.py",
     "pathplugins/llamafactory/templates.py": "tests/llamafactory/test_register.py",
     "pathplugins/llamafactory/trainer.py": "tests/llamafactory/test_stages.py",

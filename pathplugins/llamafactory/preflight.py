@@ -15,6 +15,7 @@ from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.records import first_shown
 from pathplugins.llamafactory.mm_plugin import image_tokens
 from pathplugins.llamafactory.packing import pack
+from pathplugins.llamafactory.preference_images import check_preference_images
 from pathplugins.llamafactory.stored_samples import stored_path, with_images_checked
 from pathplugins.models.custom_llava.questions import question_marks, question_problem
 from pathplugins.models.selectors import SELECTORS
@@ -57,6 +58,8 @@ def checked_datasets(
         found = get_dataset(template, model_args, data_args, *arguments, **named)
         if stored is not None:
             found = with_images_checked(found, stored, model_args, data_args, training_args)
+        elif len(parts) > 1:
+            check_preference_images(_by_name(found), model_args, data_args, training_args)
 
         def uncut() -> dict[str, Any]:
             whole = copy.copy(data_args)

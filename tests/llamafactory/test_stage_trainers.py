@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from pathplugins.core.errors import BadSamplesError
 
@@ -76,3 +79,18 @@ def test_evaluation_keeps_its_order_and_every_sample(train_here: Callable[..., A
         train_here(**keys, train_sampling_strategy="group_by_length", dataloader_drop_last=True), "eval_loss"
     )
     assert grouped == pytest.approx(plain, abs=1e-6)
+
+
+@pytest.mark.parametrize(("stage", "dataset"), [("dpo", "preferred"), ("kto", "marked")])
+def test_half_a_picture_is_named_before_the_first_step(
+    train_here: Callable[..., Any], pictures: Path, tmp_path: Path, stage: str, dataset: str
+) -> None:
+    rows = json.loads((pictures / f"{dataset}.json").read_text())
+    rows[3]["images"] = [str(tmp_path / "half.png")]
+    Image.effect_noise((200, 90), 80).save(tmp_path / "half.png")
+    whole = (tmp_path / "half.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / f"{dataset}.json").write_text(json.dumps(rows))
+    (tmp_path / "dataset_info.json").write_text((pictures / "dataset_info.json").read_text())
+    with pytest.raises(BadSamplesError, match=r"half\.png"):
+        train_here(stage=stage, dataset=dataset, dataset_dir=str(tmp_path))
