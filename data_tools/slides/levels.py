@@ -23,12 +23,12 @@ from .openslide_pixels import read_on_white
 
 ROUNDING_PX = 2.0  #: by which the sides of a level may be off
 USUAL_TILE_PX = 512  #: side of tiles where the slide does not tell it
-WINDOW_PX = 192  #: side of the windows compared, pixels of the level in question
-WINDOWS = 4  #: at most so many across, and so many down
-MOST_REFERENCE_PX = 16 * 2**20  #: pixels of the sharper level read for one comparison
+WINDOW_PX = 128  #: side of the windows compared, pixels of the level in question
+WINDOWS = 3  #: at most so many across, and so many down
+MOST_REFERENCE_PX = 4 * 2**20  #: pixels of the sharper level read for one comparison
 MOST_STRETCH = 1.1  #: rounding stretches tiny levels by less than this; a copy is not stretched more
 LEAST_CONTRAST = 2.0  #: standard deviation of grey values below which nothing can be compared
-ALIKE = 0.75  #: correlation of copies; pictures of anything else stay far below
+ALIKE = 0.85  #: correlation of copies; on drawn slides these have 0.99, and shifts of a few percent up to 0.79
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def usable_levels(handle: Any) -> Levels:
         if level is None:
             others.append(f"{number} ({size[0]} x {size[1]})")
             continue
-        if level.size_px != size:
+        if level.size_px != size and not level.as_recorded:
             padded.append(f"{number} ({level.downsample:g}, not {recorded:.4g})")
         usable.append(level)
     notes = (
@@ -116,13 +116,15 @@ def _by_content(handle: Any, number: int, above: Level) -> Level | None:
 
 
 def _explanations(handle: Any, number: int, above: float) -> Iterator[Level]:
-    """Yield what a level may be: stretched to its size, or padded to whole tiles."""
+    """Yield what a level may be: as OpenSlide places it, stretched to its size, or padded to whole tiles."""
     (w0, h0), (w, h) = handle.level_dimensions[0], handle.level_dimensions[number]
     recorded, ratios = float(handle.level_downsamples[number]), (w0 / w, h0 / h)
-    if max(ratios) / min(ratios) <= MOST_STRETCH:
-        close = max(abs(w0 / recorded - w), abs(h0 / recorded - h)) <= ROUNDING_PX
-        scale = (recorded, recorded) if close else ratios
-        yield Level(number=number, recorded=recorded, scale_xy=scale, size_px=(w, h))
+    placed = [px0 / recorded for px0 in (w0, h0)]
+    part = min(w, math.ceil(placed[0])), min(h, math.ceil(placed[1]))
+    yield Level(number=number, recorded=recorded, scale_xy=(recorded, recorded), size_px=part)
+    close = max(abs(placed[0] - w), abs(placed[1] - h)) <= ROUNDING_PX
+    if not close and max(ratios) / min(ratios) <= MOST_STRETCH:
+        yield Level(number=number, recorded=recorded, scale_xy=ratios, size_px=(w, h))
     tile = [
         int(handle.properties.get(f"openslide.level[{number}].tile-{side}", USUAL_TILE_PX))
         for side in ("width", "height")

@@ -99,10 +99,21 @@ def read_coords(path: Path) -> PatchSet:
         missing = [key for key, optional in ATTRIBUTES.items() if key not in coords.attrs and not optional]
         if missing:
             raise PathPluginsError(
-                f"{path}: 'coords' lacks the attributes {', '.join(missing)}; make it with pathdata patch"
+                f"{path}: {_other_tool(file)}'coords' lacks the attributes {', '.join(missing)}; make it with pathdata "
+                "patch"
             )
         values = {key: _plain(coords.attrs[key]) for key in ATTRIBUTES if key in coords.attrs}
         return PatchSet(coords_xy=coords[:].astype(np.int64), **values)
+
+
+def _other_tool(file: h5py.File) -> str:
+    """Return the beginning of a refusal of another tool's file, which says what can be done with it; else nothing."""
+    attributes = file["coords"].attrs
+    if {"features", "feats"} & {*file}:
+        return "it holds features, not the patches to make them of (pathdata convert features makes a bag of it): "
+    tool = "CLAM" if "patch_level" in attributes else "TRIDENT" if "patch_size_level0" in attributes else ""
+    uses = "its positions go with the features that it made (pathdata convert features --coords)"
+    return f"it is a patch file of {tool}; {uses}: " if tool else ""
 
 
 def _open(path: Path) -> h5py.File:

@@ -71,3 +71,22 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     for name, message in (("text", "not a readable HDF5"), ("clam", "lacks.*mpp"), ("other", "no dataset 'coords'")):
         with pytest.raises(PathPluginsError, match=message):
             read_coords(tmp_path / f"{name}.h5")
+
+
+@pytest.mark.parametrize(
+    ("datasets", "attributes", "message"),
+    [
+        (("coords",), {"patch_size": 256, "patch_level": 1}, "a patch file of CLAM.*convert features --coords"),
+        (("coords",), {"patch_size": 256, "patch_size_level0": 512}, "a patch file of TRIDENT"),
+        (("coords", "features"), {"patch_size": 256}, "it holds features.*convert features makes a bag"),
+    ],
+)
+def test_files_of_other_tools_are_told_apart(
+    tmp_path: Path, datasets: tuple[str, ...], attributes: dict[str, int], message: str
+) -> None:
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        for name in datasets:
+            file[name] = np.zeros((3, 2))
+        file["coords"].attrs.update(attributes)
+    with pytest.raises(PathPluginsError, match=message):
+        read_coords(tmp_path / "s.h5")
