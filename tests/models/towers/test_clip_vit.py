@@ -143,6 +143,7 @@ class Model(PreTrainedModel):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.vision_tower = ClipVisionTower(ClipVisionConfig(**SMALL))
+        self.vision_tower.register_buffer("asked_when_loaded", torch.zeros(1), persistent=False)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
