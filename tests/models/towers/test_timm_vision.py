@@ -134,6 +134,7 @@ class Model(PreTrainedModel):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.vision_tower = timm_vision(config.vision)
+        self.vision_tower.register_buffer("asked_when_loaded", torch.zeros(1), persistent=False)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
