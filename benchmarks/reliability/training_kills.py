@@ -1,11 +1,11 @@
-"""Killing training and evaluation at random moments, in the trainer of this environment: the end is the undisturbed one.
+"""Killing training and evaluation at random moments, in the trainer of this environment: they end as if undisturbed.
 
 Run from the repository root, in each environment: ``python -m benchmarks.reliability.training_kills [--kills N]
 [--seed N] [--only training|evaluation]``.
 
 A tiny image model trains on drawn images (LLaMA-Factory: LoRA and connector; XTuner: the shipped smoke configuration).
-All processes get SIGKILL at a moment drawn from the time that the undisturbed run took, and the run is resumed as a user
-would: by the same command, in XTuner with ``--resume`` where there is a checkpoint. Losses of every step and every
+All processes get SIGKILL at a moment drawn from the time that the undisturbed run took, and the run is resumed as a
+user would: by the same command, in XTuner with ``--resume`` where there is a checkpoint. Losses of every step and every
 trained tensor must equal the undisturbed run's to the last bit. Then ``pathplugins evaluate`` is killed and started
 again in the same way; its predictions and scores must be the same bytes. Exit code 1 otherwise.
 
