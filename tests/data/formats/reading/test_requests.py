@@ -9,7 +9,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.formats import READERS
 from pathplugins.data.formats.reading.requests import read_requests
 
-OWN = ["Describe this patch.", "Was ist zu sehen?", "所見を述べよ。"]
+OWN = ["Describe this patch.", "Que voit-on sur l'image ?", "所見を述べよ。"]
 
 
 @pytest.mark.parametrize(("name", "text"), [("r.txt", "\ufeff" + "\n\n".join(OWN) + "\n"), ("r.json", json.dumps(OWN))])
