@@ -26,7 +26,10 @@ EXTRAS = {
         *("openslide-python>=1.4", "openslide-bin>=4.0", "tifffile>=2024.2", "imagecodecs>=2024.1"),
         *("timm>=1.0", "matplotlib>=3.7"),
     ],
-    "readers": ["pydicom>=3.0", "pylibCZIrw>=6.1", "wsidicom>=0.36", "zarr>=3.1"],
+    "readers": [
+        *("pydicom>=3.0", "pylibCZIrw>=6.1"),
+        *('wsidicom>=0.36; python_version >= "3.11"', 'zarr>=3.1; python_version >= "3.11"'),
+    ],
     "pathgen": [
         *("huggingface_hub>=0.24", "open_clip_torch>=2.24", "pyyaml>=6.0", "requests>=2.31", "scikit-learn>=1.3"),
     ],

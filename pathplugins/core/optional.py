@@ -6,12 +6,15 @@ import importlib
 import importlib.metadata
 import re
 import shlex
+import sys
 from typing import Any
 
 from pathplugins.core.errors import MissingDependencyError
 
 WITH_A_TRAINER = ("transformers",)
 """Packages of no extra: the trainers bring them, in the version that they want."""
+
+_PYTHON = re.compile(r"""python_version\s*>=\s*["'](\d+\.\d+)["']""")
 
 
 def need(module: str, *, extra: str = "wsi") -> Any:
@@ -61,8 +64,23 @@ def install_line(extra: str, *modules: str) -> str:
     except importlib.metadata.PackageNotFoundError:
         requirements = []
     wanted = re.compile(rf"""extra\s*==\s*["']{re.escape(extra)}["']""")
-    packages = [line.partition(";")[0].strip() for line in requirements if wanted.search(line)]
+    lines = [line for line in requirements if wanted.search(line)]
+    packages = [line.partition(";")[0].strip() for line in lines]
     packages += [package for package in WITH_A_TRAINER if package in {name.partition(".")[0] for name in modules}]
     if requirements:
-        return shlex.join(["pip", "install", *packages])
+        return shlex.join(["pip", "install", *packages]) + _newer_python(lines)
     return f"pip install '.[{extra}]' in a checkout of pathplugins"
+
+
+def _newer_python(requirements: list[str]) -> str:
+    """Name the packages that pip cannot install into this Python, since their markers ask for a newer one."""
+    marked = [(line.partition(";")[0].strip(), _PYTHON.search(line)) for line in requirements]
+    newer = {package: found[1] for package, found in marked if found and _numbers(found[1]) > sys.version_info[:2]}
+    if not newer:
+        return ""
+    here = ".".join(map(str, sys.version_info[:2]))
+    return f" ({', '.join(newer)}: in an environment of Python {max(newer.values(), key=_numbers)}, this is {here})"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))

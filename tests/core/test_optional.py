@@ -3,6 +3,7 @@
 import ast
 import importlib.metadata
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,13 @@ def test_the_install_line_names_packages_of_the_registry(monkeypatch: pytest.Mon
     )
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: None)
     assert install_line("wsi") == "pip install '.[wsi]' in a checkout of pathplugins"
+
+
+def test_the_install_line_says_which_packages_need_a_newer_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip would only say that it finds no such version."""
+    listed = ["a>=1; extra == 'w'", 'b>=2; python_version >= "3.99" and extra == "w"']
+    listed += ['c>=3; python_version >= "3.9" and extra == "w"']
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: listed)
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    line = "pip install 'a>=1' 'b>=2' 'c>=3'"
+    assert install_line("w") == f"{line} (b>=2: in an environment of Python 3.99, this is {here})"
