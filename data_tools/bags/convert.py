@@ -18,6 +18,7 @@ import numpy as np
 from pathplugins.core.content import content_print
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
+from pathplugins.data.bags.damage import DAMAGE
 from pathplugins.data.bags.layout import NOMINAL_SOURCE
 
 from ..engine.outcome import check_same_settings, disk_is_full, recorded_settings
@@ -81,7 +82,7 @@ def convert_features(sources: list[Source], root: Path, out: Path, settings: Con
     for source in sources:
         try:
             yield _convert(source, root, out, settings, patch_files.get(source.slide_id), usual)
-        except (PathPluginsError, OSError, RuntimeError, KeyError) as error:  # h5py raises the last three
+        except DAMAGE as error:
             if disk_is_full(error):
                 raise PathPluginsError(
                     f"{out}: no space left and nothing is half-written; make room and run the same command"

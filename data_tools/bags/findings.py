@@ -13,6 +13,7 @@ import numpy as np
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags.contract import BagContract
 from pathplugins.data.bags.coords import check_grid, read_coords, tower_coords
+from pathplugins.data.bags.damage import DAMAGE
 from pathplugins.data.bags.encoders import other_encoder
 from pathplugins.data.bags.filters import filter_names
 from pathplugins.data.bags.layout import NOMINAL_SOURCE, BagInfo, open_bag, read_layout
@@ -79,7 +80,7 @@ def reports_of(
                 _embedding(path, report)
             else:
                 _bag(path, report, coords_mpp, contract)
-        except (PathPluginsError, OSError, RuntimeError, KeyError) as error:  # h5py raises the last three
+        except DAMAGE as error:
             report.wrong.append(_without(path, error))
         _judge_features(report, contract)
         yield report

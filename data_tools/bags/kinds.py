@@ -8,7 +8,9 @@ from typing import Literal
 import h5py
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import is_file
 from pathplugins.core.nearest import near_path
+from pathplugins.data.bags.damage import DAMAGE
 from pathplugins.data.bags.layout import open_bag
 from pathplugins.data.bags.other_files import other_file
 from pathplugins.data.bags.shapes import own_dataset
@@ -38,7 +40,7 @@ def kind_of(path: Path) -> Kind:
     Raises:
         PathPluginsError: no kind matches, or the file cannot be read.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise PathPluginsError(
             f"{path}: no such file; give a file of features or positions ({', '.join(SUFFIXES)}){near_path(path)}"
         )
@@ -54,7 +56,9 @@ def kind_of(path: Path) -> Kind:
     try:
         with open_bag(path) as file:
             return _h5_kind(file, path)
-    except (OSError, RuntimeError, KeyError) as error:  # h5py raises all three for damaged files
+    except PathPluginsError:
+        raise
+    except DAMAGE as error:
         raise PathPluginsError(f"{path} cannot be read ({error}); copy or make it again") from error
 
 
@@ -91,7 +95,7 @@ def _h5_kind(file: h5py.File, path: Path) -> Kind:
         return "pathgen-mil"
     if said := other_file(file):
         raise PathPluginsError(f"{path}: {said}")
-    found = ", ".join(sorted(keys)[:10]) or "nothing"
+    found = ", ".join(sorted(map(str, keys))[:10]) or "nothing"
     raise PathPluginsError(
         f"{path}: holds {found}; expected `features` with `coords_yx` or `coords`, `feats` with `coords`, `coords` "
         "alone, or a group with `feat` and `coords` per slide"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.bags.damage import DAMAGE
 from pathplugins.data.bags.encoders import usual_encoder
 from pathplugins.data.bags.magnifications import other_magnifications
 from pathplugins.published.encoder_names import encoder_key
@@ -53,7 +54,7 @@ def usual_of(sources: Sequence[Source]) -> Usual:
                 shapes[opened.width, opened.dtype] += 1
                 encoders[str(source)] = opened.geometry.encoder
                 mpps[str(source)] = opened.geometry.completed().mpp
-        except (PathPluginsError, OSError, RuntimeError, KeyError):
+        except DAMAGE:
             continue
     if not shapes:
         return Usual()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.json_values import parse_json
 from pathplugins.published.pathgen_clip import checkpoint_of_file
 
 from .architectures import check_published_file, fitting, model_config, shape_of_weights
@@ -81,6 +81,6 @@ def _which_architecture(path: Path) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise PathPluginsError(f"{path}: not readable as JSON ({error}); fetch it again") from error

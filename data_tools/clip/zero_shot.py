@@ -5,7 +5,6 @@ Axes: B pictures, C classes, D features.
 
 from __future__ import annotations
 
-import json
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.json_values import parse_json
 from pathplugins.core.walk import files_below
 from pathplugins.data.images import BadImage, open_image
 
@@ -60,7 +60,7 @@ def read_labels(given: str, templates: Sequence[str]) -> dict[str, tuple[str, ..
         found: object = names
     else:
         try:
-            found = json.loads(Path(given).read_text(encoding="utf-8"))
+            found = parse_json(Path(given).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise PathPluginsError(f"--labels {given}: not readable as JSON ({error}); correct it") from error
     if isinstance(found, list) and all(isinstance(name, str) for name in found):

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import write_text_whole
+from pathplugins.core.json_values import parse_json
 
 from .locks import Holder, holder_of
 
@@ -156,7 +157,7 @@ def _write(path: Path, value: dict[str, Any]) -> None:
 def _read(path: Path) -> dict[str, Any]:
     """Return an object that `_write` wrote; empty if there is no file."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:

@@ -156,7 +156,7 @@ def _of_tar(file: IO[bytes], guard: Guard) -> Iterator[Member]:
 def _of_zip(opened: zipfile.ZipFile, info: zipfile.ZipInfo, guard: Guard) -> Member:
     mode = info.external_attr >> 16
     special = stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR)
-    kind = "link or device" if special else "folder" if info.is_dir() else "file"
+    kind = "link or device" if special else "folder" if info.filename.endswith("/") else "file"
     if info.flag_bits & 1:
         raise _refused(info.filename, "is encrypted")
     return Member(

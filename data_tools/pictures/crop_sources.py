@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from pathplugins.core.content import content_print
+from pathplugins.core.json_values import parse_json
 
 NAME = ".crop.sources.jsonl"
 _READERS = 16  #: threads that look at files, which is mostly waiting
@@ -61,7 +62,7 @@ def _stamps(path: Path) -> dict[str, Stamp]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             try:
-                name, *stamp = json.loads(line)
+                name, *stamp = parse_json(line)
             except ValueError:  # blank, or cut short by a kill: then its crop is cut again
                 continue
             if len(stamp) == 3:

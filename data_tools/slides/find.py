@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
+from pathplugins.core.files import is_file
 from pathplugins.core.nearest import near_path
 from pathplugins.core.suffixes import SLIDE_SUFFIXES, slide_key, slide_name
 from pathplugins.data.records import first_shown
@@ -65,7 +66,7 @@ def _slides_at(path: Path, outside: Path, tell: Callable[[str], object]) -> list
         if not found.slides:
             raise SlideError(f"{path}: no slides in this folder; looked for {' '.join(sorted(SLIDE_SUFFIXES))}{GIVE}")
         return sorted(found.slides)
-    if not path.is_file():
+    if not is_file(path):
         raise SlideError(f"{path}: no such file or folder{near_path(path) or GIVE}")
     if (path.suffix.lower() in DICOM_SUFFIXES or maybe_dicom(path)) and is_dicom(path):
         return [series_at(path).files[0]]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.json_values import parse_json
 from pathplugins.core.nearest import near_path
 from pathplugins.data.formats.reading.json_text import JsonText
 from pathplugins.data.formats.reading.rows import read_lines, shown
@@ -141,8 +142,8 @@ def _json_lines(path: Path) -> Iterator[RawRow | BadSample]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+            value = parse_json(line)
+        except ValueError as error:
             yield _bad(path, number, f"not JSON: {error}")
             continue
         yield _sample(path, number, value, line if line.endswith("\n") else line + "\n")

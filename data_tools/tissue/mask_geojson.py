@@ -6,13 +6,14 @@ Classes that QuPath ignores, those with a ``*`` at their end, are no tissue. Of 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from pathplugins.core.json_values import parse_json
 
 from ..slides.bounds import Bounds
 from ..slides.slide import SlideError
@@ -58,12 +59,12 @@ def draw_geojson(
         SlideError: it is no GeoJSON, has no such areas, or reaches beyond the slide.
     """
     try:
-        read = json.loads(content)
+        read = parse_json(content)
         found = list(_objects(read))
         own_origin = read.get(ORIGIN) if isinstance(read, dict) else None
         origin = own_origin or (scanned.origin_xy if scanned else (0, 0))
         shift = np.array(origin, np.float64).reshape(2)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise SlideError(
             f"{path}: not GeoJSON with polygons ({type(error).__name__}: {error}); export the objects from QuPath "
             "as a FeatureCollection"

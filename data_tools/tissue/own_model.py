@@ -13,13 +13,13 @@ GrandQC's tissue model: ``"mpp": 10``, ``"classes": ["tissue", "background"]``. 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.json_values import parse_json
 from pathplugins.core.nearest import near_path
 
 Output = Literal["scores", "labels", "logit", "probability"]
@@ -94,7 +94,7 @@ def read_own_model(path: Path) -> OwnModel:
         )
     text = beside.read_bytes()
     try:
-        card = _card(json.loads(text))
+        card = _card(parse_json(text))
     except (ValueError, TypeError, PathPluginsError) as error:
         raise PathPluginsError(f"{beside}: {error}; correct the description of {path.name}") from error
     with path.open("rb") as file:

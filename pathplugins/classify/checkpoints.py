@@ -14,6 +14,7 @@ import torch
 from pathplugins.classify.runs import RECORD
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json, write_json
+from pathplugins.core.json_values import parse_json
 
 SETTINGS = "settings.json"
 #: options that change neither the losses nor what is trained, and may differ when a run is resumed
@@ -95,7 +96,7 @@ def _is_whole(checkpoint: Path, processes: int) -> bool:
     if not (checkpoint / "model.safetensors").is_file() or not all(map(zipfile.is_zipfile, archives)):
         return False
     try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        parse_json((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return True

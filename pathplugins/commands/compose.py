@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from pathplugins.commands.lines import say
+from pathplugins.core.json_values import parse_json
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.towers import TOWERS
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
 def _json(text: str) -> dict[str, Any]:
     """Parse an object of JSON, the value of an option."""
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
     if not isinstance(value, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,10 +32,7 @@ def model_directory(name: str, option: str = "MODEL") -> Path:
     config = path / "config.json"
     if not config.is_file():
         raise PathPluginsError(_no_model(path))
-    try:
-        settings = read_json(config)
-    except json.JSONDecodeError as error:
-        raise PathPluginsError(f"{config} is not JSON ({error}); restore it, or compose the model again") from error
+    settings = read_json(config)
     if settings.get("model_type") != MODEL_TYPE:
         raise PathPluginsError(_other_model(path, settings))
     if not (any(path.glob("*.safetensors")) or any(path.glob("*.bin"))):

@@ -13,6 +13,7 @@ from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json, write_json, write_text_whole
+from pathplugins.core.json_values import parse_json
 
 NAME = "predictions.jsonl"
 SETTINGS = "settings.json"
@@ -83,7 +84,7 @@ def _read(path: Path) -> list[Line]:
     *whole, _ = path.read_text(encoding="utf-8", errors="replace").split("\n")
     for number, line in enumerate(whole, start=1):
         try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError as error:
+            lines.append(parse_json(line))
+        except ValueError as error:
             raise PathPluginsError(f"{path}:{number} is not JSON ({error}); remove the line to ask it again") from error
     return lines

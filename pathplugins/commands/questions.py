@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ from pathplugins.commands.predictions import begin
 from pathplugins.commands.prompting import prompt
 from pathplugins.commands.vision_input import misfit
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import is_file
+from pathplugins.core.json_values import parse_json
 from pathplugins.core.nearest import near_path, nearest
 from pathplugins.data.formats import FORMATS
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, apply_policy, check_images
@@ -145,7 +146,7 @@ def _said_well(check: Callable[[str], object], reads: Any, model: str) -> Callab
         try:
             return check(image)
         except PathPluginsError as error:
-            if Path(image).is_file() and (said := misfit(Path(image), reads=reads, model=model)):
+            if is_file(Path(image)) and (said := misfit(Path(image), reads=reads, model=model)):
                 raise PathPluginsError(said) from error
             raise
 
@@ -165,8 +166,8 @@ def _format_options(given: Sequence[str], name: str, reader: Any) -> dict[str, A
                 f"--option {text}: expected NAME=VALUE; {name} has the options {', '.join(takes) or 'none'}{hint}"
             )
         try:
-            options[key] = json.loads(value)
-        except json.JSONDecodeError:
+            options[key] = parse_json(value)
+        except ValueError:
             options[key] = value
     return options
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pathplugins.commands.loading import Reads
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import is_file
 from pathplugins.core.nearest import near_path
 from pathplugins.core.suffixes import SLIDE_SUFFIXES
 
@@ -53,7 +54,7 @@ def check_vision_input(path: Path, option: str, *, reads: Reads, model: str) -> 
     Raises:
         PathPluginsError: the message says what the file is, what the model reads and what to type.
     """
-    if not path.is_file():
+    if not is_file(path):
         wanted = "a bag made with 'pathdata features'" if reads == "bags" else "an image file"
         raise PathPluginsError(f"{option} {path}: no such file; give {wanted}{near_path(path)}")
     if said := misfit(path, reads=reads, model=model):

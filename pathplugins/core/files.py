@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import glob
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.json_values import parse_json
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?:(?P<machine>[0-9a-f]{8})-)?(?P<pid>\d+)-[0-9a-f]{8}\.tmp")
 
@@ -100,9 +102,33 @@ def meant_by(temporary: Path) -> str | None:
     return match["name"] if match else None
 
 
+def is_file(path: Path) -> bool:
+    """Return whether there is such a file, for names out of data: one too long to be any file's is none.
+
+    `Path.is_file` raises for those.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """Read the object in a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read the object in a JSON file.
+
+    Raises:
+        PathPluginsError: it holds no JSON object.
+        OSError: it cannot be read.
+    """
+    try:
+        value = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PathPluginsError(f"{path} is not JSON ({error}); correct it, or get or make it again") from error
+    if not isinstance(value, dict):
+        raise PathPluginsError(f"{path} holds a JSON {type(value).__name__}, expected an object; get or make it again")
+    return value
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -25,7 +25,11 @@ def near_path(path: Path) -> str:
         that does exist, whether it is a folder or a file: the caller looked for the other.
     """
     path = path.expanduser()
-    if path.exists():
+    try:
+        exists = path.exists()
+    except OSError:  # a name too long to be any file's, or a folder that may not be read
+        return ""
+    if exists:
         return "; it is a folder: name one of its files" if path.is_dir() else "; it is a file, not a folder"
     missing = path
     while not missing.parent.is_dir():

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from pathplugins.core.files import write_text_whole
+from pathplugins.core.json_values import parse_json
 
 Stamp = tuple[int, int]
 """Size in bytes and modification time in nanoseconds: a file whose stamp differs has changed and is checked again."""
@@ -68,7 +69,7 @@ def _place(file: str) -> str:
 
 def _read(path: Path) -> dict[str, dict[str, list[int]]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Callable
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.json_values import parse_json
 
 _LETTER_ANSWER = re.compile(r"\(?([a-z]{1,2})\s*[).:]*")
 _LETTERED_ANSWER = re.compile(r"\(?([a-z]{1,2})\s*[).:]+\s*(\S.*)", re.DOTALL)
@@ -96,7 +96,7 @@ def choice_of_letter(answer: str, choices: list[str]) -> int | None:
 
 def _literal(text: str) -> object:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         pass
     try:

@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.file_heads import GIT_LFS_POINTER
+from pathplugins.core.files import is_file
 
 MAX_PIXELS = 16_777_216  # 4096 x 4096; the published PA-LLaVA data preparation leaves larger images out
 
@@ -135,7 +136,7 @@ def on_image(path: PathLike, action: Callable[[Image.Image], T]) -> T:
 
 
 def _open(path: Path) -> Image.Image:
-    if not path.is_file():
+    if not is_file(path):
         raise BadImage(f"{path}: no such file; expected an image there", reason="missing file")
     try:
         return Image.open(path)

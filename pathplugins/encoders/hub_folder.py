@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, get_args
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import read_json
 from pathplugins.published.encoder_card import EncoderCard, Pool
 from pathplugins.published.licence import Licence
 from pathplugins.published.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocess
@@ -34,7 +34,7 @@ def folder_card(folder: Path) -> EncoderCard:
     config_path = folder / "config.json"
     if not config_path.is_file():
         raise PathPluginsError(f"--encoder {folder}: no config.json in it; pass a folder downloaded from the hub")
-    config = json.loads(config_path.read_text(encoding="utf-8"))
+    config = read_json(config_path)
     torchscript = config.get("architecture") == "torchscript"
     names = (TORCHSCRIPT,) if torchscript else WEIGHT_FILES
     common: dict[str, Any] = {
@@ -130,7 +130,7 @@ def read_processor(path: Path) -> Preprocess:
     """
     if not path.is_file():
         raise PathPluginsError(f"{path}: no such file; it says how patches are resized and normalised: download it too")
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_json(path)
     missing = [key for key in ("size", "image_mean", "image_std") if key not in config]
     if missing or config.get("do_normalize") is False or config.get("do_rescale") is False:
         raise PathPluginsError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import zipfile
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from pathplugins.core.errors import CheckpointError
 from pathplugins.core.files import read_json
+from pathplugins.core.json_values import parse_json
 from pathplugins.core.resume_record import read
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def damage(folder: Path) -> str | None:
         read_json(folder / _STATE)
     except FileNotFoundError:
         return f"{_STATE} is missing"
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except ValueError:
         return f"{_STATE} is not whole"
     if not any(any(folder.glob(pattern)) for pattern in _WEIGHTS):
         return "the weights are missing"
@@ -118,8 +118,8 @@ def _is_whole(path: Path) -> bool:
             size = int.from_bytes(file.read(8), "little")
             header = file.read(size)
         try:
-            ends = [entry["data_offsets"][1] for name, entry in json.loads(header).items() if name != "__metadata__"]
-        except (json.JSONDecodeError, UnicodeDecodeError):
+            ends = [entry["data_offsets"][1] for name, entry in parse_json(header).items() if name != "__metadata__"]
+        except ValueError:
             return False
         return path.stat().st_size == 8 + size + max(ends, default=0)
     if path.suffix in (".pt", ".pth", ".bin") and path.stat().st_size:

@@ -21,6 +21,27 @@ TAGS = {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assist
 _NEVER = {"observation_tag": "observation", "function_tag": "function_call"}
 
 
+def entry_of(known: Mapping[str, Any], name: str, place: Path) -> Mapping[str, Any]:
+    """Return one entry, whose values are of the kinds that LLaMA-Factory reads; else raise `PathPluginsError`.
+
+    Args:
+        known: what ``dataset_info.json`` holds.
+        name: of the data set.
+        place: that file, for the message.
+    """
+    entry = known[name]
+    kinds = {"file_name": str, "formatting": str, "columns": dict, "tags": dict}
+    if not isinstance(entry, dict):
+        raise PathPluginsError(
+            f'dataset {name}: {entry!r:.80} in {place}, wanted an object such as {{"file_name": ...}}'
+        )
+    for key, kind in kinds.items():
+        if not isinstance(entry.get(key), kind | None):
+            wanted = "text" if kind is str else "an object"
+            raise PathPluginsError(f"dataset {name}: {key!r} is {entry[key]!r:.80} in {place}, wanted {wanted}")
+    return entry
+
+
 def check_entry(name: str, entry: Mapping[str, Any], place: Path) -> None:
     """Raise `PathPluginsError` for what the entry of a format of ours says and nobody obeys, all of it at once.
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.core.files import read_json
+from pathplugins.core.files import is_file, read_json
 from pathplugins.core.registry import unknown
 from pathplugins.data.formats import FORMATS
-from pathplugins.llamafactory.dataset_entries import check_entry
+from pathplugins.llamafactory.dataset_entries import check_entry, entry_of
 from pathplugins.llamafactory.model_directory import VIRTUAL_MODEL, local_model
 from pathplugins.models.compose.local_copy import FILES
 from pathplugins.models.towers import TOWERS, reads_images
@@ -73,15 +73,16 @@ def check_datasets(config: Mapping[str, Any]) -> None:
     for name in names:
         if name not in known:
             raise PathPluginsError(f"dataset: {unknown('dataset', name, known)}; {place} lists them")
-        formatting = known[name].get("formatting", "alpaca")
+        entry = entry_of(known, name, place)
+        formatting = entry.get("formatting") or "alpaca"
         if formatting not in DATASET_CONVERTERS:
             raise PathPluginsError(
-                f"dataset {name}: {unknown('formatting', str(formatting), DATASET_CONVERTERS)}; correct it in {place}"
+                f"dataset {name}: {unknown('formatting', formatting, DATASET_CONVERTERS)}; correct it in {place}"
             )
         if formatting in FORMATS:
-            check_entry(name, known[name], place)
+            check_entry(name, entry, place)
         else:
-            _check_columns(name, known[name], formatting, place)
+            _check_columns(name, entry, formatting, place)
 
 
 def check_paths(config: Mapping[str, Any]) -> None:
@@ -120,7 +121,7 @@ def _check_columns(name: str, entry: Mapping[str, Any], formatting: str, place: 
     key, default = ("prompt", "instruction") if formatting == "alpaca" else ("messages", "conversations")
     wanted = columns.get(key, default)
     file = place.parent / str(entry.get("file_name", ""))
-    found = _first_columns(file) if file.is_file() else None
+    found = _first_columns(file) if is_file(file) else None
     if found is not None and wanted in found:
         _check_images(name, found, columns, formatting, file, place)
     if found is None or wanted in found:
@@ -162,6 +163,6 @@ def _first_columns(file: Path) -> Mapping[str, Any] | None:
         begin = stream.read(1 << 20).lstrip("\ufeff \t\r\n")
     try:
         first, _ = json.JSONDecoder().raw_decode(begin.removeprefix("[").lstrip())
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return None  # longer than what was read, or broken, which the trainer says
     return first if isinstance(first, dict) else None

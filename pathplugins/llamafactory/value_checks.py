@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, get_type_hints
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.json_values import parse_json
 from pathplugins.core.value_types import wrong_type, wrong_types
 
 _NUMBERS = (int, float, int | None, float | None)
@@ -43,8 +43,8 @@ def check_values(config: Mapping[str, Any], ours: type, theirs: Iterable[type], 
 def read_mapping(key: str, text: str) -> dict[str, Any]:
     """Return the mapping that ``text`` writes as JSON, which is how a command line gives one."""
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
+        value = parse_json(text)
+    except ValueError as error:
         raise PathPluginsError(f"{key}: {text!r} is not JSON ({error}); write it as '{{\"name\": value}}'") from error
     if not isinstance(value, dict):
         raise PathPluginsError(f"{key}: got {text!r}, wanted a mapping; write it as '{{\"name\": value}}'")

@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
-from pathplugins.core.files import write_text_whole
+from pathplugins.core.files import is_file, write_text_whole
 from pathplugins.models.custom_llava.processing_custom_llava import PLACEHOLDER
 from pathplugins.xtuner.chat_template import jinja_template
 from pathplugins.xtuner.configs import words_of
@@ -63,7 +63,7 @@ class PathologyChatHook(Hook):
                 f"evaluation_images: {len(images)} for {len(self.questions)} evaluation_inputs; give one, or one each"
             )
         for image in images:
-            if not Path(image).is_file():
+            if not is_file(Path(image)):
                 raise PathPluginsError(f"evaluation_images: {image} does not exist; name an image, or set it to None")
         self.images = images * len(self.questions) if len(images) == 1 else images
         self.every_n_iters = every_n_iters

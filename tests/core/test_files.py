@@ -12,6 +12,7 @@ import pytest
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import (
+    is_file,
     meant_by,
     new_folder,
     read_json,
@@ -87,3 +88,16 @@ def test_what_killed_processes_left_beside_an_output_is_removed_and_no_more(tmp_
     with new_folder(out) as folder:
         (folder / "whole").write_text("")
     assert {path.name for path in tmp_path.iterdir()} == {out.name, *kept}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 5000, "[]", "1"])
+def test_json_that_is_no_object_is_an_error_that_names_the_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(PathPluginsError, match=r"a\.json (is not JSON|holds a JSON (list|int), expected an object)"):
+        read_json(tmp_path / "a.json")
+
+
+def test_a_name_that_no_file_can_have_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    assert is_file(tmp_path / "a")
+    assert not any(map(is_file, (tmp_path, tmp_path / "b", tmp_path / ("x" * 5000), tmp_path / "\0")))

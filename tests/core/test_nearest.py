@@ -32,6 +32,7 @@ def test_nearest() -> None:
         ("saves/zzz", "; saves holds merged, stage2"),
         ("saves/stage2/checkpoint-20/x", ""),
         ("lab/model", ""),
+        ("saves/" + "x" * 300, ""),
         ("saves/stage2", "; it is a folder: name one of its files"),
         ("note.txt", "; it is a file, not a folder"),
     ],

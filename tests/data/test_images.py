@@ -239,3 +239,9 @@ def test_images_in_memory() -> None:
     with pytest.raises(BadImage, match="holds 2 frames"):
         to_rgb(frames)
     assert to_rgb(next(iter(ImageSequence.Iterator(frames))).copy()).mode == "RGB"
+
+
+def test_a_name_that_no_file_can_have_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(BadImage, match="no such file") as caught:
+        open_image(tmp_path / ("x" * 5000))
+    assert caught.value.reason == "missing file"

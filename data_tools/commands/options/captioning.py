@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.json_values import parse_json
 
 from ...captioning.asking import RequestOptions
 from ...captioning.stages import BUILT_IN, TEXT_ONLY
@@ -63,7 +63,7 @@ def add_patch_request_options(sub: argparse.ArgumentParser) -> None:
 def _json_object(text: str) -> dict[str, Any]:
     """Return a JSON object; a type for ``add_argument``."""
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"wanted a JSON object such as '{{\"seed\": 1}}', got {text!r}") from error
     if not isinstance(value, dict):

@@ -14,6 +14,7 @@ from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
+from pathplugins.core.json_values import parse_json
 
 from ...engine.outcome import check_same_settings
 from .options import PairOptions
@@ -54,7 +55,7 @@ def read_finished(path: Path) -> FinishedSlide | None:
     """
     try:
         with path.open(encoding="utf-8") as file:
-            return FinishedSlide(**json.loads(file.readline()))
+            return FinishedSlide(**parse_json(file.readline()))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
@@ -127,4 +128,4 @@ def caption_name(image: str) -> str:
 def _lines(path: Path) -> list[dict[str, Any]]:
     with path.open(encoding="utf-8") as file:
         file.readline()
-        return [json.loads(line) for line in file]
+        return [parse_json(line) for line in file]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.json_values import parse_json
 from pathplugins.core.optional import need
 from pathplugins.core.suffixes import slide_key
 from pathplugins.data.records import first_shown
@@ -58,7 +58,7 @@ def read_reports(path: Path) -> dict[str, tuple[str, ...]]:
         PathPluginsError: not JSON, or entries that cannot be used, all in one report.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PathPluginsError(f"--reports {path}: not readable as JSON ({error}); correct it") from error
     if not isinstance(found, dict):

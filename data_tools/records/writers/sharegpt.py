@@ -9,6 +9,7 @@ from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import write_text_whole
+from pathplugins.core.json_values import parse_json
 from pathplugins.data.records import Record
 
 from .target import Target, by_suffix, messages
@@ -57,7 +58,7 @@ def _read(info: Path) -> dict[str, Any]:
     if not info.exists():
         return {}
     try:
-        entries = json.loads(info.read_text(encoding="utf-8"))
+        entries = parse_json(info.read_text(encoding="utf-8"))
     except ValueError as error:
         raise PathPluginsError(f"{info} is not JSON ({error}); correct it, or write into another folder") from error
     if not isinstance(entries, dict):

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from pathplugins.core.errors import MissingDependencyError
+from pathplugins.core.files import is_file
 from pathplugins.core.nearest import near_path
 from pathplugins.core.optional import need
 
@@ -45,7 +46,7 @@ def open_slide(path: Path) -> Opened:
     """
     if path.is_dir():
         return _open_folder(path)
-    if not path.is_file():
+    if not is_file(path):
         raise SlideError(f"{path}: no such slide file{near_path(path) or '; correct the path'}")
     openslide = need("openslide")
     vendor = openslide.OpenSlide.detect_format(path)

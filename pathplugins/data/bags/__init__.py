@@ -17,9 +17,11 @@ from typing import TypeVar
 import h5py
 import numpy as np
 
+from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags.bad_bag import BadBag
 from pathplugins.data.bags.contract import BagContract
 from pathplugins.data.bags.coords import check_grid, read_coords, tower_coords
+from pathplugins.data.bags.damage import DAMAGE
 from pathplugins.data.bags.layout import BagInfo, open_bag, read_layout
 from pathplugins.data.bags.repeats import REASON as REPEATED
 from pathplugins.data.bags.repeats import repeats_text
@@ -178,7 +180,9 @@ def _opened(path: PathLike, action: Callable[[h5py.File], T]) -> T:
         try:
             with open_bag(path) as file:
                 return action(file)
-        except (OSError, RuntimeError, KeyError) as error:  # h5py raises all three for damaged or vanishing files
+        except PathPluginsError:
+            raise
+        except DAMAGE as error:  # or a file that vanishes
             wait_s = next(waits_s, None)
             if wait_s is None:
                 raise BadBag(

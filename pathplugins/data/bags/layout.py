@@ -30,6 +30,7 @@ import h5py
 import numpy as np
 
 from pathplugins.core.file_heads import GIT_LFS_POINTER
+from pathplugins.core.files import is_file
 from pathplugins.core.spreadsheets import Spellings
 from pathplugins.data.bags.bad_bag import BadBag
 from pathplugins.data.bags.other_files import other_file
@@ -108,7 +109,7 @@ def open_bag(path: str | os.PathLike[str]) -> h5py.File:
         OSError: the file cannot be read, now or at all.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         cause = _renamed(path.parent, path.stem)
         raise BadBag(f"{path}: no such file; expected a feature bag (.h5) there{cause}", reason="missing file")
     if not h5py.is_hdf5(path):
@@ -178,7 +179,7 @@ def _convention(file: h5py.File, path: str) -> tuple[Convention, str, str]:
         return "stamp", "feats", "coords"
     if said := other_file(file):
         raise BadBag(f"{path} is no bag: {said}", reason="no bag")
-    found = ", ".join(sorted(keys)[:_KEYS_SHOWN]) + ", ..." * (len(keys) > _KEYS_SHOWN)
+    found = ", ".join(sorted(map(str, keys))[:_KEYS_SHOWN]) + ", ..." * (len(keys) > _KEYS_SHOWN)
     raise BadBag(
         f"{path} has {found or 'no datasets'}; expected `features` with `coords_yx` or `coords`, or `feats` with "
         "`coords`, one slide per file: extract the bag again or convert it",

@@ -86,7 +86,7 @@ def other_file(file: h5py.File | Mapping[str, object]) -> str | None:
     for kind in OTHER_FILES:
         if kind.has <= keys and not kind.lacks & keys:
             return f"it holds {kind.what}; {kind.next_step}"
-    if keys and all(_is_slide(file, key) for key in sorted(keys)[:3]):
+    if keys and all(_is_slide(file, key) for key in sorted(keys, key=str)[:3]):
         return (
             "it holds a group of `feat` and `coords` for each slide (PathGen's MIL features); a bag is one slide: "
             "pathdata convert features FILE --out DIR"

@@ -110,7 +110,9 @@ class RowReader:
             starts, size = np.full(-(-self._features.shape[0] // self._chunk_rows), -1, np.int64), self._chunk_rows
 
             def note(chunk: h5py.h5d.StoreInfo) -> None:
-                starts[chunk.chunk_offset[0] // size] = chunk.byte_offset
+                if (number := chunk.chunk_offset[0] // size) >= len(starts):
+                    raise OSError(f"`{self._features.name[1:]}` has a chunk behind its end")
+                starts[number] = chunk.byte_offset
 
             self._features.id.chunk_iter(note)
             self._starts = starts

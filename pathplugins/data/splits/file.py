@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import write_text_whole
+from pathplugins.core.json_values import parse_json
 from pathplugins.core.nearest import near_path
 from pathplugins.data.formats.reading.rows import shown
 from pathplugins.data.splits.published import read_published
@@ -29,7 +30,7 @@ def read_split(path: Path | str) -> Split:
     if not path.is_file():
         raise PathPluginsError(f"{path}: no such file; expected a split (`pathdata split` writes one){near_path(path)}")
     try:
-        held = json.loads(path.read_bytes())
+        held = parse_json(path.read_bytes())
     except ValueError as error:
         raise PathPluginsError(f"{path} is not JSON ({error}); make the split again with `pathdata split`") from error
     if not isinstance(held, dict) or held.get("format") != FORMAT:

@@ -52,6 +52,7 @@ def test_a_split_of_unknown_seed_is_read(tmp_path: Path) -> None:
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(PathPluginsError, match="no such file"):
         read_split(tmp_path / "none.json")
-    (tmp_path / "half.json").write_text('{"format": ')
-    with pytest.raises(PathPluginsError, match=r"half\.json is not JSON"):
-        read_split(tmp_path / "half.json")
+    for broken in ('{"format": ', '{"folds": ' * 5000):
+        (tmp_path / "half.json").write_text(broken)
+        with pytest.raises(PathPluginsError, match=r"half\.json is not JSON"):
+            read_split(tmp_path / "half.json")

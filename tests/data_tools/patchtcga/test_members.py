@@ -94,3 +94,12 @@ def test_what_is_no_archive(tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").write_bytes(b"<html>")
     with pytest.raises(PathPluginsError, match=r"starts with b'<html>', which is neither gzip, tar nor zip"):
         read(tmp_path / "a.tar.gz")
+
+
+def test_a_member_of_a_zip_without_a_name_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("abc", b"content")
+    nul = (tmp_path / "a.zip").read_bytes().replace(b"abc", b"\0bc")  # a name ends at NUL
+    (tmp_path / "a.zip").write_bytes(nul)
+    with pytest.raises(RefusedError, match="character that no path may"):
+        read(tmp_path / "a.zip")

@@ -81,3 +81,9 @@ def test_it_counts_from_the_scanned_part() -> None:
 def test_a_file_that_counts_from_level_0_is_noticed() -> None:
     with pytest.raises(SlideError, match=r"1 of 2 polygons lie beyond the scanned area of 450 x 480.*level0"):
         drawn(area((50, 100, 250, 300)), area((420, 210, 700, 600)), scanned=SCANNED)
+
+
+@pytest.mark.parametrize("content", [b"", b"[" * 5000, b'{"features": 1}', b"\xff"])
+def test_what_is_no_geojson_is_an_error_that_names_the_file(content: bytes) -> None:
+    with pytest.raises(SlideError, match=r"m\.geojson: not GeoJSON with polygons"):
+        draw_geojson(Path("m.geojson"), content, class_name=None, size_px0=SIZE, shape=SHAPE)

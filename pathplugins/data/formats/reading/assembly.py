@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.files import is_file
 from pathplugins.data.formats.reading.ids import Listed
 from pathplugins.data.formats.reading.json import read_samples
 from pathplugins.data.formats.reading.rows import BadRowError, Draft, Row, Unwanted, drafts
@@ -139,7 +140,7 @@ class Stream:
             BadRowError: the file is in none of the folders.
         """
         places = list(dict.fromkeys(folder / image for folder in self.folders))
-        found = next((place for place in places if place.is_file()), None)
+        found = next((place for place in places if is_file(place)), None)
         if found is None:
             tried = " or ".join(dict.fromkeys(map(str, places)))
             raise BadRowError("missing file", f"no bag at {tried}; set media_dir or h5_path")

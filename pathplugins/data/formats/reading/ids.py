@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.json_values import parse_json
 from pathplugins.data.formats.reading.rows import Row, read_lines
 from pathplugins.data.formats.reading.tables import read_table
 from pathplugins.data.records import Record
@@ -98,9 +98,9 @@ def _from_table(path: Path) -> list[str]:
 
 def _from_json(text: str, path: Path) -> list[str]:
     try:
-        entries = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise PathPluginsError(f"{path}:{error.lineno} is not JSON ({error.msg}); expected {_WANTED}") from error
+        entries = parse_json(text)
+    except ValueError as error:
+        raise PathPluginsError(f"{path} is not JSON ({error}); expected {_WANTED}") from error
     ids = []
     for entry in entries:
         if isinstance(entry, dict):

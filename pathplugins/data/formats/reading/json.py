@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.json_values import parse_json
 from pathplugins.data.formats.reading.json_text import JsonText
 from pathplugins.data.formats.reading.rows import Row, read_lines, shown
 from pathplugins.data.records import BadSample
@@ -100,8 +100,8 @@ def _read_json_lines(path: Path, lines: Iterable[str]) -> Iterator[Row | BadSamp
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+            value = parse_json(line)
+        except ValueError as error:
             first_fault = first_fault or f"{path}:{number} is not JSON ({error})"
             bad = BadSample(source=source, row=number, reason="malformed row", detail=f"not JSON: {error}")
             if readable:

@@ -70,6 +70,8 @@ class JsonText:
                 raise PathPluginsError(
                     f"{self._path} is nested too deeply to be samples; expected {self._wanted}"
                 ) from error
+            except ValueError as error:  # a number of thousands of digits
+                raise self.malformed(str(error), self._at) from error
             else:
                 if self._ended or end + _AFTER_NUMBER <= len(self._text) or not isinstance(value, int | float):
                     self._at = end
@@ -84,7 +86,7 @@ class JsonText:
         """Return whether the value at the cursor ends within the text in memory, and the value if it does."""
         try:
             value, end = _scan(self._text, self._at)
-        except (StopIteration, json.JSONDecodeError, RecursionError):
+        except (StopIteration, ValueError, RecursionError):
             if self._ended:
                 return True, self.value()  # raises and names the place
             return False, None
@@ -111,7 +113,7 @@ class JsonText:
     def _items_in_memory(self) -> Iterator[Any]:
         """Yield values as long as a comma and more text follow them, in half the time; leave the rest."""
         text, at = self._text, self._at
-        with suppress(StopIteration, json.JSONDecodeError, RecursionError, IndexError):
+        with suppress(StopIteration, ValueError, RecursionError, IndexError):
             while True:
                 if text[at] in _BLANK:
                     at = _BLANKS.match(text, at).end()  # type: ignore[union-attr]

@@ -42,7 +42,7 @@ def read_parquet(path: Path, columns: Collection[str]) -> Iterator[Row]:
                 for cells in batch.to_pylist():
                     number += 1
                     yield Row(str(path), number, cells)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise PathPluginsError(f"{path} is not a readable Parquet file ({error}); download the file again") from error
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.json_values import parse_json
 from pathplugins.core.nearest import near_path
 from pathplugins.data.records import IMAGE_PLACEHOLDER, first_shown
 
@@ -41,10 +41,10 @@ def _texts(path: Path) -> list[tuple[int, object]]:
         content = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() != ".json":
             return [(number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
-        values = json.loads(content)
+        values = parse_json(content)
     except FileNotFoundError as error:
         raise PathPluginsError(f"{path}: no such file; give a list of requests{near_path(path)}") from error
-    except (OSError, ValueError, RecursionError) as error:  # no UTF-8 and no JSON are ValueErrors
+    except (OSError, ValueError) as error:  # no UTF-8 and no JSON are ValueErrors
         raise PathPluginsError(f"{path}: not a readable list of requests ({error}); save it as UTF-8") from error
     if not isinstance(values, list):
         raise PathPluginsError(f"{path}: a JSON {type(values).__name__}; wanted a list of texts")

@@ -77,3 +77,9 @@ def test_where_images_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert folders_for(Path("beside/s.json"), "media") == folders
     monkeypatch.setattr("os.listdir", None)  # one folder needs no listing
     assert Places(folders[:1]).locate("x/9.jpg") == str(tmp_path / "media/x/9.jpg")
+
+
+def test_an_image_whose_name_no_file_can_have_is_missing(tmp_path: Path) -> None:
+    good, bad = assemble([draft("a", 1, image="x" * 5000)], path=tmp_path, folders=[tmp_path], look=True)
+    assert not good
+    assert [sample.reason for sample in bad] == ["missing file"]

@@ -16,6 +16,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.formats.reading.json import read_samples
 from pathplugins.data.formats.reading.json_text import CHUNK, JsonText
 from pathplugins.data.formats.reading.rows import Row
+from pathplugins.data.records import BadSample
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -118,3 +119,16 @@ def test_a_long_object_of_samples_is_not_taken_for_one(tmp_path: Path) -> None:
     (row,) = read_samples(path)
     assert isinstance(row, Row)
     assert row.cells["id"] == "one"
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000])
+def test_values_that_python_does_not_read_are_errors_that_name_the_file(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "s.json"
+    for text in (f'[{{"id": {value}', f'{{"id": {value}}}', f'{{"a": {{"id": {value}}}}}', f"[{value}]"):
+        path.write_text(text)
+        with pytest.raises(PathPluginsError, match=r"s\.json"):
+            deque(read_samples(path), 0)
+    path.with_suffix(".jsonl").write_text(f'{{"id": "a"}}\n{{"id": {value}}}\n')
+    rows = [*read_samples(path.with_suffix(".jsonl"))]
+    assert isinstance(rows[0], Row)
+    assert isinstance(rows[1], BadSample)

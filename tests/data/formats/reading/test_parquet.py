@@ -30,6 +30,10 @@ def test_rows_are_numbered_across_batches(tmp_path: Path) -> None:
     assert rows[129].cells == {"image": b"x", "question": "q129"}
     with pytest.raises(PathPluginsError, match="lacks the columns answer; it has image, question, more"):
         next(read_parquet(tmp_path / "a.parquet", ("answer",)))
+    whole = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(whole.replace(b"question", b"quest\xf1on"))
+    with pytest.raises(PathPluginsError, match=r"not a readable Parquet file"):
+        next(read_parquet(tmp_path / "a.parquet", ("image",)))
     (tmp_path / "a.parquet").write_bytes(b"text")
     with pytest.raises(PathPluginsError, match=r"not a readable Parquet file .*download the file again"):
         next(read_parquet(tmp_path / "a.parquet", ("image",)))
