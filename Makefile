@@ -67,8 +67,9 @@ test-shared-%: env  # models, data and what they stand on must run beside either
 	OMP_NUM_THREADS=1 $(call in,$(if $(filter xtuner,$*),$(XT),$(LLAMAFACTORY))) python -m pytest tests/models tests/weights tests/data tests/published tests/core
 
 test-matrix:  ## the tests that start a trainer, in every supported version
-	set -e; for version in $(VERSIONS); do $(MAKE) host-tests IN=.venv/llamafactory-$$version; done
-	set -e; for version in $(XTUNERS); do $(MAKE) host-tests IN=.venv/xtuner-$$version; done
+	failed=; for each in $(VERSIONS:%=llamafactory-%) $(XTUNERS:%=xtuner-%); do \
+	  $(MAKE) host-tests IN=.venv/$$each || failed+=" $$each"; done; \
+	[ -z "$$failed" ] || { echo "tests failed in:$$failed"; exit 1; }
 
 # No trainer holds anything back here. What was newest when all passed is written to the record, which no target reads.
 newest         = torch torchvision transformers peft accelerate timm open_clip_torch tifffile openslide-python \
