@@ -29,7 +29,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reliability.kills import end_group
+from benchmarks.reliability.data_jobs import end_group
 from pathplugins.data.formats.drawn import read_drawn
 from pathplugins.weights import open_weights
 
