@@ -6,7 +6,8 @@ import argparse
 import importlib
 import sys
 
-from pathplugins.core.command_line import Parser
+from pathplugins.core.command_line import Parser, output_of
+from pathplugins.core.disks import refusals_in_words
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 
 COMMANDS = {
@@ -33,12 +34,14 @@ def main(argv: list[str] | None = None) -> int:
     """Run ``pathdata``.
 
     Returns:
-        0 if all went well, 1 if a slide failed or bad rows stopped a conversion, 2 if nothing could be started.
+        0 if all went well, 1 if a slide failed or bad rows stopped a conversion, 2 if nothing could be started, or
+        the disk refused.
     """
     argv = sys.argv[1:] if argv is None else argv
     args = _parser(argv).parse_args(argv)
     try:
-        return args.run(args)
+        with refusals_in_words(output_of(args)):
+            return args.run(args)
     except (PathPluginsError, MissingDependencyError) as error:
         from .engine.progress import MISUSED, say  # `rich`, which takes twice as long to import as all else here
 

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from pathplugins import __version__
-from pathplugins.core.command_line import Parser
+from pathplugins.core.command_line import Parser, output_of
+from pathplugins.core.disks import refusals_in_words
 from pathplugins.core.errors import HostDriftError, MissingDependencyError, PathPluginsError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -61,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = next((word for word in words if not word.startswith("-")), None)
     try:
         args = build_parser(wanted).parse_args(words)
-        return importlib.import_module(COMMANDS[args.command][0]).run(args)
+        with refusals_in_words(output_of(args)):
+            return importlib.import_module(COMMANDS[args.command][0]).run(args)
     except (PathPluginsError, MissingDependencyError, HostDriftError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

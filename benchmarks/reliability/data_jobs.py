@@ -152,7 +152,9 @@ def command(words: Sequence[object]) -> list[str]:
 
 def start(words: Sequence[object]) -> subprocess.Popen[bytes]:
     """Start ``pathdata`` with the words, leading a group of its own."""
-    return subprocess.Popen(command(words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        command(words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -58,7 +58,10 @@ FILE *fopen(const char *path, const char *mode) { slow_path(path); return REAL(f
 FILE *fopen64(const char *path, const char *mode) { slow_path(path); return REAL(fopen64)(path, mode); }
 ssize_t write(int fd, const void *data, size_t n) { slow_fd(fd); return REAL(write)(fd, data, n); }
 ssize_t pwrite(int fd, const void *data, size_t n, off_t at) { slow_fd(fd); return REAL(pwrite)(fd, data, n, at); }
-ssize_t pwrite64(int fd, const void *data, size_t n, off64_t at) { slow_fd(fd); return REAL(pwrite64)(fd, data, n, at); }
+ssize_t pwrite64(int fd, const void *data, size_t n, off64_t at) {
+    slow_fd(fd);
+    return REAL(pwrite64)(fd, data, n, at);
+}
 int fsync(int fd) { slow_fd(fd); return REAL(fsync)(fd); }
 int rename(const char *from, const char *to) { slow_path(to); return REAL(rename)(from, to); }
 int unlink(const char *path) { slow_path(path); return REAL(unlink)(path); }

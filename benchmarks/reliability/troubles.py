@@ -252,7 +252,7 @@ def _start(
     if host is not None:
         named = ["sh", "-c", f'hostname {host} && exec "$@"', "sh"]
         line = ["unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", *named, *line]
-    log = tempfile.TemporaryFile()
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
     process = subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True, env=environment)
     process.log, process.began = log, time.monotonic()
     return process

@@ -16,12 +16,13 @@ from typing import Any, Literal
 import numpy as np
 
 from pathplugins.core.content import content_print
+from pathplugins.core.disks import is_full, is_read_only, refusal
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
 from pathplugins.data.bags.damage import DAMAGE
 from pathplugins.data.bags.layout import NOMINAL_SOURCE
 
-from ..engine.outcome import check_same_settings, disk_is_full, recorded_settings
+from ..engine.outcome import check_same_settings, recorded_settings
 from . import Geometry, Opened, Source, open_source, write_clam, write_trident
 from .drop_repeats import without_repeats
 from .patch_files import find_patch_files
@@ -75,7 +76,7 @@ def convert_features(sources: list[Source], root: Path, out: Path, settings: Con
         settings: Layout, type, and what the user states.
 
     Raises:
-        PathPluginsError: the disk is full.
+        PathPluginsError: the disk is full or read-only.
     """
     patch_files = find_patch_files(settings.coords) if settings.coords else {}
     usual = usual_of(sources)
@@ -83,10 +84,8 @@ def convert_features(sources: list[Source], root: Path, out: Path, settings: Con
         try:
             yield _convert(source, root, out, settings, patch_files.get(source.slide_id), usual)
         except DAMAGE as error:
-            if disk_is_full(error):
-                raise PathPluginsError(
-                    f"{out}: no space left and nothing is half-written; make room and run the same command"
-                ) from error
+            if is_full(error) or is_read_only(error):
+                raise PathPluginsError(refusal(error, out)) from error
             yield Converted(source=str(source), slide_id=source.slide_id, status="failed", reason=str(error))
 
 

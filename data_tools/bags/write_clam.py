@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 
-import h5py
 import numpy as np
 
+from pathplugins.core.disks import reserve
 from pathplugins.core.files import replacing
 from pathplugins.core.optional import need
+from pathplugins.data.new_h5 import new_h5
 
 from .h5_rows import write_rows
 
@@ -28,14 +29,13 @@ def write(
     h5_path, pt_path = paths_of(out, slide_id)
     shape = (len(coords_xy), width)
     pt_path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(h5_path) as temporary, TemporaryFile(dir=pt_path.parent) as raw:
-        raw.truncate(4 * shape[0] * width)
+    with TemporaryFile(dir=pt_path.parent) as raw, new_h5(h5_path) as (file, disk):
+        reserve(raw, 4 * shape[0] * width)
         # backed by a file, so that torch saves without holding all rows in memory
         values = np.memmap(raw, np.float32, "r+", shape=shape)
-        with h5py.File(temporary, "w") as file:
-            write_rows(file, "features", _also_into(values, blocks), shape=shape, dtype="float32")
-            write_rows(file, "coords", [coords_xy], shape=coords_xy.shape, dtype="int32")
-            file.attrs.update(mark)
+        write_rows(file, "features", disk.checked(_also_into(values, blocks)), shape=shape, dtype="float32")
+        write_rows(file, "coords", [coords_xy], shape=coords_xy.shape, dtype="int32")
+        file.attrs.update(mark)
         with replacing(pt_path) as tensor_path:
             torch.save(torch.from_numpy(values), tensor_path)
 

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from pathplugins.core.files import replacing
+from pathplugins.data.new_h5 import new_h5
 
 from ..slides.resolution import MICRONS_PER_PIXEL_AT_1X
 from .base import Geometry
@@ -34,8 +33,8 @@ def write(
 ) -> None:
     """Write the file; ``geometry`` must be complete, ``mark`` becomes root attributes."""
     n, attributes = len(coords_xy), _attributes(geometry, path)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        features = write_rows(file, "features", blocks, shape=(n, width), dtype=dtype)
+    with new_h5(path) as (file, disk):
+        features = write_rows(file, "features", disk.checked(blocks), shape=(n, width), dtype=dtype)
         features.attrs.update(name=path.stem, savetodir=str(path.parent), encoder=geometry.encoder)
         write_rows(file, "coords", [coords_xy], shape=(n, 2), dtype="int64").attrs.update(attributes)
         file.attrs.update(mark)

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pathplugins.core.disks import refusal
 from pathplugins.core.errors import PathPluginsError
 
 from .replies import Answer
@@ -36,7 +37,7 @@ class AnswerCache:
         """Open ``path``; create it if it does not exist.
 
         Raises:
-            PathPluginsError: the file is no cache.
+            PathPluginsError: the file is no cache, or cannot be used now.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
@@ -46,6 +47,10 @@ class AnswerCache:
                 self._base.execute(
                     f"CREATE TABLE IF NOT EXISTS {table} (key TEXT PRIMARY KEY, text TEXT, model TEXT, refused TEXT)"
                 )
+        except sqlite3.OperationalError as error:  # a disk, or another process: no reason to delete what was paid for
+            self._base.close()
+            said = refusal(error, path.parent) or f"{path}: {error}; run the same command again"
+            raise PathPluginsError(said) from error
         except sqlite3.DatabaseError as error:
             self._base.close()
             raise PathPluginsError(f"{path} is no cache of answers ({error}); delete it to ask anew") from error

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathplugins.core.disks import is_full, is_read_only, refusal
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 from pathplugins.core.optional import need, require
 
 from .locks import Held, holding
-from .outcome import Outcome, disk_is_full
+from .outcome import Outcome
 from .state import Result, StateFolder
 
 Tell = Callable[[str, int, int], None]
@@ -84,6 +85,7 @@ class SlideWorker:
     def __init__(self, recipe: Recipe, *, device: str | None = None) -> None:
         for extra, modules in recipe.needs.items():
             require(*modules, extra=extra)
+        self._recipe = recipe
         self._state = StateFolder(recipe.work, recipe.command)
         if recipe.device is not None and recipe.threads is not None:
             need("torch").set_num_threads(recipe.threads)
@@ -99,14 +101,14 @@ class SlideWorker:
         except Held as held:
             return Result(slide_id=job.slide_id, status="held", reason=str(held.holder))
         except OSError as error:  # the state itself cannot be written
-            return _failed(job, error, start)
+            return _failed(job, error, start, self._recipe.result_path(job.slide_id).parent)
         return result
 
     def _result(self, job: SlideJob, tell: Tell, start: float) -> Result:
         try:
             outcome = self._steps(job, tell)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one slide must not stop the rest
-            return _failed(job, error, start)
+            return _failed(job, error, start, self._recipe.result_path(job.slide_id).parent)
         return Result(
             slide_id=job.slide_id,
             status=outcome.status,
@@ -124,13 +126,14 @@ def died(job: SlideJob, exitcode: int | None) -> Result:
     return Result(slide_id=job.slide_id, status="failed", reason=f"its process {how}{hint}")
 
 
-def _failed(job: SlideJob, error: Exception, start: float) -> Result:
+def _failed(job: SlideJob, error: Exception, start: float, folder: Path) -> Result:
+    refused = refusal(error, folder)
     ours = isinstance(error, PathPluginsError | MissingDependencyError)
     return Result(
         slide_id=job.slide_id,
         status="failed",
-        reason=str(error) if ours else f"{type(error).__name__}: {error}",
+        reason=str(error) if ours else refused or f"{type(error).__name__}: {error}",
         trace=traceback.format_exc(),
         seconds=round(time.monotonic() - start, 3),
-        fatal=disk_is_full(error),
+        fatal=is_full(error) or is_read_only(error),
     )

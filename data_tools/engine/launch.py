@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TextIO
 
+from pathplugins.core.disks import check_writable
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.optional import need
 
@@ -61,17 +62,20 @@ def launch(
     """
     if options.dry_run:
         return _dry_run(jobs, recipe, summary_to)
+    for folder in {recipe.work, *(recipe.result_path(job.slide_id).parent for job in jobs)}:
+        check_writable(folder)
     before = signal.signal(signal.SIGTERM, _interrupt)  # how a batch system ends a job; nothing must stay half-written
     try:
         pool, recipe = _pool(options, recipe, slides=len(jobs))
         summary = run_jobs(jobs, recipe, pool, Board(len(jobs)))
     finally:
         signal.signal(signal.SIGTERM, before)
-    if on_summary is not None:
-        on_summary(summary)
     if summary_to is not None:
         summary_to.write(f"{json.dumps(summary.to_json())}\n")
-    return _report(summary, recipe, slides=len(jobs))
+    code = _report(summary, recipe, slides=len(jobs))
+    if on_summary is not None:
+        on_summary(summary)  # after the report: what it writes may be refused
+    return code
 
 
 def _interrupt(*_: object) -> None:
@@ -168,9 +172,11 @@ def _report(summary: Summary, recipe: Recipe, *, slides: int) -> int:
         _report_areas(summary)
     if not summary.failed:
         return 0
-    say(f"{len(summary.failed)} of {slides} slides failed; tracebacks are in {recipe.work / 'errors'}:")
+    errors = recipe.work / "errors"
+    traces = f"; tracebacks are in {errors}" if any(errors.glob("*.txt")) else ""
+    say(f"{len(summary.failed)} of {slides} slides failed{traces}:")
     for slide_id, reason in summary.failed.items():
         say(f"  {slide_id}: {reason}")
     if summary.not_started:
-        say(f"{summary.not_started} more were not started: the disk is full; make room and run the same command")
+        say(f"{summary.not_started} more were not started: they would fail the same way")
     return FAILED

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pathplugins.core.errors import PathPluginsError
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_DISK_FULL_WORDS = ("No space left on device", "Disk quota exceeded")  # HDF5 says it in its text alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +37,6 @@ def recorded_settings(path: Path, attribute: str, *, absent: str = "{}") -> str:
             return str(file.attrs.get(attribute, absent))
     except OSError as error:
         raise PathPluginsError(f"{path}: exists and cannot be read ({error}); delete it or pass --overwrite") from error
-
-
-def disk_is_full(error: BaseException) -> bool:
-    """Return whether a file could not be written for want of space."""
-    return getattr(error, "errno", None) in _DISK_FULL or any(words in str(error) for words in _DISK_FULL_WORDS)
 
 
 def check_same_settings(path: Path, *, found: str, wanted: str) -> None:

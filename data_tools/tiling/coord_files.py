@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.core.files import replacing
+from pathplugins.data.new_h5 import new_h5
 
 FRAME = "level0"
 
@@ -73,7 +73,7 @@ ATTRIBUTES = {f.name: f.default is not MISSING for f in fields(PatchSet) if f.na
 def write_coords(path: Path, patches: PatchSet) -> None:
     """Write one coordinate file, complete or not at all."""
     values = asdict(patches)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_h5(path) as (file, _):
         coords = file.create_dataset("coords", data=values.pop("coords_xy").astype(np.int64))
         for key in ("savetodir", "save_path"):  # where TRIDENT and CLAM say it was saved
             coords.attrs[key] = str(path.parent)

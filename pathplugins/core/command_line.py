@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 
@@ -51,6 +52,12 @@ class Parser(argparse.ArgumentParser):
             if word.startswith("--") and " " not in word:
                 found.append(word.partition("=")[0])
         return found
+
+
+def output_of(args: argparse.Namespace) -> Path | None:
+    """Return what a command writes (``--out``); None if it has none, or only says what it would do."""
+    out = getattr(args, "out", None)
+    return Path(out) if out is not None and str(out) != "-" and not getattr(args, "dry_run", False) else None
 
 
 def _hint(word: str, known: Sequence[str], *, end: str) -> str:

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -15,6 +14,7 @@ from pathplugins import __version__
 from pathplugins.core.content import content_print
 from pathplugins.core.files import replacing, write_json
 from pathplugins.core.suffixes import slide_name
+from pathplugins.data.new_h5 import new_h5
 
 from ...pictures.drawing import INK, LONGEST_SIDE_PX, boxes_px, fade_outside, scaled_size, with_caption
 from ...pictures.heat_map import draw_selection
@@ -35,7 +35,7 @@ def write_features(path: Path, slide: Slide, analysis: Analysis, encoder: dict[s
     ``direct_scores``, ``clusters``, and ``report_scores`` if there is a report, ``[N]`` each.
     """
     grid, (width, height) = analysis.grid, slide.size_px0
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_h5(path) as (file, _):
         file.create_dataset("features", data=analysis.features)
         coords = file.create_dataset("coords", data=grid.coords_xy)
         file.create_dataset("direct_scores", data=analysis.direct.astype(np.float32))

@@ -20,10 +20,10 @@ import numpy as np
 
 from pathplugins import __version__
 from pathplugins.core.errors import BagError, PathPluginsError
-from pathplugins.core.files import replacing
 from pathplugins.data.bags.layout import CHECKSUMS, geometry_contradiction
 from pathplugins.data.bags.repeats import repeats_text
 from pathplugins.data.bags.rows import row_checksums
+from pathplugins.data.new_h5 import new_h5
 
 _CHUNK_BYTES = 16 * 1024 * 1024  # more than HDF5 caches, so that it reads and writes within a chunk
 _COORDS_CHUNK_ROWS = 64 * 1024  # 1 MiB
@@ -86,14 +86,12 @@ def write_bag(
     coords_yx = _checked_coords(path, coords_yx, attributes)
     if np.dtype(dtype).kind != "f":
         raise BagError(f"{path}: asked for features as {dtype}, expected float16 or float32")
-    with replacing(path) as temporary:
-        with h5py.File(temporary, "x") as file:
-            _write_features(file, path, batches, n=len(coords_yx), dtype=np.dtype(dtype).newbyteorder("<"))
-            chunk = (min(len(coords_yx), _COORDS_CHUNK_ROWS), 2)
-            file.create_dataset("coords_yx", data=coords_yx, chunks=chunk, fletcher32=True)
-            file.attrs.update(attributes.to_root())
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())  # else the name may outlive a power cut and the content not
+    with new_h5(path) as (file, disk):
+        batches = disk.checked(batches)
+        _write_features(file, path, batches, n=len(coords_yx), dtype=np.dtype(dtype).newbyteorder("<"))
+        chunk = (min(len(coords_yx), _COORDS_CHUNK_ROWS), 2)
+        file.create_dataset("coords_yx", data=coords_yx, chunks=chunk, fletcher32=True)
+        file.attrs.update(attributes.to_root())
 
 
 def _write_features(file: h5py.File, path: Path, batches: Iterable[np.ndarray], *, n: int, dtype: np.dtype) -> None:

@@ -1,13 +1,12 @@
-"""Files of other settings are refused with both settings named; a full disk is recognised by number and by words."""
+"""Files of other settings are refused with both settings named."""
 
-import errno
 from pathlib import Path
 
 import h5py
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data_tools.engine.outcome import check_same_settings, disk_is_full, recorded_settings
+from pathplugins.data_tools.engine.outcome import check_same_settings, recorded_settings
 
 
 def test_the_same_settings_pass() -> None:
@@ -33,17 +32,3 @@ def test_settings_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "cut.h5").write_bytes((tmp_path / "ours.h5").read_bytes()[:300])
     with pytest.raises(PathPluginsError, match=r"cut\.h5: exists and cannot be read .*; delete it or pass --overwrite"):
         recorded_settings(tmp_path / "cut.h5", "made_with")
-
-
-@pytest.mark.parametrize(
-    ("error", "full"),
-    [
-        (OSError(errno.ENOSPC, "x"), True),
-        (OSError(errno.EDQUOT, "x"), True),
-        (OSError("Can't write data (file write failed: errno = 28, error message = 'No space left on device')"), True),
-        (OSError(errno.EACCES, "Permission denied"), False),
-        (ValueError("no tissue found"), False),
-    ],
-)
-def test_a_full_disk(error: Exception, full: bool) -> None:
-    assert disk_is_full(error) == full
