@@ -32,7 +32,7 @@ from typing import NamedTuple
 from . import shim
 from .data_jobs import Job, Sizes, command, end_group, jobs, written
 
-SMALL = Sizes(slides=2, slide=(800, 650), rows=6000, members=400, asked=12)
+SMALL = Sizes(slides=2, slide=(800, 650), rows=6000, members=120, asked=12)
 SHARES = (0.05, 0.5, 0.9)
 """How much of the output there is room for."""
 LARGE = 1 << 30
