@@ -115,7 +115,10 @@ def test_a_run_trains_on_rows(toy: Any, quick: dict[str, Any], run: Callable[...
     keys |= {"neat_packing": True, "num_train_epochs": 2, "per_device_train_batch_size": 1, "logging_steps": 1}
     keys |= {"gradient_accumulation_steps": 1, "save_steps": 999, "eval_steps": 999}
     keys |= {"load_best_model_at_end": False, "do_eval": True, "per_device_eval_batch_size": 8}
-    done = run("train", "wsi_llava_stage2.yaml", keys)
+    done = run("train", "wsi_llava_stage2.yaml", keys, rc=None)
+    if "Neat packing is incompatible with transformers" in done.log:
+        pytest.skip("this LLaMA-Factory refuses neat_packing with the Transformers it stands on, before we are asked")
+    assert done.rc == 0, done.log[-6000:]
     (said,) = [line for line in done.log.splitlines() if "neat_packing: 8 samples in" in line]
     rows = int(said.split(" samples in ")[1].split()[0])
     assert 1 < rows < 8

@@ -111,9 +111,9 @@ def test_stage_1_learns_and_trains_lora_and_the_whole_connector(aligned: Any) ->
 
 
 def test_stage_2_goes_on_where_stage_1_ended(aligned: Any, tuned: Any) -> None:
-    first, last = tuned.logged("loss")[1], aligned.logged("loss")[STEPS]
-    assert first < aligned.logged("loss")[1] / 2
-    assert first < last * 2
+    first, before = tuned.logged("loss")[1], aligned.logged("loss")
+    assert first < before[1] / 10
+    assert first < 2 * max(before[step] for step in range(STEPS - 3, STEPS + 1))  # each is of other samples
 
 
 def test_a20_the_connector_learns_at_half_the_rate(tuned: Any, aligned: Any) -> None:
