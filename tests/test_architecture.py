@@ -22,7 +22,7 @@ TRAINERS = ("llamafactory", "xtuner", "mmengine")
 DATA_TOOLS = {
     "engine": "",
     "slides": "",
-    "tissue": "slides",
+    "tissue": "engine slides",
     "pictures": "slides tissue",
     "tiling": "engine pictures slides tissue",
     "encoders": "engine slides tiling",

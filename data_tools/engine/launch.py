@@ -14,7 +14,7 @@ from pathplugins.core.disks import check_writable
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.optional import need
 
-from ..tissue.areas import Areas, mean_areas
+from .areas import Areas, mean_areas
 from .jobs import Recipe, SlideJob
 from .pools import HerePool, Pool, ProcessPool
 from .progress import FAILED, Board, say

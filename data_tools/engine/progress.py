@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ..tissue.areas import Areas
+from .areas import Areas
 
 if TYPE_CHECKING:
     from .state import Result

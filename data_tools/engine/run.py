@@ -13,7 +13,7 @@ from typing import Any
 
 from pathplugins.core.files import meant_by
 
-from ..tissue.areas import Areas, mean_areas
+from .areas import Areas, mean_areas
 from .jobs import Recipe, SlideJob
 from .locks import Held, holding
 from .pools import Pool

@@ -18,7 +18,7 @@ from ..pictures.overlay import draw_overlay
 from ..slides.bounds import bounds, origin_xy
 from ..slides.resolution import Resolution, resolve
 from ..slides.slide import Slide, SlideError
-from ..tissue.areas import no_tissue_advice
+from ..engine.areas import no_tissue_advice
 from ..tissue.detect import Detection
 from ..tissue.geojson import write_tissue
 from ..tissue.on_slide import tissue_on_slide

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pathplugins.core.errors import PathPluginsError
 
-from .areas import Areas
+from ..engine.areas import Areas
 from .morphology import dilate, drop_small, erode
 from .own_model import OwnModel
 from .pen import Marks, find_marks, hsv_of

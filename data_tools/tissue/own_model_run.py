@@ -61,7 +61,8 @@ def _classes(found: np.ndarray, model: OwnModel, count: int) -> np.ndarray:
             )
         return found[:, 0].astype(np.uint8)
     tissue = found[:, 0] > (0 if card.output == "logit" else 0.5)
-    return np.where(tissue, card.classes.index(card.tissue[0]), card.classes.index(_other(card.classes, card.tissue)))
+    other = _other(card.classes, card.tissue)
+    return np.where(tissue, card.classes.index(card.tissue[0]), card.classes.index(other)).astype(np.uint8)
 
 
 def _other(classes: tuple[str, ...], tissue: tuple[str, ...]) -> str:

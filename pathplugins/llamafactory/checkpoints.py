@@ -83,7 +83,7 @@ def sizes(folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in found}
 
 
-def refuse_weights_only(folder: Path) -> None:
+def refuse_without_optimizer(folder: Path) -> None:
     """Raise for a checkpoint of ``save_only_model: true``: the optimizer would start anew, without a word."""
     if not any(any(folder.glob(pattern)) for pattern in _OPTIMIZER):
         raise CheckpointError(

@@ -14,7 +14,7 @@ from typing import Any
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.versions import untested
 from pathplugins.llamafactory.arguments import PathModelArguments
-from pathplugins.llamafactory.checkpoints import refuse_weights_only, resume_point
+from pathplugins.llamafactory.checkpoints import refuse_without_optimizer, resume_point
 from pathplugins.llamafactory.model_directory import model_settings
 from pathplugins.llamafactory.packing import refuse_packing, without_packing
 from pathplugins.llamafactory.run_conditions import check_same_run, run_conditions
@@ -85,7 +85,7 @@ def _choose_checkpoint(training_args: Any) -> None:
         chosen = resume_point(training_args.resume_from_checkpoint, training_args.output_dir)
         training_args.resume_from_checkpoint = chosen
         if chosen is not None:
-            refuse_weights_only(Path(chosen))
+            refuse_without_optimizer(Path(chosen))
 
 
 @contextmanager

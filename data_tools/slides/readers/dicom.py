@@ -16,8 +16,6 @@ from ..errors import SlideError
 from .dicom_series import read_header
 from .tiled import TiledHandle, TiledLevel
 
-EXTRA = "readers"
-
 
 def open_dicom(path: Path, files: list[Path]) -> TiledHandle:
     """Open the files of one series.
@@ -30,8 +28,14 @@ def open_dicom(path: Path, files: list[Path]) -> TiledHandle:
         SlideError: wsidicom cannot read it, or not as colours.
         MissingDependencyError: wsidicom is not installed.
     """
-    wsidicom = need("wsidicom", extra=EXTRA)
-    errors = (need("wsidicom.errors").WsiDicomError, ValueError, LookupError, TypeError, AttributeError)
+    wsidicom = need("wsidicom", extra="readers")
+    errors = (
+        need("wsidicom.errors", extra="readers").WsiDicomError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    )
     try:
         slide = wsidicom.WsiDicom.open(files)
     except errors as error:

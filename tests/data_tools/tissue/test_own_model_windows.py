@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 from tissue_models import write_card, write_onnx, write_torchscript
 
-from pathplugins.core.errors import PathPluginsError
 from pathplugins.data_tools.slides.slide import Slide
 from pathplugins.data_tools.tissue.detect import Detection, TissueSpec
 from pathplugins.data_tools.tissue.on_slide import tissue_on_slide
@@ -65,27 +64,3 @@ def test_another_model_or_description_counts_as_other_settings(picture: Path, tm
     assert TissueSpec(model=read_own_model(moved)).settings() == before
     write_card(model, mpp=7.0)
     assert TissueSpec(model=read_own_model(model)).settings() != before
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"output": "labels"}, r"m\.pt: gives \(1?\d*, 3, 64, 64\)|m\.pt: gives"),
-        ({"classes": ["background", "tissue"], "artefacts": []}, "correct output or classes"),
-    ],
-)
-def test_a_model_that_does_not_fit_its_description(
-    changes: dict[str, object], message: str, picture: Path, tmp_path: Path
-) -> None:
-    model = write_torchscript(tmp_path / "m.pt")
-    write_card(model, **changes)
-    with pytest.raises(PathPluginsError, match=message):
-        found(model, picture)
-
-
-@pytest.mark.parametrize(("name", "kind"), [("m.pt", "no TorchScript model"), ("m.onnx", "no ONNX model")])
-def test_no_model_at_all(name: str, kind: str, picture: Path, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(b"no model")
-    write_card(tmp_path / name)
-    with pytest.raises(PathPluginsError, match=kind):
-        found(tmp_path / name, picture)

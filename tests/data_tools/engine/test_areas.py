@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pathplugins.data_tools.tissue.areas import Areas, mean_areas, no_tissue_advice
+from pathplugins.data_tools.engine.areas import Areas, mean_areas, no_tissue_advice
 
 
 def areas(tissue: float, **left_out: float) -> Areas:
