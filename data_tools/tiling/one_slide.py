@@ -12,13 +12,13 @@ from pathplugins.core.content import content_print
 from pathplugins.core.files import replacing
 from pathplugins.core.suffixes import slide_name
 
+from ..engine.areas import no_tissue_advice
 from ..engine.outcome import Outcome, check_same_settings
 from ..engine.same_slide import check_same_slide
 from ..pictures.overlay import draw_overlay
 from ..slides.bounds import bounds, origin_xy
 from ..slides.resolution import Resolution, resolve
 from ..slides.slide import Slide, SlideError
-from ..engine.areas import no_tissue_advice
 from ..tissue.detect import Detection
 from ..tissue.geojson import write_tissue
 from ..tissue.on_slide import tissue_on_slide

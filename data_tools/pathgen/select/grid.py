@@ -18,12 +18,12 @@ from PIL import Image
 
 from pathplugins.core.errors import PathPluginsError
 
+from ...engine.areas import Areas, no_tissue_advice
 from ...slides.bounds import bounds
 from ...slides.resolution import ContradictionError, Resolution, resolve
 from ...slides.slide import Slide, SlideError
 from ...tiling.geometry import fit_tiling
 from ...tiling.spec import TilingSpec
-from ...engine.areas import Areas, no_tissue_advice
 from ...tissue.detect import Detection, TissueSpec
 from ...tissue.morphology import find_runs
 from ...tissue.on_slide import tissue_on_slide
