@@ -15,14 +15,15 @@ from pathplugins.core.errors import PathPluginsError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_WORDS = ("No space left on device", "Disk quota exceeded", "database or disk is full")
-"""HDF5, torch and SQLite say it in their text alone."""
+"""HDF5, safetensors and SQLite say it in their text alone."""
 _READ_ONLY_WORDS = ("Read-only file system", "attempt to write a readonly database")
 _LITTLE = 1 << 20  #: bytes; a disk with less is the full one
 
 
 def is_full(error: BaseException) -> bool:
     """Return whether a file could not be written for want of space."""
-    return getattr(error, "errno", None) in _FULL or any(words in str(error) for words in _FULL_WORDS)
+    said = str(error)
+    return getattr(error, "errno", None) in _FULL or any(words in said for words in _FULL_WORDS) or _torch_cut(said)
 
 
 def is_read_only(error: BaseException) -> bool:
@@ -41,7 +42,7 @@ def refusal(error: BaseException, out: Path | None) -> str | None:
     where = named.parent if named else out or Path()
     if is_full(error):
         where = where if named else _full_one(where)
-        return f"{where}: the disk is full and nothing is half-written; make room there and run the same command"
+        return f"{where}: the disk is full; make room there and run the same command"
     if is_read_only(error):
         return f"{where}: the file system is read-only; make it writable and run the same command, or write elsewhere"
     if isinstance(error, PermissionError):
@@ -100,6 +101,11 @@ def reserve(file: IO[bytes], size: int) -> None:
     for start in range(0, size, _LITTLE):
         file.write(bytes(min(_LITTLE, size - start)))
     file.flush()
+
+
+def _torch_cut(said: str) -> bool:
+    """Return whether ``torch.save`` could not write all: it names no reason, and there is hardly another one."""
+    return "inline_container" in said and ("unexpected pos" in said or "PytorchStreamWriter failed" in said)
 
 
 def _full_one(out: Path) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pathplugins.core.disks import refusals_in_words
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.versions import untested
 from pathplugins.llamafactory.arguments import PathModelArguments
@@ -54,7 +55,8 @@ def with_our_trainer(workflow: ModuleType, stage: str = "sft") -> Callable[..., 
             STAGES[stage].trainer: functools.partial(TRAINERS.get(stage), path_args=model_args, conditions=conditions),
             "get_dataset": _of_the_same_run(checked, training_args, judge, conditions),
         }
-        with _in_the_place_of_theirs(workflow, replaced):
+        output = Path(training_args.output_dir) if training_args.should_save else None
+        with refusals_in_words(output), _in_the_place_of_theirs(workflow, replaced):
             return original(model_args, data_args, training_args, finetuning_args, *rest, **named)
 
     return run

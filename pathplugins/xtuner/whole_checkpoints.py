@@ -14,7 +14,8 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
-from pathplugins.core.errors import CheckpointError
+from pathplugins.core.disks import refusals_in_words
+from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import write_text_whole
 
 _PART = "partial_"
@@ -45,7 +46,17 @@ class WholeCheckpointHook(CheckpointHook):
         if is_main_process():
             _remove(folder / (_PART + name))  # of a run that was killed
         barrier()
-        runner.save_checkpoint(str(folder), _PART + name, meta=meta, by_epoch=self.by_epoch, **saved, **self.args)
+        try:
+            with refusals_in_words(folder):
+                runner.save_checkpoint(
+                    str(folder), _PART + name, meta=meta, by_epoch=self.by_epoch, **saved, **self.args
+                )
+        except PathPluginsError as error:
+            if is_main_process():
+                _remove(folder / (_PART + name))
+            raise CheckpointError(
+                f"{error} with --resume: {name} was not written, and those before it are whole"
+            ) from error
         barrier()  # under DeepSpeed every process writes its part
         if is_main_process():
             if (folder / name).is_dir():  # of DeepSpeed, and saved anew

@@ -32,6 +32,8 @@ def small(tmp_path: Path) -> Iterator[Path]:
         (OSError(errno.EDQUOT, "x"), True),
         (OSError("Can't write data (file write failed: errno = 28, error message = 'No space left on device')"), True),
         (sqlite3.OperationalError("database or disk is full"), True),
+        (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"), True),
+        (RuntimeError("PytorchStreamReader failed reading zip archive (inline_container.cc:145)"), False),
         (OSError(errno.EACCES, "Permission denied"), False),
         (ValueError("no tissue found"), False),
     ],

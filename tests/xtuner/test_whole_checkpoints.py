@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -164,3 +165,25 @@ def test_a_kill_while_it_saves_leaves_the_one_before(tmp_path: Path, keep: int, 
     assert not list(tmp_path.glob("partial_*"))
     assert len([*tmp_path.glob("iter_*.pth")]) == keep
     shutil.rmtree(tmp_path)
+
+
+def test_a_full_disk_is_named_and_leaves_the_one_before(tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", tmp_path]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    saver = Saver(tmp_path)
+    hook = WholeCheckpointHook(by_epoch=False, interval=2, max_keep_ckpts=1)
+    try:
+        hook.before_train(saver)
+        saver.iter = 1
+        hook.after_train_iter(saver, 1)
+        (tmp_path / "other").write_bytes(bytes(12_000))
+        saver.iter, saver.save_checkpoint = 3, lambda out, name, **_: torch.save(torch.ones(9000), f"{out}/{name}")
+        with pytest.raises(CheckpointError, match=r": the disk is full; make room there .* with --resume: iter_4\.pth"):
+            hook.after_train_iter(saver, 3)
+        assert {path.name for path in tmp_path.iterdir()} == {"iter_2.pth", "last_checkpoint", "other"}
+        again = runner(tmp_path)
+        choose_checkpoint(again)
+        assert again._load_from == str(tmp_path / "iter_2.pth")
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)

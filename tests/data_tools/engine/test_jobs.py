@@ -52,7 +52,7 @@ def test_a_slide_that_is_done(tmp_path: Path) -> None:
     [
         (PathPluginsError("a.svs: no tissue"), "a.svs: no tissue", False),
         (KeyError("x"), "KeyError: 'x'", False),
-        (OSError(errno.ENOSPC, "No space left on device"), "{}/counts: the disk is full and nothing is half-", True),
+        (OSError(errno.ENOSPC, "No space left on device"), "{}/counts: the disk is full; make room there and", True),
         (OSError(errno.EROFS, "Read-only", "/a/b"), "/a: the file system is read-only; make it writable", True),
     ],
 )
