@@ -59,7 +59,7 @@ class Status:
     patches: int
     """Patches of the slides that are done."""
     patches_per_second: float | None
-    """Rate since the command was last started; None while no slide is done."""
+    """Rate since the command was last started; None while no slide is done, or where the clock was set back."""
     seconds_to_go: float | None
 
     def to_json(self) -> dict[str, Any]:
@@ -122,8 +122,9 @@ class StateFolder:
         rate = to_go = None
         if recent:
             elapsed = (time.time() if working else max(r["finished"] for r in recent)) - wanted["started"]
-            rate = sum(r["patches"] for r in recent) / max(elapsed, 1e-6)
-            to_go = left * elapsed / len(recent)
+            if elapsed >= max(r["seconds"] for r in recent):  # else the clock was set back since
+                rate = sum(r["patches"] for r in recent) / elapsed
+                to_go = left * elapsed / len(recent)
         return Status(
             command=self.command,
             slides=len(slides),

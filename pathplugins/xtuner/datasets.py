@@ -224,7 +224,8 @@ def _tokenized(source: Source, tokenizer: Any, asked_at: float) -> Path:
     described = cache_dir() / name / DESCRIPTION
     cache_dir().mkdir(parents=True, exist_ok=True)
     with FileLock(cache_dir() / f"{name}.look.lock"):
-        if described.is_file() and described.stat().st_mtime < asked_at and (known := read_json(described)["bad"]):
+        since = described.is_file() and asked_at <= described.stat().st_mtime <= time.time()
+        if described.is_file() and not since and (known := read_json(described)["bad"]):
             if [BadSample(**sample) for sample in known] == source.read(tokenizer.eos_token)[1]:
                 described.touch()
             else:

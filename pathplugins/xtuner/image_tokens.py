@@ -60,7 +60,7 @@ def image_tokens(
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{place}.lock"):
         found = read_json(place) if place.is_file() else {"looked_at": 0.0}
-        if found["looked_at"] < asked_at:
+        if not asked_at <= found["looked_at"] <= time.time():  # one of the future is of before the clock was set back
             judged = not getattr(processor, "allow_other_encoder", True)  # image towers have no such setting
             encoders = bag_encoders(images, workers=workers) if judged else {}
             _unfit(encoders, model)  # says of all bags that they name none, before one is counted

@@ -20,6 +20,7 @@ from xtuner.utils import PROMPT_TEMPLATE
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
+from pathplugins.models.compose.cache import cache_dir
 from pathplugins.models.compose.compose import compose
 from pathplugins.models.compose.spec import ComposeSpec
 from pathplugins.models.compose.tiny_llm import build_tiny_llm
@@ -192,6 +193,22 @@ def test_a_bag_that_changed_is_looked_at_again(make: Callable[..., PathologyData
     bag(tmp_path / "slide.h5", 4)
     again = make(one, image_folder=str(tmp_path))
     assert again[0]["input_ids"].count(dataset.processor.image_token_id) == 5
+
+
+def test_what_was_found_before_the_clock_was_set_back_is_looked_at_again(
+    make: Callable[..., PathologyDataset], tmp_path: Path
+) -> None:
+    bag(tmp_path / "slide.h5", 2)
+    one = sample("one", "slide.h5")
+    make(one, image_folder=str(tmp_path))
+    found = [path for path in cache_dir().glob("xtuner_images/*.json") if path.name != "passed.json"]
+    for path in found:
+        path.write_text(json.dumps({**json.loads(path.read_text()), "looked_at": time.time() + 7200}))
+    assert found
+    (tmp_path / "slide.h5").unlink()
+    bag(tmp_path / "slide.h5", 4)
+    again = make(one, image_folder=str(tmp_path))
+    assert again[0]["input_ids"].count(again.processor.image_token_id) == 5
 
 
 def test_text_is_tokenized_once(make: Callable[..., PathologyDataset], monkeypatch: pytest.MonkeyPatch) -> None:
