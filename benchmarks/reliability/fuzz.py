@@ -1,12 +1,15 @@
 """Many mutated inputs of every kind: each is read, or refused with one of our errors, within bounded time and memory.
 
-Run from the repository root: ``python -m benchmarks.reliability.fuzz --out DIR [--inputs N] [--seed N] [--only WORD]``.
+Run from the repository root: ``python -m benchmarks.reliability.fuzz --out DIR [--inputs N | --each N] [--seed N]
+[--only WORD] [--without WORD]``.
 
-Hypothesis draws mutations of well-formed files (`mutations.py`, `targets.py`) in child processes, a block of inputs
+Hypothesis draws mutations of well-formed files (`mutations.py`, `targets`) in child processes, a block of inputs
 each. A fault is anything but a result or an error of `pathplugins.core.errors`: another exception, a process that dies,
 more than ``SECONDS`` for one input, more than ``MIB`` of memory, a file written outside the folder of the input, or
-code that is run (seen by the audit events of Python). Faults are grouped by exception and place; the input that showed
-each, shrunk where the process lived, is kept in ``DIR/faults``. Exit code 1 if there is any.
+code that is run (seen by the audit events of Python). Slides are read in worker processes by the product too, which
+reports the death of one as a failure of its slide: such deaths are counted, and no fault. Faults are grouped by
+exception and place; the input that showed each, shrunk where the process lived, is kept in ``DIR/faults``. Exit code 1
+if there is any.
 """
 
 from __future__ import annotations
@@ -33,8 +36,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from benchmarks.reliability.mutations import mutated, mutations
 from benchmarks.reliability.targets import Target, targets
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
+from pathplugins.data import bags
 
-SECONDS = 10.0
+SECONDS = 30.0
 MIB = 1024
 """Address space that reading one small file may take beyond what the process had."""
 BLOCK = 400
@@ -52,6 +56,8 @@ class Tally:
     refused: int = 0
     slowest_s: float = 0.0
     peak_mib: int = 0
+    deaths: Counter[str] = field(default_factory=Counter)
+    """Processes that died of a signal, where the product reads in workers."""
     faults: Counter[str] = field(default_factory=Counter)
 
 
@@ -63,15 +69,21 @@ def main() -> int:
     """Fuzz every target, print the table and write it; returns 1 if there was a fault."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--inputs", type=int, default=100_000)
+    parser.add_argument("--inputs", type=int, default=100_000, help="of all targets together")
+    parser.add_argument("--each", type=int, help="inputs of each target instead")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="targets whose name has this word")
+    parser.add_argument("--without", help="targets whose name has this word are left out")
     options = parser.parse_args()
     places = options.out / "seeds", options.out / "faults"
     for place in places:
         place.mkdir(parents=True, exist_ok=True)
-    chosen = [target for target in targets(places[0]) if options.only in target.name]
-    share = -(-options.inputs // len(chosen))
+    chosen = [
+        target
+        for target in targets(places[0])
+        if options.only in target.name and not (options.without and options.without in target.name)
+    ]
+    share = options.each or -(-options.inputs // len(chosen))
     tallies = {}
     for target in chosen:
         _read_whole(target, options.out / "whole")
@@ -80,7 +92,10 @@ def main() -> int:
     total = sum(tally.inputs for tally in tallies.values())
     faults = sum(len(tally.faults) for tally in tallies.values())
     print(f"{total} inputs, {faults} kinds of faults")
-    values = {name: {**vars(tally), "faults": dict(tally.faults)} for name, tally in tallies.items()}
+    values = {
+        name: {**vars(tally), "deaths": dict(tally.deaths), "faults": dict(tally.faults)}
+        for name, tally in tallies.items()
+    }
     (options.out / "fuzz.json").write_text(json.dumps(values, indent=1))
     return 1 if faults else 0
 
@@ -128,8 +143,11 @@ def _block(target: Target, inputs: int, number: int, folder: Path, tally: Tally)
     shared = mmap.mmap(-1, _STATE.size)
     child = os.fork()
     if not child:
-        with contextlib.suppress(BaseException):
+        try:
             _in_child(target, inputs, number, folder, shared, frozenset(tally.faults))
+        except BaseException:  # noqa: BLE001 - nothing of the parent may run on in the child
+            told = {"fault": "this program failed", "trace": traceback.format_exc()}
+            (folder.parent / "fault.json").write_text(json.dumps(told))
         os._exit(0)
     while True:
         ended, status, usage = os.wait4(child, os.WNOHANG)
@@ -144,7 +162,9 @@ def _block(target: Target, inputs: int, number: int, folder: Path, tally: Tally)
         time.sleep(0.02)
     if os.WIFSIGNALED(status) and not (folder.parent / "fault.json").exists():
         name = signal.Signals(os.WTERMSIG(status)).name
-        (folder.parent / "fault.json").write_text(json.dumps({"fault": f"the process died of {name}"}))
+        tally.deaths[name] += 1
+        if not target.apart:
+            (folder.parent / "fault.json").write_text(json.dumps({"fault": f"the process died of {name}"}))
     tally.inputs += max(1, int(done))
     tally.refused += int(refused)
     tally.slowest_s = max(tally.slowest_s, slowest)
@@ -157,6 +177,7 @@ def _in_child(target: Target, inputs: int, number: int, folder: Path, shared: mm
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1), os.dup2(quiet, 2)
     warnings.simplefilter("ignore")
+    bags._RETRY_WAITS_S = (0.0,)  # waiting helps with file systems that stumble, not with damage
     watching = _watch(folder, seen)
     files = sorted(target.seeds.items())
     contents = [content for _, content in files]
@@ -234,11 +255,18 @@ def _watch(folder: Path, seen: list[str]) -> list[bool]:
         elif event == "open" and isinstance(words[0], str) and _writes(words):
             if not os.path.abspath(words[0]).startswith(inside):  # noqa: PTH100 - no objects in a hook
                 seen.append(f"opened {Path(words[0]).name[:12]} outside its folder to write")
-        elif event in WRITES and isinstance(words[0], str) and not os.path.abspath(words[0]).startswith(inside):  # noqa: PTH100
+        elif event in WRITES and isinstance(words[0], str) and not _place(words).startswith(inside):
             seen.append(f"{event} outside its folder")
 
     sys.addaudithook(hook)
     return switch
+
+
+def _place(words: tuple) -> str:
+    """Return the absolute path that an event is about; some name it from an open folder, which comes last."""
+    descriptor = words[-1] if len(words) > 1 and isinstance(words[-1], int) else -1
+    start = os.readlink(f"/proc/self/fd/{descriptor}") if descriptor >= 0 else ""  # noqa: PTH115 - no objects in a hook
+    return os.path.abspath(os.path.join(start, words[0]))  # noqa: PTH100, PTH118
 
 
 def _is_of_a_module(code: object) -> bool:
@@ -270,7 +298,7 @@ def _line(name: str, tally: Tally) -> str:
     shown = "; ".join(f"{fault} x {count}" for fault, count in tally.faults.items()) or "none"
     return (
         f"{name}: {tally.inputs} inputs, {tally.refused} refused, slowest {tally.slowest_s * 1000:.0f} ms, "
-        f"peak {tally.peak_mib} MiB; faults: {shown}"
+        f"peak {tally.peak_mib} MiB; deaths: {sum(tally.deaths.values())}; faults: {shown}"
     )
 
 

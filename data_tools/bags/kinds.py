@@ -10,7 +10,7 @@ import h5py
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import is_file
 from pathplugins.core.nearest import near_path
-from pathplugins.data.bags.damage import DAMAGE
+from pathplugins.data.bags.damage import damage_named
 from pathplugins.data.bags.layout import open_bag
 from pathplugins.data.bags.other_files import other_file
 from pathplugins.data.bags.shapes import own_dataset
@@ -53,13 +53,8 @@ def kind_of(path: Path) -> Kind:
                 "per channel, or leave the file out"
             )
         return "slidechat-csv"
-    try:
-        with open_bag(path) as file:
-            return _h5_kind(file, path)
-    except PathPluginsError:
-        raise
-    except DAMAGE as error:
-        raise PathPluginsError(f"{path} cannot be read ({error}); copy or make it again") from error
+    with damage_named(path, then="copy or make it again"), open_bag(path) as file:
+        return _h5_kind(file, path)
 
 
 def feature_columns(path: Path) -> int | None:

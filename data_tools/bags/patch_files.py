@@ -19,6 +19,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.nearest import near_path
 from pathplugins.core.walk import files_below
 from pathplugins.data.bags.coords import read_coords
+from pathplugins.data.bags.damage import damage_named
 from pathplugins.data.bags.layout import BagInfo, described, open_bag
 from pathplugins.data.bags.shapes import own_dataset
 from pathplugins.data.bags.squeezed import squeezed
@@ -54,7 +55,7 @@ def find_patch_files(folder: Path) -> dict[str, Path]:
     for path in files_below(folder):
         if path.suffix != ".h5" or not h5py.is_hdf5(path):
             continue
-        with open_bag(path) as file:
+        with damage_named(path, then="copy or make it again"), open_bag(path) as file:
             if "coords" not in file or {"features", "feats"} & set(file):
                 continue
         slide_id = path.stem.removesuffix(_SUFFIX)
@@ -72,7 +73,7 @@ def find_patch_files(folder: Path) -> dict[str, Path]:
 
 def read_patch_file(path: Path) -> PatchFile:
     """Read the positions of a slide and the geometry recorded with them."""
-    with open_bag(path) as file:
+    with damage_named(path, then="write it again with pathdata patch"), open_bag(path) as file:
         coords = squeezed(own_dataset(file, "coords", str(path)))
         if coords.ndim != 2 or coords.shape[1] != 2 or not len(coords) or coords.dtype.kind not in "iuf":
             raise PathPluginsError(

@@ -32,11 +32,10 @@ def recorded_settings(path: Path, attribute: str, *, absent: str = "{}") -> str:
     """
     import h5py  # not for those who only ask for a status
 
-    try:
-        with h5py.File(path, "r") as file:
-            return str(file.attrs.get(attribute, absent))
-    except OSError as error:
-        raise PathPluginsError(f"{path}: exists and cannot be read ({error}); delete it or pass --overwrite") from error
+    from pathplugins.data.bags.damage import damage_named
+
+    with damage_named(path, then="delete it or pass --overwrite"), h5py.File(path, "r") as file:
+        return str(file.attrs.get(attribute, absent))
 
 
 def check_same_settings(path: Path, *, found: str, wanted: str) -> None:

@@ -62,10 +62,11 @@ def _cut_tiff(file: BinaryIO, size: int) -> str | None:
     for _ in range(MOST_DIRECTORIES):
         if not offset:
             return None
-        file.seek(offset)
+        file.seek(min(offset, size))
         entries = file.read(count_bytes)
         if len(entries) == count_bytes:
-            file.seek(offset + count_bytes + struct.unpack(order + count, entries)[0] * entry_bytes)
+            after = offset + count_bytes + struct.unpack(order + count, entries)[0] * entry_bytes
+            file.seek(min(after, size))  # numbers of eight bytes may lie behind the last place there is
             following = file.read(link_bytes)
             if len(following) == link_bytes:
                 (offset,) = struct.unpack(order + link, following)

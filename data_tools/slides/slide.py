@@ -17,6 +17,7 @@ from pathplugins.core.optional import need
 from pathplugins.core.suffixes import slide_name
 
 from .errors import SlideError
+from .faults import faults_named
 from .jpeg_tiles import JpegTiles, OpenSlideNeededError
 from .levels import Level, usable_levels
 from .openslide_pixels import read_on_white
@@ -42,11 +43,12 @@ class Slide:
         """
         self.path = Path(path)
         self.slide_id = slide_name(self.path)
-        opened = open_slide(self.path)
-        self._handle, self._package, self.image_dpi = opened.handle, opened.reader, opened.image_dpi
-        self._tiles, self.reader_note = _tiles(self.path, opened, reader)
-        self.levels, self.level_note = usable_levels(self._handle)
-        """The levels that show the slide, and a clause on those that are padded or left out."""
+        with faults_named(self.path, doing="opening it"):
+            opened = open_slide(self.path)
+            self._handle, self._package, self.image_dpi = opened.handle, opened.reader, opened.image_dpi
+            self._tiles, self.reader_note = _tiles(self.path, opened, reader)
+            self.levels, self.level_note = usable_levels(self._handle)
+            """The levels that show the slide, and a clause on those that are padded or left out."""
         self.downsamples = tuple(level.downsample for level in self.levels)
         """Downsample of every such level, 1.0 first."""
 
@@ -131,6 +133,10 @@ class Slide:
 
     def _region(self, level: Level, x_px0: int, y_px0: int, size_px: tuple[int, int]) -> np.ndarray:
         """Read a box of a level at a level-0 position: uint8 ``[H, W, 3]``."""
+        with faults_named(self.path, doing=f"reading level {level.number} at ({x_px0}, {y_px0})"):
+            return self._pixels(level, x_px0, y_px0, size_px)
+
+    def _pixels(self, level: Level, x_px0: int, y_px0: int, size_px: tuple[int, int]) -> np.ndarray:
         number, why = level.number, ""
         x_px0, y_px0 = level.position(x_px0, y_px0)
         if self._tiles is not None:

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.bags.damage import damage_named
 from pathplugins.data.new_h5 import new_h5
 
 FRAME = "level0"
@@ -92,18 +93,23 @@ def read_coords(path: Path) -> PatchSet:
     Raises:
         PathPluginsError: not a coordinate file, or one of another tool.
     """
-    with _open(path) as file:
-        if "coords" not in file:
-            raise PathPluginsError(f"{path}: no dataset 'coords', only {sorted(file)}; make it with pathdata patch")
-        coords = file["coords"]
-        missing = [key for key, optional in ATTRIBUTES.items() if key not in coords.attrs and not optional]
-        if missing:
-            raise PathPluginsError(
-                f"{path}: {_other_tool(file)}'coords' lacks the attributes {', '.join(missing)}; make it with pathdata "
-                "patch"
-            )
-        values = {key: _plain(coords.attrs[key]) for key in ATTRIBUTES if key in coords.attrs}
-        return PatchSet(coords_xy=coords[:].astype(np.int64), **values)
+    with damage_named(path, then="delete it and run pathdata patch again"), h5py.File(path, "r") as file:
+        return _patch_set(file, path)
+
+
+def _patch_set(file: h5py.File, path: Path) -> PatchSet:
+    if "coords" not in file:
+        found = sorted(map(str, file))
+        raise PathPluginsError(f"{path}: no dataset 'coords', only {found}; make it with pathdata patch")
+    coords = file["coords"]
+    missing = [key for key, optional in ATTRIBUTES.items() if key not in coords.attrs and not optional]
+    if missing:
+        raise PathPluginsError(
+            f"{path}: {_other_tool(file)}'coords' lacks the attributes {', '.join(missing)}; make it with pathdata "
+            "patch"
+        )
+    values = {key: _plain(coords.attrs[key]) for key in ATTRIBUTES if key in coords.attrs}
+    return PatchSet(coords_xy=coords[:].astype(np.int64), **values)
 
 
 def _other_tool(file: h5py.File) -> str:
@@ -114,15 +120,6 @@ def _other_tool(file: h5py.File) -> str:
     tool = "CLAM" if "patch_level" in attributes else "TRIDENT" if "patch_size_level0" in attributes else ""
     uses = "its positions go with the features that it made (pathdata convert features --coords)"
     return f"it is a patch file of {tool}; {uses}: " if tool else ""
-
-
-def _open(path: Path) -> h5py.File:
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise PathPluginsError(
-            f"{path}: not a readable HDF5 file ({error}); delete it and run pathdata patch again"
-        ) from error
 
 
 def _plain(value: Any) -> Any:

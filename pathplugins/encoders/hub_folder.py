@@ -34,7 +34,18 @@ def folder_card(folder: Path) -> EncoderCard:
     config_path = folder / "config.json"
     if not config_path.is_file():
         raise PathPluginsError(f"--encoder {folder}: no config.json in it; pass a folder downloaded from the hub")
-    config = read_json(config_path)
+    try:
+        return _card(folder, read_json(config_path), config_path)
+    except PathPluginsError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise PathPluginsError(
+            f"{folder}: config.json or preprocessor_config.json has a value of another kind than such files have "
+            f"({type(error).__name__}: {error}); download them again"
+        ) from error
+
+
+def _card(folder: Path, config: dict[str, Any], config_path: Path) -> EncoderCard:
     torchscript = config.get("architecture") == "torchscript"
     names = (TORCHSCRIPT,) if torchscript else WEIGHT_FILES
     common: dict[str, Any] = {

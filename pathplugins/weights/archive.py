@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import lzma
 import re
 import shutil
@@ -16,7 +17,7 @@ from pathplugins.core.files import temporary_beside
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 MAX_FILES = 10_000  #: more than any checkpoint has
-_DAMAGED = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
+_DAMAGED = (tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
 _JUNK = re.compile(r"\._.*|\.DS_Store|__MACOSX")  # what macOS adds
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -75,6 +76,8 @@ def _unpack(path: Path, folder: Path) -> None:
                 source = archive.extractfile(member)
                 with target.open("xb") as file:
                     shutil.copyfileobj(source, file, 2**20)
+            while archive.fileobj.read(2**20):  # to the end: the checksum of the compressed stream comes last
+                pass
     except _DAMAGED as error:
         raise CheckpointError(
             f"{path}: damaged or incomplete ({error or type(error).__name__}); download it again"

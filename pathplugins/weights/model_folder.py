@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pathplugins.core.errors import CheckpointError
-from pathplugins.core.files import read_json
+from pathplugins.core.files import is_file, read_json
 from pathplugins.weights.compare import few
 from pathplugins.weights.file import file_weights
 from pathplugins.weights.mapping import Weights
@@ -64,7 +64,7 @@ def folder_weights(folder: Path) -> Weights:
     index = next((folder / name for name in (INDEX, BIN_INDEX) if (folder / name).is_file()), None)
     if index is None or (index.name == BIN_INDEX and holds_safetensors(folder)):
         return Weights(stored)
-    listed = read_json(index)["weight_map"]
+    listed = _weight_map(index)
     if missing := sorted(listed.keys() - stored.keys()):
         raise CheckpointError(
             f"{folder}: {len(missing)} of the {len(listed)} weights that {index.name} names are in none of its files: "
@@ -73,9 +73,17 @@ def folder_weights(folder: Path) -> Weights:
     return Weights({name: value for name, value in stored.items() if name in listed})
 
 
+def _weight_map(index: Path) -> dict[str, str]:
+    """Return weight -> file of an index."""
+    found = read_json(index).get("weight_map")
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+        raise CheckpointError(f"{index}: weight_map is no object of weight -> file; download it again")
+    return found
+
+
 def _listed(folder: Path, index: str) -> list[Path]:
-    names = sorted(set(read_json(folder / index)["weight_map"].values()))
-    absent = [name for name in names if not (folder / name).is_file()]
+    names = sorted(set(_weight_map(folder / index).values()))
+    absent = [name for name in names if not is_file(folder / name)]
     if absent:
         raise CheckpointError(
             f"{folder}: {len(absent)} of the {len(names)} files named in {index} are not there: {few(absent)}; "

@@ -1,6 +1,7 @@
 """Folders of the hub in timm's and Transformers' formats."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tiny_encoders import PATCHES, PROCESSOR, as_transformers_sees, features, tr
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.encoders.build import build_model
 from pathplugins.encoders.encoder import EncoderChoice, load_encoder
-from pathplugins.encoders.hub_folder import from_timm
+from pathplugins.encoders.hub_folder import folder_card, from_timm
 from pathplugins.encoders.load_weights import load_weights, sha256
 from pathplugins.encoders.registry import find_card
 from pathplugins.published.preprocessing import Preprocess
@@ -126,3 +127,13 @@ def test_shards_are_the_weights_of_a_folder_as_one_file_is(tmp_path: Path) -> No
 def test_timm_preprocessing() -> None:
     found = from_timm({"input_size": (3, 224, 224), "crop_pct": 0.875, "interpolation": "bilinear"})
     assert (found.resize_px, found.crop_px, found.interpolation) == (256, 224, "bilinear")
+
+
+@pytest.mark.parametrize(
+    "config", ["[" * 5000, "[]", '{"model_type": "vit", "hidden_size": 0}', '{"architecture": 1, "input_size": 3}']
+)
+def test_a_configuration_of_another_kind_is_an_error_that_names_the_folder(tmp_path: Path, config: str) -> None:
+    (tmp_path / "config.json").write_text(config)
+    (tmp_path / "preprocessor_config.json").write_text('{"size": {}, "image_mean": 1, "image_std": 1}')
+    with pytest.raises(PathPluginsError, match=re.escape(str(tmp_path))):
+        folder_card(tmp_path)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.llamafactory.dataset_entries import check_entry, renamed
+from pathplugins.llamafactory.dataset_entries import check_entry, entry_of, renamed
 
 PLACE = Path("data/dataset_info.json")
 
@@ -63,3 +63,17 @@ def test_what_is_obeyed_passes(formatting: str, entry: dict[str, Any]) -> None:
 def test_names_are_told_apart_from_the_usual_ones() -> None:
     attr = SimpleNamespace(messages="dialog", images="image", role_tag=None, content_tag="text", user_tag="human")
     assert renamed(attr) == {"columns": {"messages": "dialog"}, "tags": {"content_tag": "text"}}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ([], "wanted an object"),
+        ({"file_name": 1}, "'file_name' is 1 in .*, wanted text"),
+        ({"formatting": ["llava"]}, "'formatting' is .*wanted text"),
+        ({"columns": "image"}, "'columns' is 'image' in .*, wanted an object"),
+    ],
+)
+def test_an_entry_of_another_kind_is_refused(entry: object, message: str) -> None:
+    with pytest.raises(PathPluginsError, match=f"dataset a: .*{message}"):
+        entry_of({"a": entry}, "a", Path("dataset_info.json"))

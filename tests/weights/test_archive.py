@@ -61,8 +61,11 @@ def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
 
 def test_damaged_and_empty_archives_leave_nothing_behind(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.tar.gz", {"a.bin": bytes(range(256)) * 999})
-    path.write_bytes(path.read_bytes()[:-200])
-    for file in (path, archive(tmp_path / "b.tar.gz", {"a": None})):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-200])
+    changed = tmp_path / "c.tar.gz"
+    changed.write_bytes(whole[:-8] + bytes(8))  # the checksum and the length of gzip
+    for file in (path, changed, archive(tmp_path / "b.tar.gz", {"a": None})):
         with pytest.raises(CheckpointError, match=r"damaged or incomplete|holds no files"):
             unpacked(file, tmp_path / "cache")
     assert not [*(tmp_path / "cache").rglob("*.bin")]

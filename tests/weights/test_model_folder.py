@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from pathplugins.core.errors import CheckpointError
 from pathplugins.core.files import write_json
 from pathplugins.weights import open_weights
-from pathplugins.weights.model_folder import BIN_INDEX, INDEX, checkpoint_files, weight_files
+from pathplugins.weights.model_folder import BIN_INDEX, INDEX, checkpoint_files, folder_weights, weight_files
 
 STATE = {"a.x": torch.arange(3.0), "b.x": torch.ones(2, 2)}
 
@@ -60,3 +60,11 @@ def test_bin_whole_or_in_shards(tmp_path: Path) -> None:
     assert open_weights(tmp_path).names() == list(STATE)
     save_file({"c": torch.ones(1)}, tmp_path / "model.safetensors")
     assert open_weights(tmp_path).names() == ["c"], "safetensors come first"
+
+
+@pytest.mark.parametrize("index", ["{}", '{"weight_map": []}', '{"weight_map": {"a": 1}}'])
+def test_an_index_of_another_kind_is_refused(tmp_path: Path, index: str) -> None:
+    save_file(STATE, tmp_path / "model.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors\.index\.json: weight_map is no object"):
+        folder_weights(tmp_path)

@@ -28,14 +28,9 @@ def open_dicom(path: Path, files: list[Path]) -> TiledHandle:
         SlideError: wsidicom cannot read it, or not as colours.
         MissingDependencyError: wsidicom is not installed.
     """
-    wsidicom = need("wsidicom", extra="readers")
-    errors = (
-        need("wsidicom.errors", extra="readers").WsiDicomError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    )
+    wsidicom, kinds = need("wsidicom", extra="readers"), vars(need("wsidicom.errors", extra="readers")).values()
+    own = [kind for kind in kinds if isinstance(kind, type)]  # they share no base
+    errors = (*own, ValueError, LookupError, TypeError, AttributeError)
     try:
         slide = wsidicom.WsiDicom.open(files)
     except errors as error:
@@ -44,6 +39,11 @@ def open_dicom(path: Path, files: list[Path]) -> TiledHandle:
         ) from error
     try:
         return _handle(path, slide, files, errors)
+    except errors as error:
+        slide.close()
+        if isinstance(error, SlideError):
+            raise
+        raise SlideError(f"{path}: wsidicom finds no levels ({error}); copy the whole series again") from error
     except BaseException:
         slide.close()
         raise

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from pathplugins.data.bags.bad_bag import BadBag
+from pathplugins.data.bags.damage import DAMAGE
 from pathplugins.data.bags.shapes import own_dataset
 from pathplugins.data.images import BadImage
 from pathplugins.data.patch_sets.found import Found, found
@@ -41,7 +42,7 @@ class H5Pictures:
         file, _, row = name.rpartition("#")
         try:
             return Image.fromarray(self._file(file)["x"][int(row)])
-        except (OSError, KeyError, ValueError, TypeError) as error:
+        except DAMAGE as error:
             raise BadImage(
                 f"{self.root / file}: row {row} cannot be read ({error}); copy the file again", reason="unreadable file"
             ) from error
@@ -117,7 +118,7 @@ def _shape(tree: Tree, name: str, costs: list[str]) -> int | None:
         with h5py.File(tree.root / name, "r") as file:
             pictures = _dataset(file, "x", name)
             shape, dtype, factor = pictures.shape, pictures.dtype, _unpacked(pictures)
-    except (OSError, BadBag) as error:
+    except DAMAGE as error:
         tree.fault(name.encode(), "unreadable file", f"{error}; copy it again")
         return None
     if len(shape) != 4 or shape[3] != 3 or dtype != np.uint8:
@@ -144,7 +145,7 @@ def _labels(tree: Tree, name: str) -> np.ndarray | None:
     try:
         with h5py.File(tree.root / name, "r") as file:
             labels = _dataset(file, "y", name)[()]
-    except (OSError, BadBag) as error:
+    except DAMAGE as error:
         tree.fault(name.encode(), "unreadable file", f"{error}; copy it again")
         return None
     if labels.ndim < 1 or labels.size != len(labels) or not np.isin(labels, (0, 1)).all():

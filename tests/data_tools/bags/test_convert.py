@@ -286,7 +286,7 @@ def test_bad_slides_are_reported_and_the_rest_go_on(tmp_path: Path, convert: Con
     assert "outside the slide" in reasons["outside"]
     assert "empty bag" in reasons["empty"]
     assert "git lfs pull" in reasons["lfs"]
-    assert "cannot be read" in reasons["short"]
+    assert "not a readable HDF5 file" in reasons["short"]
     assert next(e for e in report["files"] if e["slide_id"] == "half")["notes"][0] == "float16, most here are float32"
     assert sorted(path.name for path in (tmp_path / "bags").iterdir()) == ["a.h5", "b.h5", "c.h5", "half.h5"]
 

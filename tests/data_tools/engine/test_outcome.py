@@ -30,5 +30,5 @@ def test_settings_of_a_file(tmp_path: Path) -> None:
     assert recorded_settings(tmp_path / "ours.h5", "made_with") == '{"mpp": 0.5}'
     assert recorded_settings(tmp_path / "ours.h5", "another") == "{}"
     (tmp_path / "cut.h5").write_bytes((tmp_path / "ours.h5").read_bytes()[:300])
-    with pytest.raises(PathPluginsError, match=r"cut\.h5: exists and cannot be read .*; delete it or pass --overwrite"):
+    with pytest.raises(PathPluginsError, match=r"cut\.h5: not a readable HDF5 file .*; delete it or pass --overwrite"):
         recorded_settings(tmp_path / "cut.h5", "made_with")

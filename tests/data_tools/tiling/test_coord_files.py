@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data_tools.tiling.coord_files import PatchSet, read_coords, write_coords
+from pathplugins.data_tools.tiling.coord_files import ATTRIBUTES, PatchSet, read_coords, write_coords
 
 
 def patch_set() -> PatchSet:
@@ -90,3 +90,14 @@ def test_files_of_other_tools_are_told_apart(
         file["coords"].attrs.update(attributes)
     with pytest.raises(PathPluginsError, match=message):
         read_coords(tmp_path / "s.h5")
+
+
+def test_damage_inside_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file[b"\xff"] = 1
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["coords"] = ["a"]
+        file["coords"].attrs.update(dict.fromkeys(ATTRIBUTES, 1))
+    for name, message in (("a", "no dataset 'coords'"), ("b", "not a readable HDF5 file")):
+        with pytest.raises(PathPluginsError, match=rf"{name}\.h5: {message}"):
+            read_coords(tmp_path / f"{name}.h5")
