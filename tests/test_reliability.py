@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -67,7 +68,7 @@ def test_the_fuzzer_sees_what_a_reader_must_not_do(tmp_path: Path) -> None:
     pytest.importorskip("hypothesis")
     done = run("-c", BAD_READERS, str(tmp_path))
     assert done.returncode == 0, done.stderr
-    refused, broken, dead, strayed, ran, swollen = eval(done.stdout)
+    refused, broken, dead, strayed, ran, swollen = ast.literal_eval(done.stdout)
     assert refused == []
     assert broken == ["ValueError from <string>:breaks"]
     assert dead == ["the process died of SIGSEGV"]
