@@ -307,7 +307,7 @@ def test_a36_class_folders_in_half_precision(words: Callable[..., list[str]], im
         ({"bits": 4}, "--bits 4 needs an NVIDIA GPU, the device is cpu"),
         ({"batch_size": 0}, "--batch-size is 0, expected 1 or more"),
         ({"option": "split=test"}, "--option split=test: expected NAME=VALUE; llava has the options ids"),
-        ({"option": "idss=x"}, "has the options ids. Did you mean ids=VALUE?"),
+        ({"option": "idss=x"}, "has the options ids, columns, tags. Did you mean ids=VALUE?"),
         ({"data": "nowhere.jsonl"}, "--data nowhere.jsonl: no such file or folder"),
         ({"image_folder": "nowhere"}, "--image-folder nowhere: no such folder"),
         ({"adapter": "nowhere"}, "--adapter nowhere: no such directory"),
