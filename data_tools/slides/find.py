@@ -16,7 +16,7 @@ from .readers.dicom_series import SUFFIXES as DICOM_SUFFIXES
 from .readers.dicom_series import is_dicom, maybe_dicom, series_at
 from .readers.ome_zarr import is_zarr
 from .readers.opening import MIRAX_MARK
-from .search import LOGS, PICTURES, Found, search
+from .search import BESIDE, LOGS, PICTURES, Found, search
 
 __all__ = ["LOGS", "find_slides", "index_slides"]
 
@@ -111,7 +111,9 @@ def _by_key(searched: Found, wanted: Collection[str] | None) -> tuple[dict[str, 
     """Return slides, and plain pictures that may be slides, by key, as they were found."""
     slides: dict[str, list[Path]] = {}
     pictures: dict[str, list[Path]] = {}
-    for path in searched.slides:
+    # a picture beside slides that a data set names is one of its slides
+    named = searched.left_out.get(BESIDE, []) if wanted is not None else []
+    for path in (*searched.slides, *named):
         key = slide_key(path.name)
         if wanted is None or key in wanted:
             (pictures if path.suffix.lower() in PICTURES else slides).setdefault(key, []).append(path)

@@ -104,7 +104,8 @@ def test_the_tower_inside(tmp_path: Path, checkpoint: Path, clip: Path, load: Ca
     assert done.tower == "the checkpoint"
     assert bits_are_kept(checkpoint, tmp_path / "out") == 21 + 4 + 37
     vision = read_json(tmp_path / "out" / "config.json")["vision_config"]
-    assert vision == {"model_type": "clip", "num_channels": 3, "layer_norm_eps": 1e-5, "select_layer": -2, **parts.CLIP}
+    own = {"select_layer": -2, "looks_ahead": False}
+    assert vision == {"model_type": "clip", "num_channels": 3, "layer_norm_eps": 1e-5, **own, **parts.CLIP}
     ids, pixels = parts.inputs(checkpoint)
     wanted = parts.llava_logits(checkpoint, clip, ids, pixels)
     torch.testing.assert_close(logits(load(tmp_path / "out"), ids, pixels), wanted, atol=1e-4, rtol=1e-4)
