@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from pathplugins.data.bags.layout import described, open_bag
 from pathplugins.data.bags.rows import RowReader
@@ -12,11 +11,9 @@ from pathplugins.data.bags.shapes import check_features, own_dataset
 from pathplugins.data.bags.squeezed import squeezed
 
 from .base import Geometry, Opened, Source
+from .h5_bags import sources
 
-
-def sources(path: Path, kind: str) -> list[Source]:
-    """Return the one slide of the file."""
-    return [Source(path=path, kind=kind, slide_id=path.stem)]
+__all__ = ["open_source", "sources"]
 
 
 @contextmanager
