@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
 
 from safetensors.torch import save_file
 from torch import Tensor
@@ -27,7 +26,7 @@ class ShardWriter:
         self._held_bytes = self._total = 0
         self._names: list[list[str]] = []
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> ShardWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self
 
