@@ -4,7 +4,8 @@ The tile is decoded as if it were one row higher. Whole data are used up when th
 made of what is left, the colour of the last one. Data that ended before leave it grey: libjpeg fills all blocks with
 grey once it had to invent bits. That is what OpenSlide, which takes warnings for errors, refuses too. One more row of
 blocks costs about 2 % of the time. It cannot be done where colours have half the rows (4:2:0): the row above would
-change, as colours are smoothed between rows. There only a grey last block is noticed.
+change, as colours are smoothed between rows. There only a grey last block is noticed: about half of what OpenSlide
+notices (``benchmarks/reliability/flipped_bytes.py``).
 """
 
 from __future__ import annotations

@@ -82,9 +82,9 @@ def test_flipped_bytes_are_noticed_as_by_openslide(tmp_path: Path, colours: dict
     assert refused[1].sum() > FLIPS // 10, "OpenSlide notices some"
     if as_watchful:
         assert refused[1, 0] == 0, "what OpenSlide refuses is refused"
-        assert refused[0, 1] == 0, "and nothing else"
-    else:
-        assert refused[1, 1] > 0
+    else:  # data that end within the last block: docs/reliability.md has the figures
+        assert refused[1, 1] >= refused[1].sum() // 4, "those that lack a whole block are refused"
+    assert refused[0, 1] == 0, "and nothing that OpenSlide reads"
 
 
 def test_cut_data_are_named(tmp_path: Path) -> None:
