@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.bags import inspect_bag
+from pathplugins.data.bags import inspect_bag, must_come_back
 from pathplugins.data.images import check_image
 from pathplugins.data.records import BadSample, Record, image_failure
 
@@ -75,6 +75,7 @@ def checked_images(
 def _check(image: str, *, max_pixels: int, features: tuple[str, ...]) -> Failure | None:
     try:
         if image.endswith(".h5"):
+            must_come_back(image)
             inspect_bag(image)
         elif image.endswith(features):
             if not Path(image).stat().st_size:

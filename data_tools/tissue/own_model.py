@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.hashing import fed
 from pathplugins.core.json_values import parse_json
 from pathplugins.core.nearest import near_path
 
@@ -97,8 +98,7 @@ def read_own_model(path: Path) -> OwnModel:
         card = _card(parse_json(text))
     except (ValueError, TypeError, PathPluginsError) as error:
         raise PathPluginsError(f"{beside}: {error}; correct the description of {path.name}") from error
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read())
+    digest = fed(hashlib.sha256(), path)
     digest.update(text)
     return OwnModel(path=path, sha256=digest.hexdigest(), card=card)
 

@@ -27,6 +27,7 @@ from pathplugins.data.bags.repeats import REASON as REPEATED
 from pathplugins.data.bags.repeats import repeats_text
 from pathplugins.data.bags.rows import RowReader, faulty_rows
 from pathplugins.data.bags.write import BagAttributes, write_bag
+from pathplugins.data.endless import endless
 from pathplugins.published.slide_encoders import GIGAPATH
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "BagInfo",
     "check_bag",
     "inspect_bag",
+    "must_come_back",
     "read_bag",
     "sample_rows",
     "stable_seed",
@@ -129,7 +131,21 @@ def check_bag(
             _check_values(RowReader(feature_rows, checksums), info)
         return info
 
+    must_come_back(path)
     return _opened(path, check)
+
+
+def must_come_back(path: PathLike) -> None:
+    """Refuse a bag from which the HDF5 library would never come back.
+
+    For those who look at many bags before they are read: a process that reads one has no way out, and to ask before
+    every read would cost as much as reading.
+    """
+    if said := endless(path):
+        raise BadBag(
+            f"{os.fspath(path)} cannot be read: {said}; expected a whole HDF5 file, copy or extract it again",
+            reason="unreadable file",
+        )
 
 
 def sample_rows(n: int, k: int | None, seed: int, *, block: int = 1) -> np.ndarray:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.endless import endless
 
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """``PathPluginsError`` is a ValueError: let it through before these.
@@ -18,7 +19,12 @@ are TypeErrors; for all else it is one of the first three.
 
 @contextmanager
 def damage_named(path: Path, *, then: str) -> Iterator[None]:
-    """Raise a `PathPluginsError` that names the file, and what to do ``then``, for damage met inside the block."""
+    """Raise a `PathPluginsError` that names the file, and what to do ``then``, for damage met inside the block.
+
+    A file from which the HDF5 library would never come back is refused before (see `pathplugins.data.endless`).
+    """
+    if said := endless(path):
+        raise PathPluginsError(f"{path}: not a readable HDF5 file ({said}); {then}")
     try:
         yield
     except PathPluginsError:
