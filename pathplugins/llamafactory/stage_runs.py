@@ -18,6 +18,7 @@ from pathplugins.llamafactory.arguments import PathModelArguments
 from pathplugins.llamafactory.checkpoints import refuse_without_optimizer, resume_point
 from pathplugins.llamafactory.model_directory import model_settings
 from pathplugins.llamafactory.packing import refuse_packing, without_packing
+from pathplugins.llamafactory.rates import check_rates
 from pathplugins.llamafactory.run_conditions import check_same_run, run_conditions
 from pathplugins.llamafactory.stage_table import STAGES, check_stage
 
@@ -37,6 +38,8 @@ def with_our_trainer(workflow: ModuleType, stage: str = "sft") -> Callable[..., 
             return original(model_args, data_args, training_args, finetuning_args, *rest, **named)
         check_stage(stage, {**vars(model_args), "use_prefix_lm_mask": settings["use_prefix_lm_mask"]})
         _refuse(settings, model_args, training_args, finetuning_args, data_args)
+        if training_args.do_train:
+            check_rates(model_args, finetuning_args)
         for version in untested("llamafactory", "transformers") if training_args.should_log else ():
             logger.warning("%s; `pathplugins doctor` checks every symbol that is leaned on", version)
         _choose_checkpoint(training_args)

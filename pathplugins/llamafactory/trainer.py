@@ -58,7 +58,8 @@ class OurTraining:
         super().__init__(**kwargs)
         self.do_sanity_check = path_args.do_sanity_check
         self._group_by_modality_length = path_args.group_by_modality_length
-        mark_learning_rates(self.model, path_args.lr_mult or {})
+        if self.args.do_train:  # else nothing is trained that a key could name
+            mark_learning_rates(self.model, path_args.lr_mult or {})
         self._clock = EpochClock()
         self.add_callback(self._clock)
         self.add_callback(RunRecord(conditions, self.accelerator))  # the last: it notes what the others have written

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.models.unloaded import naming_nothing
 
 MARK = "lr_mult"
 """Attribute of a parameter: its learning rate over that of the run."""
@@ -23,6 +24,20 @@ def mark_learning_rates(model: nn.Module, multipliers: Mapping[str, float]) -> N
         if key is not None and parameter.requires_grad:
             setattr(parameter, MARK, multipliers[key])
             unused.discard(key)
+    _refuse(unused)
+
+
+def check_names(multipliers: Mapping[str, float], names: Iterable[str]) -> None:
+    """Raise, before a model is loaded, when a key of ``multipliers`` names none of its weights.
+
+    Args:
+        multipliers: part of a weight's name -> factor.
+        names: of the weights that may be trained, nothing put around them.
+    """
+    _refuse(naming_nothing(multipliers, names))
+
+
+def _refuse(unused: Iterable[str]) -> None:
     if unused:
         raise PathPluginsError(f"lr_mult: no trained weight has {sorted(unused)} in its name; correct or unfreeze")
 

@@ -18,10 +18,12 @@ from xtuner.registry import BUILDER
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.models.foreign.pallava.checkpoint import by_our_names
 from pathplugins.models.foreign.xtuner.checkpoint import CONNECTOR, SELECTOR, TOWER, read_checkpoint
-from pathplugins.models.learning_rates import mark_learning_rates
+from pathplugins.models.learning_rates import check_names, mark_learning_rates
+from pathplugins.models.unloaded import unloaded_model
 from pathplugins.weights.compare import few
 from pathplugins.xtuner.export import write_directory
 from pathplugins.xtuner.options import options_of
+from pathplugins.xtuner.parts import load_model, model_directory
 
 
 class PathologyLLaVAModel(BaseModel):
@@ -56,12 +58,14 @@ class PathologyLLaVAModel(BaseModel):
         super().__init__()
         if pretrained_pth is not None and not Path(pretrained_pth).exists():
             raise PathPluginsError(f"pretrained_pth: {pretrained_pth} does not exist; give the iter_N.pth of stage 1")
+        frozen = {TOWER: freeze_visual_encoder, CONNECTOR: freeze_projector, SELECTOR: freeze_projector}
+        if not isinstance(llm, nn.Module):
+            _check_names(llm, lr_mult or {}, llm_lora, {**frozen, "": freeze_llm and llm_lora is None})
         core = llm if isinstance(llm, nn.Module) else _build(llm)
         core.config.use_cache = core.config.text_config.use_cache = False
         core = _prepare_quantised(core)
         if llm_lora is not None:
             core = _with_lora(core, llm_lora)
-        frozen = {TOWER: freeze_visual_encoder, CONNECTOR: freeze_projector, SELECTOR: freeze_projector}
         for name, parameter in core.named_parameters():
             part = next((part for part in frozen if part in name), None)
             if part is not None:
@@ -156,6 +160,28 @@ def _build(llm: Mapping[str, Any]) -> nn.Module:
     return BUILDER.build(options)
 
 
+def _check_names(
+    llm: Mapping[str, Any], lr_mult: Mapping[str, float], llm_lora: Any, frozen: Mapping[str, bool]
+) -> None:
+    """Raise, before the model is loaded, where learning rates or LoRA name nothing that is trained in it.
+
+    Args:
+        llm: of the config.
+        lr_mult: of the config.
+        llm_lora: of the config.
+        frozen: part of a name -> whether such weights stay as they are; the first that fits counts.
+    """
+    ours = llm.get("type") is load_model or str(llm.get("type")).endswith("parts.load_model")
+    wanted = llm_lora.get("target_modules") if isinstance(llm_lora, Mapping) else None
+    core = unloaded_model(model_directory(llm["model"])) if ours and "model" in llm and (lr_mult or wanted) else None
+    if core is None:
+        return
+    names = [name for name, _ in core.named_parameters()]
+    check_names(lr_mult, [name for name in names if not next(held for part, held in frozen.items() if part in name)])
+    if wanted:
+        _adapted_layers(core, wanted)
+
+
 def _prepare_quantised(core: nn.Module) -> nn.Module:
     if getattr(core, "is_quantized", False):
         from peft import prepare_model_for_kbit_training
@@ -169,7 +195,12 @@ def _with_lora(core: nn.Module, lora: Any) -> nn.Module:
     from peft import get_peft_model
 
     config = lora if not isinstance(lora, Mapping) else BUILDER.build(dict(lora))
-    wanted = config.target_modules
+    config.target_modules = _adapted_layers(core, config.target_modules)
+    return get_peft_model(core, config)
+
+
+def _adapted_layers(core: nn.Module, wanted: Any) -> list[str]:
+    """Return the names of the language model's linear layers that ``target_modules`` means; raise where none is."""
     linear = [
         name for name, part in core.named_modules() if name.startswith("model.") and "Linear" in type(part).__name__
     ]
@@ -183,8 +214,7 @@ def _with_lora(core: nn.Module, lora: Any) -> nn.Module:
         raise PathPluginsError(
             f"llm_lora: no linear layer of the language model is called {wanted}; it has {few(_leaves(linear))}"
         )
-    config.target_modules = chosen
-    return get_peft_model(core, config)
+    return chosen
 
 
 def _leaves(names: list[str]) -> list[str]:

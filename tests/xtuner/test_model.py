@@ -250,6 +250,24 @@ def test_a20_rates_are_marked(make: Callable[..., PathologyLLaVAModel], batch: A
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        ({"lr_mult": {"multi_modal_projecter": 2, "vision_tower": 2}}, r"\['multi_modal_projecter', 'vision_tower'\]"),
+        ({"lr_mult": {"lm_head": 2}}, r"no trained weight has \['lm_head'\]"),
+        ({"llm_lora": {**LORA, "target_modules": ["wq"]}}, r"is called \['wq'\]; it has.*q_proj"),
+    ],
+)
+def test_names_are_looked_up_before_the_model_is_loaded(options: dict[str, Any], said: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pathplugins.xtuner.model._build", lambda _: pytest.fail("loads a model"))
+        with pytest.raises(PathPluginsError, match=said):
+            PathologyLLaVAModel({"type": load_model, "model": PARTS}, **options)
+        rates = {"lora_B": 10.0, "q_proj.lora_A": 2.0, "multi_modal_projector": 0.5}
+        with pytest.raises(pytest.fail.Exception):  # words that only an adapter brings are known
+            PathologyLLaVAModel({"type": load_model, "model": PARTS}, llm_lora=LORA, lr_mult=rates)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
         ({"pretrained_pth": "no/iter_1.pth"}, "no/iter_1.pth does not exist"),
         ({"lora": {"target_modules": ["wq"]}}, r"is called \{'wq'\}; it has.*q_proj"),
     ],
