@@ -3,9 +3,10 @@
 In reading order, each package importing only packages named before it:
 
 - ``engine`` does many slides side by side and records what became of each; it knows nothing of pixels.
-- ``slides`` finds and opens slides, ``tissue`` finds tissue on them, ``pictures`` draws them, ``tiling`` cuts them into
-  patches, ``encoders`` turns patches into bags of features, ``clip`` compares patches with sentences.
-- ``bags`` reads and writes the feature files of other tools.
+- ``slides`` finds and opens slides, ``tissue`` finds tissue on them, ``pictures`` draws them.
+- ``bags`` reads and writes the patch and feature files of other tools.
+- ``tiling`` cuts slides into patches, ``encoders`` turns patches into bags of features, ``clip`` compares patches with
+  sentences.
 - ``records`` converts data sets of conversations, ``splits`` divides them, and bags, into train, valid and test,
   ``tables`` joins labels of slides with bags;
   ``patchtcga`` unpacks and describes its data sets, ``pathgen`` rebuilds PathGen-1.6M, ``captioning`` has patches

@@ -39,6 +39,8 @@ class PatchFile:
     coords_xy: np.ndarray
     """int64 ``[N, 2]``, level-0 pixels."""
     geometry: Geometry
+    overlap: int | None = None
+    """Pixels shared by neighbours as the encoder gets them; None where it is not recorded, as by CLAM."""
 
 
 def find_patch_files(folder: Path) -> dict[str, Path]:
@@ -93,7 +95,10 @@ def read_patch_file(path: Path) -> PatchFile:
             level0_height=geometry.level0_height,
         )
         xy = read_coords(coords, info)
-    return PatchFile(tool=tool, coords_xy=xy, geometry=geometry)
+    overlap = attributes.get("overlap")
+    return PatchFile(
+        tool=tool, coords_xy=xy, geometry=geometry, overlap=int(overlap) if isinstance(overlap, int | float) else None
+    )
 
 
 def _tool(attributes: Mapping[str, Any]) -> Tool:

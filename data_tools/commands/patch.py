@@ -63,8 +63,12 @@ def slide_jobs(options: TilingOptions, *, dry_run: bool) -> list[BagJob]:
         process_list=options.process_list,
         dry_run=dry_run,
     )
-    masks = options.masks(list(chosen))
+    masks, coords = options.masks(list(chosen)), options.own_coords(list(chosen))
     return [
-        BagJob(slide_id=slide_name(slide), slide=slide, tiling=replace(own, mask=masks.get(slide)))
+        BagJob(
+            slide_id=slide_name(slide),
+            slide=slide,
+            tiling=replace(own, mask=masks.get(slide), coords=coords.get(slide)),
+        )
         for slide, own in chosen.items()
     ]

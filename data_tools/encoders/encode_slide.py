@@ -163,7 +163,7 @@ def _attributes(patches: PatchSet, encoder: PatchEncoder, settings: str) -> BagA
         level0_width=patches.level0_width,
         level0_height=patches.level0_height,
         extra={
-            "overlap": patches.overlap,
+            **({} if patches.overlap is None else {"overlap": patches.overlap}),
             "mpp_source": patches.mpp_source,
             "frame": patches.frame,
             **({} if patches.bounds is None else dict(zip(BOUNDS, patches.bounds, strict=True))),

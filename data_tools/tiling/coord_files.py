@@ -35,8 +35,6 @@ class PatchSet:
     patch_size: int
     """Side in pixels at ``mpp``: what an encoder sees."""
     patch_size_level0: int
-    overlap: int
-    """Pixels at ``mpp``."""
     mpp: float
     level0_mpp: float
     mpp_source: str
@@ -57,6 +55,8 @@ class PatchSet:
     """Shares of the slide that are tissue or were left out (``Areas.to_json``); None in files of earlier versions."""
     mask: str | None = None
     """Path of the mask that says where tissue is; None if tissue was detected."""
+    overlap: int | None = None
+    """Pixels at ``mpp``; None where the tool that chose the patches does not record it."""
     patch_level: int | None = None
     """The level of the slide whose pixels the patches are; None if they are resized."""
     downsample: tuple[float, float] | None = None
@@ -118,7 +118,7 @@ def _other_tool(file: h5py.File) -> str:
     if {"features", "feats"} & {*file}:
         return "it holds features, not the patches to make them of (pathdata convert features makes a bag of it): "
     tool = "CLAM" if "patch_level" in attributes else "TRIDENT" if "patch_size_level0" in attributes else ""
-    uses = "its positions go with the features that it made (pathdata convert features --coords)"
+    uses = "take its patches with pathdata patch SLIDES --coords FOLDER, or its features with pathdata convert features"
     return f"it is a patch file of {tool}; {uses}: " if tool else ""
 
 

@@ -24,9 +24,13 @@ from ..tissue.geojson import write_tissue
 from ..tissue.on_slide import tissue_on_slide
 from ..tissue.own_mask import load_mask
 from .coord_files import PatchSet, read_coords, write_coords
-from .geometry import Tiling, fit_tiling, patch_grid, tissue_fraction
+from .geometry import fit_tiling, patch_grid, tissue_fraction
+from .own_coords import covered, load_own_coords
 from .patch_pictures import leftover_note, patch_pictures_done, write_patch_pictures
 from .spec import TilingSpec
+
+Chosen = tuple[PatchSet, np.ndarray, tuple[str, ...]]
+"""Patches, bool ``[H, W]`` that is drawn as tissue, and what was decided for this slide alone."""
 
 
 def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = False) -> Outcome:
@@ -55,13 +59,12 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
         if patches is None:
             resolution = resolve(slide, fallback_mpp=spec.slide_mpp, override_mpp=spec.override_mpp)
             notes = (*((resolution.note,) if resolution.note else ()), *slide.notes)
-            tiling = fit_tiling(spec, level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(path))
-            found = find_tissue(slide, resolution.mpp, spec)
-            notes += found.notes
-            patches = _keep_tissue(slide, resolution, tiling, spec, found)
-            _draw(overlay_path, slide, found.mask, patches)
+            choose = _keep_tissue if spec.coords is None else _take_own
+            patches, mask, more = choose(slide, resolution, spec)
+            notes += more
+            _draw(overlay_path, slide, mask, patches)
             with replacing(geojson_path) as temporary:
-                write_tissue(temporary, found.mask, slide.size_px0, origin_xy(slide.properties))
+                write_tissue(temporary, mask, slide.size_px0, origin_xy(slide.properties))
             write_coords(coords_path, patches)  # last: its presence marks the other files as written
         if spec.save_patches is not None:
             write_patch_pictures(out, slide, patches, spec.save_patches)
@@ -99,20 +102,46 @@ def find_tissue(slide: Slide, level0_mpp: float, spec: TilingSpec) -> Detection:
 
     Its resolution is ``spec.tissue.mpp``, or that of the slide where it is coarser.
     """
+    shape = _mask_shape(slide, level0_mpp, spec)
+    if spec.mask is not None:
+        mask, notes = load_mask(spec.mask, slide.size_px0, shape, bounds(slide.properties))
+        return Detection(mask=mask, notes=notes)
+    return tissue_on_slide(slide, level0_mpp, spec.tissue, shape)
+
+
+def _mask_shape(slide: Slide, level0_mpp: float, spec: TilingSpec) -> tuple[int, int]:
+    """Return (H, W) of a mask over the slide at ``spec.tissue.mpp``, or at the slide's own resolution if coarser."""
     scale = min(1.0, level0_mpp / spec.tissue.mpp)
     w, h = (max(1, round(side * scale)) for side in slide.size_px0)
-    if spec.mask is not None:
-        mask, notes = load_mask(spec.mask, slide.size_px0, (h, w), bounds(slide.properties))
-        return Detection(mask=mask, notes=notes)
-    return tissue_on_slide(slide, level0_mpp, spec.tissue, (h, w))
+    return h, w
 
 
-def _keep_tissue(slide: Slide, resolution: Resolution, tiling: Tiling, spec: TilingSpec, found: Detection) -> PatchSet:
-    """Return the patches of the grid that are tissue.
+def _take_own(slide: Slide, resolution: Resolution, spec: TilingSpec) -> Chosen:
+    """Return the patches of the file that was given for the slide, and what they cover."""
+    given = load_own_coords(spec.coords, slide.size_px0)
+    mpp = given.patch_size_px0 * resolution.mpp / given.patch_size
+    patches = _patch_set(
+        slide,
+        resolution,
+        spec,
+        given.coords_xy,
+        patch_size=given.patch_size,
+        patch_size_level0=given.patch_size_px0,
+        overlap=given.overlap,
+        mpp=mpp,
+    )
+    shape = _mask_shape(slide, resolution.mpp, spec)
+    return patches, covered(given.coords_xy, given.patch_size_px0, slide.size_px0, shape), given.notes
+
+
+def _keep_tissue(slide: Slide, resolution: Resolution, spec: TilingSpec) -> Chosen:
+    """Return the patches of the grid that are tissue, and where tissue is.
 
     Raises:
         SlideError: the slide is smaller than a patch, or no patch is tissue.
     """
+    tiling = fit_tiling(spec, level0_mpp=resolution.mpp, downsamples=slide.downsamples, slide=str(slide.path))
+    found = find_tissue(slide, resolution.mpp, spec)
     coords = patch_grid(slide.size_px0, tiling)
     w, h = slide.size_px0
     if not len(coords):
@@ -127,27 +156,51 @@ def _keep_tissue(slide: Slide, resolution: Resolution, tiling: Tiling, spec: Til
             f"{slide.path}: no tissue found (no patch is {spec.min_tissue:.0%} tissue; {areas.in_words()}); "
             + no_tissue_advice(areas, None if spec.mask is None else spec.mask.path)
         )
-    return PatchSet(
-        coords_xy=coords[kept],
-        name=slide.slide_id,
-        slide=str(slide.path),
-        slide_content=content_print(slide.path),
+    patches = _patch_set(
+        slide,
+        resolution,
+        spec,
+        coords[kept],
         patch_size=spec.patch_size,
         patch_size_level0=tiling.patch_size_px0,
         overlap=spec.overlap,
         mpp=tiling.mpp,
+        areas=areas.to_json(),
+        mask=None if spec.mask is None else str(spec.mask.path),
+    )
+    return patches, found.mask, found.notes
+
+
+def _patch_set(
+    slide: Slide,
+    resolution: Resolution,
+    spec: TilingSpec,
+    coords_xy: np.ndarray,
+    *,
+    patch_size: int,
+    patch_size_level0: int,
+    **others: Any,
+) -> PatchSet:
+    """Return patches with all that is recorded of them and of their slide."""
+    w, h = slide.size_px0
+    return PatchSet(
+        coords_xy=coords_xy,
+        name=slide.slide_id,
+        slide=str(slide.path),
+        slide_content=content_print(slide.path),
+        patch_size=patch_size,
+        patch_size_level0=patch_size_level0,
         level0_mpp=resolution.mpp,
         mpp_source=resolution.source,
         level0_magnification=resolution.magnification,
-        target_magnification=resolution.magnification * spec.patch_size / tiling.patch_size_px0,
+        target_magnification=resolution.magnification * patch_size / patch_size_level0,
         level0_width=w,
         level0_height=h,
         fingerprint=spec.fingerprint(),
         settings=spec.settings(),
-        areas=areas.to_json(),
-        mask=None if spec.mask is None else str(spec.mask.path),
         bounds=bounds(slide.properties),
-        **_level_of(slide, spec.patch_size, tiling.patch_size_px0),
+        **_level_of(slide, patch_size, patch_size_level0),
+        **others,
     )
 
 

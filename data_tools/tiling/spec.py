@@ -12,6 +12,7 @@ from pathplugins.core.errors import PathPluginsError
 
 from ..tissue.detect import TissueSpec
 from ..tissue.own_mask import OwnMask
+from .own_coords import OwnCoords
 
 PatchFormat = Literal["jpeg", "png", "webdataset"]
 
@@ -37,6 +38,8 @@ class TilingSpec:
     tissue: TissueSpec = field(default_factory=TissueSpec)
     mask: OwnMask | None = None
     """A mask that says where tissue is on this slide, instead of detection by ``tissue``."""
+    coords: OwnCoords | None = None
+    """A file that says which patches are taken, and how large they are, whatever the other settings are."""
     save_patches: PatchFormat | None = None
     """Write the patches as pictures too."""
 
@@ -60,8 +63,10 @@ class TilingSpec:
         flat = asdict(self)
         del flat["save_patches"]
         del flat["tissue"]
+        del flat["coords"]
         flat |= {f"tissue.{key}": value for key, value in self.tissue.settings().items()}
         flat |= {"mask": None, "mask_class": None} if self.mask is None else self.mask.settings()
+        flat |= {} if self.coords is None else self.coords.settings()
         return json.dumps(flat, sort_keys=True)
 
     def fingerprint(self) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import get_args
 
 from pathplugins.core.errors import PathPluginsError
 
 from ...slides.resolution import MICRONS_PER_PIXEL_AT_1X
+from ...tiling.own_coords import OwnCoords, find_own_coords
 from ...tiling.presets import PRESETS, described
 from ...tiling.process_list import NAME
 from ...tiling.spec import PatchFormat, TilingSpec
@@ -17,6 +18,12 @@ from ...tissue.stains import described as stains_described
 from .masks import MaskOptions, add_mask_options
 from .resolution import add_mpp_csv_option, add_slide_mpp_option
 from .tissue import TissueOptions, add_tissue_options
+
+DECIDED_BY_COORDS = (
+    *("preset", "patch_size", "mpp", "magnification", "overlap", "min_tissue"),
+    *("mask", "stain", "keep_pen", "tissue_model"),
+)
+"""Options that mean nothing with ``--coords``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +52,30 @@ class TilingOptions(MaskOptions, TissueOptions):
     """Table of level-0 microns per pixel of single slides."""
     process_list: Path | None = None
     """Take the slides of this list; None is the list in ``out``."""
+    coords: Path | None = None
+    """Folder of the patch files of another tool, instead of a grid over tissue."""
     save_patches: PatchFormat | None = None
     """Write the patches as pictures too."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.coords is None:
+            return
+        usual = {field.name: field.default for field in fields(self)}
+        idle = [f"--{name.replace('_', '-')}" for name in DECIDED_BY_COORDS if getattr(self, name) != usual[name]]
+        if idle:
+            raise PathPluginsError(
+                f"--coords {self.coords} says which patches are taken and how large they are; leave out "
+                f"{', '.join(idle)}, or --coords"
+            )
+
+    def own_coords(self, slides: list[Path]) -> dict[Path, OwnCoords]:
+        """Return the patch file of every slide; empty without ``--coords``.
+
+        Raises:
+            PathPluginsError: slides without a patch file, all of them named.
+        """
+        return {} if self.coords is None or not slides else find_own_coords(self.coords, slides)
 
     def spec(self) -> TilingSpec:
         """Return the settings of the run, before those of single slides.
@@ -95,6 +124,13 @@ def add_tiling_options(sub: argparse.ArgumentParser) -> None:
     add_mpp_csv_option(sub)
     add_tissue_options(sub)
     add_mask_options(sub)
+    sub.add_argument(
+        "--coords",
+        type=Path,
+        metavar="DIR",
+        help="take the patches of these files, of CLAM, TRIDENT or pathdata patch, instead of detecting tissue; their "
+        "size is that of the files",
+    )
     sub.add_argument(
         "--process-list", type=Path, metavar="CSV", help=f"do the slides of this list, not of {NAME} in --out"
     )

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
+from pathplugins.data.bags import read_bag
 from pathplugins.data_tools.slides.svs_writer import write_svs
 from pathplugins.data_tools.tiling.coord_files import read_coords
 
@@ -40,6 +42,24 @@ def test_magnification_is_another_word_for_mpp(pathdata: Pathdata, sharp_slide: 
     assert by_magnification.patch_size_level0 == 256
     assert by_magnification.fingerprint == by_mpp.fingerprint
     assert np.array_equal(by_magnification.coords_xy, by_mpp.coords_xy)
+
+
+def test_patches_of_another_tool_become_bags(pathdata: Pathdata, sharp_slide: Path, tmp_path: Path) -> None:
+    xy = np.array([[612, 305], [40, 8]])
+    (tmp_path / "trident").mkdir()
+    with h5py.File(tmp_path / "trident" / "sharp_patches.h5", "w") as file:
+        file["coords"] = xy
+        file["coords"].attrs.update({"patch_size": 64, "patch_size_level0": 128})
+    arguments = ("patch", sharp_slide, "--out", tmp_path / "out", "--coords", tmp_path / "trident")
+    code, said = pathdata(*arguments, "--patch-size", 64, "--min-tissue", 0.5)
+    assert code != 0
+    assert "leave out --patch-size, --min-tissue, or --coords" in said
+    assert pathdata(*arguments)[0] == 0
+    encoder = ("--encoder", "test_vit", "--random-weights", 0, "--device", "cpu")
+    assert pathdata("features", tmp_path / "out", *encoder)[0] == 0
+    bag = read_bag(tmp_path / "out" / "bags" / "sharp.h5")
+    assert len(bag.features) == 2
+    assert np.array_equal(bag.coords_xy, xy // 2)
 
 
 def test_too_sharp_is_refused_with_what_is_possible(pathdata: Pathdata, slides_folder: Path, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("datasets", "attributes", "message"),
     [
-        (("coords",), {"patch_size": 256, "patch_level": 1}, "a patch file of CLAM.*convert features --coords"),
+        (("coords",), {"patch_size": 256, "patch_level": 1}, "a patch file of CLAM.*pathdata patch SLIDES --coords"),
         (("coords",), {"patch_size": 256, "patch_size_level0": 512}, "a patch file of TRIDENT"),
         (("coords", "features"), {"patch_size": 256}, "it holds features.*convert features makes a bag"),
     ],
