@@ -29,8 +29,8 @@ from .own_coords import covered, load_own_coords
 from .patch_pictures import leftover_note, patch_pictures_done, write_patch_pictures
 from .spec import TilingSpec
 
-Chosen = tuple[PatchSet, np.ndarray, tuple[str, ...]]
-"""Patches, bool ``[H, W]`` that is drawn as tissue, and what was decided for this slide alone."""
+Chosen = tuple[PatchSet, Detection]
+"""Patches, and what is drawn as tissue and as left out."""
 
 
 def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = False) -> Outcome:
@@ -60,11 +60,11 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
             resolution = resolve(slide, fallback_mpp=spec.slide_mpp, override_mpp=spec.override_mpp)
             notes = (*((resolution.note,) if resolution.note else ()), *slide.notes)
             choose = _keep_tissue if spec.coords is None else _take_own
-            patches, mask, more = choose(slide, resolution, spec)
-            notes += more
-            _draw(overlay_path, slide, mask, patches)
+            patches, found = choose(slide, resolution, spec)
+            notes += found.notes
+            _draw(overlay_path, slide, found, patches)
             with replacing(geojson_path) as temporary:
-                write_tissue(temporary, mask, slide.size_px0, origin_xy(slide.properties))
+                write_tissue(temporary, found.mask, slide.size_px0, origin_xy(slide.properties))
             write_coords(coords_path, patches)  # last: its presence marks the other files as written
         if spec.save_patches is not None:
             write_patch_pictures(out, slide, patches, spec.save_patches)
@@ -83,17 +83,21 @@ def _moved(coords_path: Path, patches: PatchSet, path: Path) -> PatchSet:
     return patches
 
 
-def _draw(path: Path, slide: Slide, mask: np.ndarray, patches: PatchSet) -> None:
+def _draw(path: Path, slide: Slide, found: Detection, patches: PatchSet) -> None:
     """Write the overlay, with the number and size of the patches below it."""
+    left_out = found.left_out()
     draw_overlay(
         path,
         slide,
-        mask,
+        found.mask,
+        left_out=left_out,
         coords_xy=patches.coords_xy,
         patch_size_level0=patches.patch_size_level0,
         level0_mpp=patches.level0_mpp,
         caption=f"{patches.name}   {len(patches.coords_xy)} patches of {patches.patch_size} px "
-        f"at {patches.mpp:.3g} um/px ({patches.patch_size_level0} px at level 0)",
+        f"at {patches.mpp:.3g} um/px ({patches.patch_size_level0} px at level 0)"
+        + "   red: ink and black, left out"
+        * bool(left_out.any()),
     )
 
 
@@ -131,7 +135,8 @@ def _take_own(slide: Slide, resolution: Resolution, spec: TilingSpec) -> Chosen:
         mpp=mpp,
     )
     shape = _mask_shape(slide, resolution.mpp, spec)
-    return patches, covered(given.coords_xy, given.patch_size_px0, slide.size_px0, shape), given.notes
+    mask = covered(given.coords_xy, given.patch_size_px0, slide.size_px0, shape)
+    return patches, Detection(mask=mask, notes=given.notes)
 
 
 def _keep_tissue(slide: Slide, resolution: Resolution, spec: TilingSpec) -> Chosen:
@@ -168,7 +173,7 @@ def _keep_tissue(slide: Slide, resolution: Resolution, spec: TilingSpec) -> Chos
         areas=areas.to_json(),
         mask=None if spec.mask is None else str(spec.mask.path),
     )
-    return patches, found.mask, found.notes
+    return patches, found
 
 
 def _patch_set(

@@ -87,6 +87,11 @@ class Detection:
     artefacts: dict[str, float] = field(default_factory=dict)
     """Share of the slide that a model took for each artefact."""
 
+    def left_out(self) -> np.ndarray:
+        """Return what was taken for ink or black, bool ``[H, W]``."""
+        masks = [mask for mask in (self.ink, self.black) if mask is not None]
+        return np.any([np.zeros_like(self.mask), *masks], axis=0)
+
     def areas(self) -> Areas:
         """Return the shares of tissue and of what was left out."""
         masks = {"ink": self.ink, "black": self.black}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pathplugins.data_tools.pictures.overlay import CAPTION_PX, GRID, OUTLINE, draw_overlay
+from pathplugins.data_tools.pictures.overlay import CAPTION_PX, GRID, LEFT_OUT, OUTLINE, draw_overlay
 from pathplugins.data_tools.slides.slide import Slide
 
 pytest.importorskip("openslide")
@@ -30,6 +30,17 @@ def test_patches_and_tissue_lie_where_they_are_on_the_slide(slides_folder: Path,
     assert np.array_equal(picture[121:319, 301:499], pixels)
     ys, xs = np.nonzero((picture[:1003] == OUTLINE).all(axis=-1))
     assert [xs.min() // 10, xs.max() // 10, ys.min() // 10, ys.max() // 10] == pytest.approx([20, 60, 40, 90], abs=1)
+
+
+def test_what_was_left_out_is_outlined_where_it_is(slides_folder: Path, tmp_path: Path) -> None:
+    tissue, ink = np.zeros((100, 141), bool), np.zeros((100, 141), bool)
+    tissue[40:90, 20:60], ink[10:30, 70:130] = True, True
+    with Slide(slides_folder / "a.svs") as slide:
+        picture = overlay(tmp_path / "o.png", slide, tissue, left_out=ink)
+        plain = overlay(tmp_path / "p.png", slide, tissue, left_out=np.zeros_like(ink))
+    ys, xs = np.nonzero((picture == LEFT_OUT).all(axis=-1))
+    assert [xs.min() // 10, xs.max() // 10, ys.min() // 10, ys.max() // 10] == pytest.approx([70, 130, 10, 30], abs=1)
+    assert not (plain == LEFT_OUT).all(axis=-1).any()
 
 
 def test_a_caption_that_is_too_long_is_cut(slides_folder: Path, tmp_path: Path) -> None:
