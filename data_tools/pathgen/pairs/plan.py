@@ -11,12 +11,13 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from pathplugins.core.disks import refusal
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
 from pathplugins.core.suffixes import slide_key
@@ -73,23 +74,29 @@ class Plan:
 
     def __init__(self, path: Path) -> None:
         """Open the file that ``build_plan`` wrote."""
-        self._base = sqlite3.connect(_uri(path, "immutable=1"), uri=True, check_same_thread=False)
+        self._path = path
+        with _faults_named(path):
+            self._base = sqlite3.connect(_uri(path, "mode=ro&immutable=1"), uri=True, check_same_thread=False)
         try:
-            self.fingerprint, self.bad = self._base.execute("SELECT fingerprint, bad FROM about").fetchone()
-        except sqlite3.DatabaseError as error:
+            ((self.fingerprint, self.bad),) = self._rows("SELECT fingerprint, bad FROM about LIMIT 1") or ((None, 0),)
+        except PathPluginsError:
             self._base.close()
-            raise PathPluginsError(f"{path} is damaged, or no file of pathdata ({error}); delete it") from error
+            raise
 
     def slides(self) -> list[PlannedSlide]:
         """Return all slides, in the order in which the source first names them."""
         columns = "number, wsi_id, file_id, digest, pairs, repeats"
-        rows = self._base.execute(f"SELECT {columns} FROM slides ORDER BY number")
+        rows = self._rows(f"SELECT {columns} FROM slides ORDER BY number")
         return [PlannedSlide(**dict(zip(columns.split(", "), row, strict=True))) for row in rows]
 
     def pairs(self, number: int) -> list[Pair]:
         """Return the pairs of one slide, in the order of the source."""
-        rows = self._base.execute("SELECT x, y, caption, sample FROM pairs WHERE slide = ? ORDER BY rowid", (number,))
+        rows = self._rows("SELECT x, y, caption, sample FROM pairs WHERE slide = ? ORDER BY rowid", number)
         return [Pair(x, y, caption, json.loads(sample) if sample else None) for x, y, caption, sample in rows]
+
+    def _rows(self, query: str, *values: int) -> list[tuple[Any, ...]]:
+        with _faults_named(self._path):
+            return self._base.execute(query, values).fetchall()
 
     def close(self) -> None:
         """Close the file."""
@@ -194,6 +201,19 @@ def _slide_rows(slides: dict[str, _Slide], counts: dict[int, int]) -> Iterator[t
         slide.hash.update(slide.file_id.encode())
         pairs = counts[slide.number]
         yield slide.number, slide.wsi_id, slide.file_id, slide.hash.hexdigest(), pairs, slide.rows - pairs
+
+
+@contextmanager
+def _faults_named(path: Path) -> Iterator[None]:
+    """Say what is wrong with a plan: only what is damaged, or no plan, is to be deleted."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        foreign = str(error).startswith("no such")  # table or column
+        if isinstance(error, sqlite3.OperationalError) and not foreign:  # the disk, or another process
+            said = refusal(error, path.parent) or f"{path}: {error}; run the same command again"
+            raise PathPluginsError(said) from error
+        raise PathPluginsError(f"{path} is damaged, or no file of pathdata ({error}); delete it") from error
 
 
 def _uri(path: Path, option: str) -> str:

@@ -1,6 +1,8 @@
 """The plan of an extraction: the texts of a source by slide."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,26 @@ def test_something_else_in_its_place_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "plan.sqlite").write_text("not a data base, however long this text may be" * 20)
     with pytest.raises(PathPluginsError, match=r"plan\.sqlite is damaged, or no file of pathdata .*delete it"):
         Plan(tmp_path / "plan.sqlite")
+
+
+def test_only_what_is_damaged_is_called_so(tmp_path: Path) -> None:
+    with pytest.raises(PathPluginsError, match=r"unable to open database file; run the same command again"):
+        Plan(tmp_path / "not_there.sqlite")
+    with closing(sqlite3.connect(tmp_path / "other.sqlite")) as other:
+        other.execute("CREATE TABLE something (x INTEGER)")
+    with pytest.raises(PathPluginsError, match=r"no file of pathdata \(no such table: about\); delete it"):
+        Plan(tmp_path / "other.sqlite")
+    plan, _ = open_plan(tmp_path, [row(A, number, 3, f"caption {number} " * 40) for number in range(400)])
+    plan.close()
+    path = tmp_path / "plan.sqlite"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with Plan(path) as plan:
+            assert len(plan.pairs(0)) == 400, "a lock of another process is in nobody's way"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192] + bytes(len(whole) - 8192))
+    with Plan(path) as plan, pytest.raises(PathPluginsError, match=r"plan\.sqlite is damaged"):
+        plan.pairs(0)
 
 
 def test_keys_of_slides_ignore_case() -> None:
