@@ -28,9 +28,11 @@ sys.exit(3)
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
-    made = Prepared(tmp_path_factory.mktemp("prepared"), dict(os.environ), ("wave", "no_such_module"))
-    made.wait()
-    yield made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path_factory.mktemp("ours")), prepend=os.pathsep)
+        made = Prepared(tmp_path_factory.mktemp("prepared"), dict(os.environ), ("wave", "no_such_module"))
+        made.wait()
+        yield made
     made.close()
 
 
@@ -49,7 +51,12 @@ def start(prepared: Prepared, tmp_path: Path) -> Callable[..., subprocess.Popen[
 
 
 @pytest.mark.parametrize(
-    ("variables", "forked"), [({"OWN": "1"}, "True"), ({"OWN": "1", "PYTHONPATH": "elsewhere"}, "False")]
+    ("variables", "forked"),
+    [
+        ({"OWN": "1"}, "True"),
+        ({"OWN": "1", "PYTHONHASHSEED": "7"}, "False"),
+        ({"OWN": "1", "PYTHONPATH": "instead"}, "False"),
+    ],
 )
 def test_it_runs_as_a_program_does(
     start: Callable[..., Any], tmp_path: Path, variables: dict[str, str], forked: str
@@ -59,6 +66,14 @@ def test_it_runs_as_a_program_does(
     folder = os.path.realpath(tmp_path)
     assert out.split("|")[:-1] == ["['program.py', 'a b']", folder, "1", "__main__", folder, forked]
     assert (err, process.returncode) == ("said\n", 3)
+
+
+def test_it_finds_what_a_folder_in_front_of_the_others_holds(start: Callable[..., Any], tmp_path: Path) -> None:
+    folders = [str(tmp_path / "first"), str(tmp_path / "second")]
+    path = os.pathsep.join([*folders, *filter(None, [os.environ.get("PYTHONPATH")])])
+    (tmp_path / "shown.py").write_text("import sys; print('wave' in sys.modules, sys.path[1:3])")
+    out, _ = start("shown.py", PYTHONPATH=path).communicate(timeout=60)
+    assert out == f"True {folders}\n"
 
 
 def test_what_is_no_file_gets_an_interpreter_of_its_own(start: Callable[..., Any]) -> None:
