@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.metadata
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,45 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.host
+
+
+@pytest.fixture
+def said_by(
+    prepared: Any, environment: dict[str, str], tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a program that has imported what LLaMA-Factory builds on, but not LLaMA-Factory."""
+
+    def said_by(code: str, *words: object) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "program.py").write_text(code)
+        line = [prepared.python, str(tmp_path / "program.py"), *map(str, words)]
+        return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=600, check=False)
+
+    return said_by
+
+
+def test_nothing_fails_when_a_run_imports_the_trainer(said_by: Callable[..., Any]) -> None:
+    code = (
+        "import sys; assert 'llamafactory' not in sys.modules\n"
+        "import pathplugins.bootstrap as hook; hook.install(); import llamafactory.train.tuner\n"
+        "print('failures:', hook.FAILURES)"
+    )
+    run = said_by(code)
+    assert "failures: []" in run.stdout, run.stdout[-2000:] + run.stderr[-2000:]
+
+
+def test_a_broken_adapter_does_not_break_the_trainer(said_by: Callable[..., Any]) -> None:
+    code = (
+        "import sys; assert 'llamafactory' not in sys.modules\n"
+        "import pathplugins.bootstrap as hook\n"
+        "name = 'llamafactory.data.template'\n"
+        "hook.ADAPTERS[name] = 'no_such_adapter'\n"
+        "hook.install()\n"
+        "import llamafactory.data.template as template\n"
+        "print('llama3' in template.TEMPLATES, [failed for failed, *_ in hook.FAILURES])\n"
+    )
+    run = said_by(code)
+    assert run.stdout.strip().endswith("True ['llamafactory.data.template']"), run.stderr[-2000:]
+    assert "0.9.3 to 0.9.5 tested" in run.stderr
 
 
 def test_registering_twice_changes_nothing() -> None:
@@ -126,11 +166,18 @@ def words(toy: Any) -> Path:
     return path
 
 
-def test_a_text_model_trains_with_the_stock_trainer(run: Callable[..., Any], words: Path) -> None:
-    log = run("train", words, {}, env={"PYTHONPROFILEIMPORTTIME": "1"}).log
-    assert "pathplugins.llamafactory.stage_runs" in log, "the hook was on"
-    assert "pathplugins.llamafactory.trainer" not in log
-    assert "train_loss" in log
+def test_a_text_model_trains_with_the_stock_trainer(said_by: Callable[..., Any], words: Path) -> None:
+    code = (
+        "import sys; assert 'llamafactory' not in sys.modules; sys.argv[0] = 'llamafactory-cli'\n"
+        "from llamafactory.cli import main; main()\n"
+        "print('imported:', *sys.modules)"
+    )
+    run = said_by(code, "train", words)
+    assert run.returncode == 0, run.stderr[-6000:]
+    assert "train_loss" in run.stdout + run.stderr
+    imported = run.stdout.rpartition("imported:")[2].split()
+    assert "pathplugins.llamafactory.stage_runs" in imported, "the hook was on"
+    assert "pathplugins.llamafactory.trainer" not in imported
 
 
 def test_switched_off_the_trainer_knows_none_of_our_keys(

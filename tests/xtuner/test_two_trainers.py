@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,14 +121,13 @@ def wsi(root: Path, llm: Path, mode: str) -> dict[str, Any]:
 
 
 @pytest.mark.host
-def test_tokens_loss_and_answer_are_equal(tmp_path: Path) -> None:
+def test_tokens_loss_and_answer_are_equal(tmp_path: Path, environment: dict[str, str], prepared: Any) -> None:
     llm = build_tiny_llm(tmp_path / "llm", [SYSTEM_PROMPT, PATCH_SYSTEM_PROMPT], vocabulary=700, tied=False)
     chosen = ((pallava, "none"), (pallava, "prumerge_adaptive"), (wsi, "random_sample"), (wsi, "prompt_topk"))
     cases = [{**make(tmp_path, llm, mode), "max_length": 700} for make, mode in chosen]
     (tmp_path / "job.json").write_text(json.dumps(cases))
-    environment = {**os.environ, "PATHPLUGINS_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     measured = []
-    for name, python in (("llamafactory", other_python()), ("xtuner", Path(sys.executable))):
+    for name, python in (("llamafactory", other_python()), ("xtuner", Path(prepared.python))):
         words = [python, SIDES / f"{name}_side.py", tmp_path / "job.json", tmp_path / f"{name}.json"]
         done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=600, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
