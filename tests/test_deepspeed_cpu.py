@@ -1,10 +1,12 @@
 """What DeepSpeed's ZeRO-3 gathers on two processes without a GPU is there before it is written to.
 
-Run as a script it is one of the two; with the argument ``stock`` DeepSpeed is left as it is.
+Run as a script it imports DeepSpeed and becomes the two; with the argument ``stock`` DeepSpeed is left as it is.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 
@@ -16,8 +18,8 @@ pytestmark = pytest.mark.host
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", __file__]
-    return subprocess.run([sys.executable, *launch, *words], capture_output=True, text=True, timeout=600, check=False)
+    line = [sys.executable, __file__, *words]
+    return subprocess.run(line, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_weights_that_are_loaded_stay() -> None:
@@ -57,6 +59,12 @@ def main(stock: bool) -> None:
     import deepspeed
     import torch
 
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": "2"}
+    second = os.fork()
+    number = "0" if second else "1"
+    os.environ |= {**where, "RANK": number, "LOCAL_RANK": number}
     deepspeed.init_distributed("gloo", verbose=False)
     rank, lost = torch.distributed.get_rank(), 0
     with deepspeed.zero.Init(config_dict_or_path={"zero_optimization": {"stage": 3}, "train_batch_size": 2}):
@@ -71,6 +79,8 @@ def main(stock: bool) -> None:
         sys.stdout.flush()
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+    if second:
+        os.waitpid(second, 0)
 
 
 if __name__ == "__main__":
