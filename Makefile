@@ -50,6 +50,8 @@ demo-pathgen: $(LLAMAFACTORY)/.installed  ## PathGen-LLaVA in small: captions an
 demo-patchtcga: $(LLAMAFACTORY)/.installed  ## PatchTCGA in small: archives to BYOL, a scored probe and answers, on CPU
 	$(call in,$(LLAMAFACTORY)) pathplugins demo patchtcga
 
+reads_pictures := $(shell grep -rlE "^(from|import) PIL" tests/data)
+
 # The longest first, so that neither core waits for the other at the end.
 test: lint env  ## style and all tests
 	$(MAKE) --no-print-directory -k -j2 test-llamafactory test-xtuner test-data-tools test-shared-xtuner test-shared-llamafactory
@@ -63,8 +65,12 @@ test-xtuner: env  ## what starts XTuner
 test-data-tools: env  ## slides, patches, features, captions, formats, patch encoders
 	OMP_NUM_THREADS=1 $(call in,$(LLAMAFACTORY)) python -m pytest tests/data_tools tests/encoders tests/classify
 
-test-shared-%: env  # models, data and what they stand on must run beside either trainer
-	OMP_NUM_THREADS=1 $(call in,$(if $(filter xtuner,$*),$(XT),$(LLAMAFACTORY))) python -m pytest tests/models tests/weights tests/data tests/published tests/core
+test-shared-llamafactory: env  # models, data and what they stand on must run beside either trainer
+	OMP_NUM_THREADS=1 $(call in,$(LLAMAFACTORY)) python -m pytest tests/models tests/weights tests/data tests/published tests/core
+
+# What meets other versions there: of PyTorch, Transformers and PEFT, of Pillow, and the trainer itself.
+test-shared-xtuner: env
+	OMP_NUM_THREADS=1 $(call in,$(XT)) python -m pytest tests/models tests/weights $(reads_pictures) tests/core/test_hosts.py
 
 test-matrix:  ## the tests that start a trainer, in every supported version
 	failed=; for each in $(VERSIONS:%=llamafactory-%) $(XTUNERS:%=xtuner-%); do \
