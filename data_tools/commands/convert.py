@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.formats import READERS
 from pathplugins.data.images import MAX_PIXELS
@@ -212,7 +213,7 @@ def run(args: argparse.Namespace) -> int:
         advice = "correct these rows, or pass --on-bad skip" if done.bad else "no row is left"
         say(f"nothing was written; {advice}")
         return FAILED
-    samples = f"{done.written} samples" + (" (a dry run, nothing was written)" if options.dry_run else "")
+    samples = f"{counted(done.written, 'sample')}" + (" (a dry run, nothing was written)" if options.dry_run else "")
     say(f"{out}: {samples}; left out: {done.bad} bad, {done.too_large} above {options.max_pixels} pixels")
     return 0
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.records import BadSample
 
@@ -92,6 +93,6 @@ def _say_summary(options: CropOptions, plan: CropPlan, bad: Sequence[BadSample])
     remarks = [f"{masks} masks among them"] if masks else []
     remarks += [f"{len(plan.done)} exist already"] if plan.done else []
     remarks += [f"{plan.changed} cut again: other pictures have their names now"] if plan.changed else []
-    remarks += [f"{plan.others} files that are no pictures left out"] if plan.others else []
+    remarks += [f"left out: {counted(plan.others, 'file')}, no pictures"] if plan.others else []
     scale = f"{crop.cut_px} px at {crop.from_mpp:g} um/px -> {crop.size} px at {crop.to_mpp:g} um/px"
-    say("; ".join([f"{options.out}: {counts['files']} files, {scale}", *remarks]))
+    say("; ".join([f"{options.out}: {counted(counts['files'], 'file')}, {scale}", *remarks]))

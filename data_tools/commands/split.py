@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 
 from ..engine.progress import FAILED, say
@@ -109,7 +110,7 @@ def _divide_rows(options: SplitOptions, rule: GroupRule, plan: PlanOptions) -> i
     if (unit := COARSER.get(rule.by)) and (warning := shared_text(leaks_of(parts, looked.coarser), unit)):
         say(warning)
     classes = f"balanced by {looked.label_column}" if looked.label_column else "no column of classes to balance by"
-    say(f"{out}: {len(written)} files, {classes}; no {rule.by} is in two parts of a fold")
+    say(f"{out}: {counted(len(written), 'file')}, {classes}; no {rule.by} is in two parts of a fold")
     return 0
 
 
@@ -143,8 +144,8 @@ def _divide_bags(options: SplitOptions, rule: GroupRule, plan: PlanOptions) -> i
     text = counts_text(assign(groups, labels, plan.plan()), groups, labels, by=rule.by, on_rare=plan.on_rare)
     write_split(out, split)
     say(text)
-    left = f"; {len(lost)} bags without a {rule.by} are in no part" if lost else ""
-    say(f"{out}: {len(names)} bags{left}; no {rule.by} is in two parts of a fold")
+    left = f"; left out: {counted(len(lost), 'bag')} without a {rule.by}" if lost else ""
+    say(f"{out}: {counted(len(names), 'bag')}{left}; no {rule.by} is in two parts of a fold")
     return 0
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.nearest import near_path
 
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def _text(status: Status) -> str:
     """Return a paragraph on one command."""
     counts = f"{status.done} of {status.slides} slides done, {len(status.failed)} failed, {status.left} left"
-    lines = [f"{status.command}: {counts}; {status.patches} patches"]
+    lines = [f"{status.command}: {counts}; {counted(status.patches, 'patch')}"]
     if status.patches_per_second is not None:
         to_go = f", {_clock(status.seconds_to_go)} to go" if status.left and status.seconds_to_go is not None else ""
         lines.append(f"  {status.patches_per_second:.1f} patches/s{to_go}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.records import IMAGE_PLACEHOLDER
 
@@ -139,8 +140,8 @@ def run(args: argparse.Namespace) -> int:
         say(line)
     left = sum(map(len, joined.faults.values()))
     say(
-        f"{options.out}: {len(joined.slides)} slides, {len(set(labels))} labels"
-        + (f"; {left} faults left out" if left else "")
+        f"{options.out}: {counted(len(joined.slides), 'slide')}, {counted(len(set(labels)), 'label')}"
+        + (f"; {counted(left, 'fault')} left out" if left else "")
     )
     say(f"in a YAML: dataset_dir: {options.out}, dataset: {names[0]}")
     return 0

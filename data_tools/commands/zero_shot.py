@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
 from pathplugins.data.records import first_shown
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
             out.write(f"{json.dumps(row, ensure_ascii=False)}\n")
             if found.picture.truth is not None:
                 score.add(found.picture.truth, row["label"])
-    say(f"{options.out}: {len(pictures) - len(faults)} images")
+    say(f"{options.out}: {counted(len(pictures) - len(faults), 'image')}")
     _report(score, as_json=options.json)
     if faults:
         say(f"{len(faults)} of {len(pictures)} images cannot be read:\n{first_shown(faults)}")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TextIO
 
+from pathplugins.core.counted import counted
 from pathplugins.core.disks import check_writable
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.optional import need
@@ -163,7 +164,7 @@ def _report_areas(summary: Summary) -> None:
     found, asked = [Areas.from_json(text) for text in summary.areas.values()], [*summary.questions()]
     some = ", ".join(asked[:10]) + ", ..." * (len(asked) > 10)
     questioned = f"; {len(asked)} to question: {some}" if asked else ""
-    say(f"mean of the {len(found)} slides: {mean_areas(found).in_words()}{questioned}")
+    say(f"mean of {counted(len(found), 'slide')}: {mean_areas(found).in_words()}{questioned}")
 
 
 def _report(summary: Summary, recipe: Recipe, *, slides: int) -> int:

@@ -18,6 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pathplugins.core.counted import counted
+
 from .areas import Areas
 
 if TYPE_CHECKING:
@@ -95,4 +97,4 @@ def _line(result: Result) -> str:
     already = " (exists already)" if result.status == "skipped" else ""
     areas = None if result.areas is None else Areas.from_json(result.areas)
     shares = () if areas is None else (areas.in_words(), *filter(None, [areas.question()]))
-    return "; ".join([f"{result.patches} patches{already}", *shares, *result.notes])
+    return "; ".join([f"{counted(result.patches, 'patch')}{already}", *shares, *result.notes])

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathplugins.core.counted import counted
 from pathplugins.core.files import write_text_whole
 from pathplugins.core.suffixes import slide_key
 from pathplugins.data.records import first_shown
@@ -33,7 +34,7 @@ class MissingSlides:
             return ""
         lost = sum(self.slides.values())
         counts = f"{len(self.slides)} of {self.of_slides} slides {fault} ({lost} of {self.of_patches} patches):"
-        lines = [counts, first_shown([f"{name}: {count} patches" for name, count in self.slides.items()])]
+        lines = [counts, first_shown([f"{name}: {counted(count, 'patch')}" for name, count in self.slides.items()])]
         return "\n".join(lines if beside is None else [*lines, f"All of them: {beside}"])
 
     def write(self, path: Path) -> None:

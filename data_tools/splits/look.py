@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.records import BadSample, BadSampleReport
 
@@ -104,7 +105,7 @@ class _Rows:
 
     def looked(self) -> Looked:
         """Return what the rows with a group say."""
-        notes = [f"{len(self.lost)} rows without a {self._rule.by} are in no part"] if self.lost else []
+        notes = [f"in no part: {counted(len(self.lost), 'row')} without a {self._rule.by}"] if self.lost else []
         if self._path.suffix in TABLES and "split" in (self._columns or ()):
             notes.append(
                 "the column split stays as it is, and readers of slide tables keep the rows that say train there; "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pathplugins.core.content import content_print
+from pathplugins.core.counted import counted
 from pathplugins.core.files import replacing
 from pathplugins.core.suffixes import slide_name
 
@@ -94,7 +95,7 @@ def _draw(path: Path, slide: Slide, found: Detection, patches: PatchSet) -> None
         coords_xy=patches.coords_xy,
         patch_size_level0=patches.patch_size_level0,
         level0_mpp=patches.level0_mpp,
-        caption=f"{patches.name}   {len(patches.coords_xy)} patches of {patches.patch_size} px "
+        caption=f"{patches.name}   {counted(len(patches.coords_xy), 'patch')} of {patches.patch_size} px "
         f"at {patches.mpp:.3g} um/px ({patches.patch_size_level0} px at level 0)"
         + "   red: ink and black, left out"
         * bool(left_out.any()),

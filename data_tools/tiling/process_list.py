@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import write_text_whole
 from pathplugins.core.nearest import near_path, nearest
@@ -81,7 +82,8 @@ def read_process_list(path: Path, spec: TilingSpec) -> dict[str, SlideRow]:
             bad.append(f"row {line} ({slide_id}): {error}")
     if bad:
         raise PathPluginsError(
-            f"{path}: {len(bad)} bad cells; correct them (blank means the value of the command):\n" + first_shown(bad)
+            f"{path}: {counted(len(bad), 'bad cell')}; correct them (blank means the value of the command):\n"
+            + first_shown(bad)
         )
     return found
 

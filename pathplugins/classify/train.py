@@ -26,6 +26,7 @@ from pathplugins.classify.recipes import RECIPES
 from pathplugins.classify.runs import RECORD, slides_of, write_run
 from pathplugins.classify.settings import Settings
 from pathplugins.classify.trainer import PatchTrainer
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
 from pathplugins.data.patch_sets import PatchSet
@@ -196,9 +197,9 @@ def _plan(
 ) -> str:
     sizes = ", ".join(f"{name} {len(part)}" for name, part in parts.named().items())
     return (
-        f"{options.recipe} on {options.data}: {sizes} pictures, {len(parts.whole.classes)} classes; "
-        f"{trainer.batches.steps} steps of {trainer.batches.pictures} pictures an epoch, learning rate "
-        f"{args.learning_rate:g}{f'; resumes {checkpoint}' if checkpoint else ''}"
+        f"{options.recipe} on {options.data}: {sizes} pictures, {counted(len(parts.whole.classes), 'class')}; "
+        f"{counted(trainer.batches.steps, 'step')} of {counted(trainer.batches.pictures, 'picture')} an epoch, "
+        f"learning rate {args.learning_rate:g}{f'; resumes {checkpoint}' if checkpoint else ''}"
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import PathPluginsError
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
@@ -35,7 +36,7 @@ class SameIds:
             return None
         pairs = [f"{written} is {there}" for written, there in self.matched.items()]
         some = ", ".join(pairs[:_SHOWN]) + ", ..." * (len(pairs) > _SHOWN)
-        return f"{len(pairs)} ids were changed by a spreadsheet, and are read as what they were: {some}"
+        return f"{counted(len(pairs), 'id')} changed by a spreadsheet, read as before the change: {some}"
 
 
 def same_ids(written: Iterable[str], there: Collection[str], *, where: str) -> SameIds:

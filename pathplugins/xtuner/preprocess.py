@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import refuse_nonempty
 from pathplugins.models.compose.cache import DONE, new_directory
@@ -36,7 +37,10 @@ def run(args: argparse.Namespace) -> int:
     for number, (dataset, out) in enumerate(zip(datasets, outs, strict=True)):
         tokens = [abs(length) for length in dataset.modality_length]
         mean = sum(tokens) / len(tokens)
-        _say(f"{len(tokens)} samples, {mean:.1f} tokens on average and {max(tokens)} at most, vision tokens included")
+        _say(
+            f"{counted(len(tokens), 'sample')}, {mean:.1f} tokens on average and {max(tokens)} at most, "
+            "vision tokens included"
+        )
         _say(f"{dataset.left_out} rows cannot be used" + (" and are left out" if dataset.left_out else ""))
         which = "the dataset" if len(outs) == 1 else f"datasets[{number}]"
         _say(f"wrote {out}; in {which} of {args.config} write, in place of data_path:")

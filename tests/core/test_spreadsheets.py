@@ -24,7 +24,7 @@ from pathplugins.core.spreadsheets import probable_cause, same_ids
 def test_what_a_spreadsheet_makes_of_an_id(written: str, there: str) -> None:
     found = same_ids([written, "x"], [there, "x", "other", "99"], where="t.csv")
     assert (found.matched, found.lost) == ({written: there}, [])
-    assert f"1 ids were changed by a spreadsheet, and are read as what they were: {written} is {there}" == found.note()
+    assert f"1 id changed by a spreadsheet, read as before the change: {written} is {there}" == found.note()
 
 
 def test_exact_ids_win_and_strangers_are_lost() -> None:

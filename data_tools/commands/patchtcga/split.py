@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.splits.split import By
 
@@ -102,8 +103,8 @@ def run(args: argparse.Namespace) -> int:
         return FAILED
     write_split(options.out, divided.split)
     unknown = divided.groups.count("")
-    left = f"; {unknown} pictures of unknown {by}" if unknown else ""
+    left = f"; {counted(unknown, 'picture')} of unknown {by}" if unknown else ""
     missing = int((divided.parts < 0).all(axis=0).sum())
     left += f"; {missing} in no part" if missing else ""
-    say(f"{options.out}: {len(divided.split.folds)} folds of {len(patch_set)} pictures{left}")
+    say(f"{options.out}: {counted(len(divided.split.folds), 'fold')} of {counted(len(patch_set), 'picture')}{left}")
     return 0

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import PathPluginsError
 
 from ...captioning.batch import PART_MB, PART_REQUESTS, write_requests
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             part_requests=options.part_requests,
             part_mb=options.part_mb,
         )
-    say(f"{rows} rows in {len(files)} file{'s' * (len(files) > 1)}: {', '.join(map(str, files[:10]))}")
+    say(f"{counted(rows, 'row')} in {counted(len(files), 'file')}: {', '.join(map(str, files[:10]))}")
     say(
         "when the results are there: "
         f"pathdata pathgen caption {patches.source} --responses RESULTS --stages {options.prompt} --out ..."

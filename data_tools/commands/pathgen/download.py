@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.records import first_shown
 from pathplugins.published.pathgen import GDC_TERMS
@@ -95,7 +96,7 @@ def _client(asked: str) -> str | None:
 def _fetched(client: str | None, files: Sequence[GdcFile], options: DownloadOptions) -> Iterator[tuple[GdcFile, str]]:
     """Yield each file when its download ends, with the error, or ``""``."""
     if client is not None:
-        say(f"{len(files)} files by {client}")
+        say(f"{counted(len(files), 'file')} by {client}")
         code = run_gdc_client(client, files, options.out, None if options.api == API else options.api, options.workers)
         for file in files:
             whole = is_whole(place_of(options.out, file), file, verify=True)

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.published.pathgen import REPOSITORIES
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     hub = Hub(source, options.endpoint)
     files = hub.files(options.files or ())
     total = sum(file.size for file in files)
-    say(f"{source.repository} at {hub.revision}: {len(files)} files, {total / 1e6:.1f} MB")
+    say(f"{source.repository} at {hub.revision}: {counted(len(files), 'file')}, {total / 1e6:.1f} MB")
     options.out.mkdir(parents=True, exist_ok=True)
     failures = []
     for file in files:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.records import SHOWN
 
@@ -69,15 +70,15 @@ def run(args: argparse.Namespace) -> int:
     if not needed.slides:
         say("nothing was written; no row can be used")
         return FAILED
-    repeats = f", {needed.repeats} exact repeats left out" if needed.repeats else ""
-    say(f"{options.json}: {needed.patches} patches on {len(needed.slides)} slides{repeats}")
+    repeats = f", {counted(needed.repeats, 'exact repeat')} left out" if needed.repeats else ""
+    say(f"{options.json}: {counted(needed.patches, 'patch')} on {counted(len(needed.slides), 'slide')}{repeats}")
     local = index_slides(options.slides or [], wanted=needed.slides.keys(), tell=say)
     wanted = [slide for key, slide in needed.slides.items() if key not in local]
     found = _found(wanted, options)
     left = f"; {len(local)} more are below --slides already" if options.slides else ""
     if found.files:
         write_manifest(options.out, found.files.values())
-        say(f"{options.out}: {len(found.files)} slides, {_bytes(found.files.values())}{left}")
+        say(f"{options.out}: {counted(len(found.files), 'slide')}, {_bytes(found.files.values())}{left}")
     else:
         options.out.unlink(missing_ok=True)  # of an earlier run, which --overwrite gives up
         say(f"{options.out} was not written: no slide to download{left}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pathplugins.core.counted import counted
 from pathplugins.core.spreadsheets import same_ids
 from pathplugins.core.suffixes import slide_key, slide_name
 
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     code = launch(jobs, recipe, engine, summary_to=engine.summary_to)
     if not engine.dry_run:
         done, rows = write_manifest(options.out)
-        say(f"{options.out / MANIFEST}: {rows} patches of {done} slides")
+        say(f"{options.out / MANIFEST}: {counted(rows, 'patch')} of {counted(done, 'slide')}")
     return code
 
 

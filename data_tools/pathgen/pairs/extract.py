@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pathplugins.core.content import content_print
+from pathplugins.core.counted import counted
 from pathplugins.core.files import temporary_beside
 
 from ...engine.jobs import Recipe, SlideJob, Steps, Tell
@@ -221,5 +222,5 @@ def _scattered(path: Path) -> Iterator[Path]:
 
 def _notes(head: FinishedSlide, resolution: str | None = None, *reading: str) -> tuple[str, ...]:
     """Return notes for the user about a slide that was extracted."""
-    lost = f"{len(head.left_out)} positions outside the slide are left out" if head.left_out else None
+    lost = f"left out: {counted(len(head.left_out), 'position')} outside the slide" if head.left_out else None
     return tuple(note for note in (resolution, lost, *reading) if note)

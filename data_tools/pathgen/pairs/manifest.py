@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pathplugins.core.counted import counted
 from pathplugins.core.files import meant_by, replacing, write_text_whole
 from pathplugins.data.records import first_shown
 
@@ -60,7 +61,7 @@ def open_plan(
         if path.exists():
             plan = Plan(path)
             if plan.fingerprint == fingerprint_of(source, named=named) and (keep_bad or not plan.bad):
-                return plan, f"{plan.bad} bad rows are left out; all of them: {work / BAD}" if plan.bad else ""
+                return plan, f"left out: {counted(plan.bad, 'bad row')}; all: {work / BAD}" if plan.bad else ""
             plan.close()
         with BadRows(work / BAD if list_bad else None) as bad_rows:
             build_plan(source, path, bad_rows, named=named, reserved=RESERVED)
@@ -91,13 +92,16 @@ class Gathered:
 
     def text(self, work: Path) -> str:
         """Return the report for the terminal."""
-        lines = [f"{work / MANIFEST}: {self.pairs} pairs, {self.pictures} pictures of {self.slides} slides"]
+        lines = [
+            f"{work / MANIFEST}: {counted(self.pairs, 'pair')}, {counted(self.pictures, 'picture')} "
+            f"of {counted(self.slides, 'slide')}"
+        ]
         if self.repeats:
-            lines[0] += f"; {self.repeats} exact repeats left out"
+            lines[0] += f"; {counted(self.repeats, 'exact repeat')} left out"
         if self.failures:
             counts = Counter(failure["reason"] for failure in self.failures)
             reasons = ", ".join(f"{self.lost(reason)} for {n} x {reason}" for reason, n in counts.most_common())
-            lines.append(f"{sum(map(self.lost, counts))} pairs are missing: {reasons}")
+            lines.append(f"missing: {counted(sum(map(self.lost, counts)), 'pair')}: {reasons}")
             # the engine has reported failed slides already
             others = [failure for failure in self.failures if failure["reason"] != FAILED_SLIDE]
             if others:

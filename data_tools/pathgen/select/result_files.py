@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from pathplugins import __version__
 from pathplugins.core.content import content_print
+from pathplugins.core.counted import counted
 from pathplugins.core.files import replacing, write_json
 from pathplugins.core.suffixes import slide_name
 from pathplugins.data.new_h5 import new_h5
@@ -99,7 +100,8 @@ def draw_clusters(path: Path, slide: Path, analysis: Analysis) -> None:
     draw = ImageDraw.Draw(picture)
     for pick in analysis.picks:
         draw.rectangle(boxes[pick.index].tolist(), outline=INK, width=3)
-    text = f"{len(boxes)} patches in {analysis.labels.max() + 1} clusters, {len(analysis.picks)} chosen (outlined)"
+    clusters = counted(int(analysis.labels.max()) + 1, "cluster")
+    text = f"{counted(len(boxes), 'patch')} in {clusters}, {len(analysis.picks)} chosen (outlined)"
     px_per_um = None if grid.level0_mpp is None else scale / grid.level0_mpp
     canvas = with_caption(picture, text, px_per_um=px_per_um, strip_px=CAPTION_PX)
     with replacing(path) as temporary:

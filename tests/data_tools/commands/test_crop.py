@@ -26,7 +26,7 @@ def test_crop(pathdata: Pathdata, tmp_path: Path) -> None:
     assert "6 exist already" in said
     Image.open(tmp_path / "in" / patches.names[1]).rotate(90).save(tmp_path / "in" / patches.names[0])
     code, said = pathdata(*command)
-    assert "1 files" in said
+    assert "1 file," in said
     assert "5 exist already; 1 cut again: other pictures have their names now" in said
     code, said = pathdata(*command, "--to-mpp", 0.4)
     assert code == 2

@@ -16,8 +16,8 @@ def test_missing_slides_are_named_once_with_their_patches(tmp_path: Path) -> Non
     assert text.splitlines() == [
         "3 of 4 slides are not in slides/ (7 of 14 patches):",
         f"  {NAME}: 5 patches",
-        "  a: 1 patches",
-        "  z: 1 patches",
+        "  a: 1 patch",
+        "  z: 1 patch",
         f"All of them: {tmp_path / 'missing.tsv'}",
     ]
     missing.write(tmp_path / "missing.tsv")

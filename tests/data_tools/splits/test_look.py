@@ -35,7 +35,7 @@ def test_rows_without_a_group_or_class_are_one_report(table: Path) -> None:
     with pytest.raises(BadSamplesError, match=r"1 of 4 .*1 x no patient\n.*csv:5: .*\n.*--group-column case_id,"):
         look_at(open_rows(table), GroupRule(by="patient"), on_ungrouped="error")
     looked = look_at(open_rows(table), GroupRule(by="patient"), on_ungrouped="skip")
-    assert looked.notes == ["1 rows without a patient are in no part"]
+    assert looked.notes == ["in no part: 1 row without a patient"]
     assert looked.kept.tolist() == [True, True, True, False]
     with pytest.raises(BadSamplesError, match=r"t\.csv:5: no class: Label is empty"):
         look_at(open_rows(table), GroupRule(by="slide"), on_ungrouped="error", label_column="Label")

@@ -38,7 +38,7 @@ def test_ids_match_exactly_but_for_suffixes() -> None:
         ("s9", 5, "s9.h5"),
     ]
     assert joined.faults == {"labels without a bag": ["7 (line 4)"]}
-    assert joined.notes == ["1 ids were changed by a spreadsheet, and are read as what they were: S9 is s9"]
+    assert joined.notes == ["1 id changed by a spreadsheet, read as before the change: S9 is s9"]
     assert joined.report() == "1 labels without a bag:\n  7 (line 4)"
 
 

@@ -61,7 +61,7 @@ def test_ids_that_a_spreadsheet_changed_are_still_those_slides(
     table = tmp_path / "process_list.csv"
     table.write_text(f"{header}\n123,0{path}\n")
     assert [*slides_to_cut(NUMBERED, SPEC, tmp_path)] == NUMBERED[1:]
-    assert "1 ids were changed by a spreadsheet, and are read as what they were: 123 is 00123" in capfd.readouterr().err
+    assert "1 id changed by a spreadsheet, read as before the change: 123 is 00123" in capfd.readouterr().err
     rows = [line.split(",")[0] for line in table.read_text().splitlines()]
     assert rows == ["slide_id", "123", "00124"]  # 123 stays as it is written, and 00123 is not added
     assert [*slides_to_cut(NUMBERED, SPEC, tmp_path)] == NUMBERED[1:]

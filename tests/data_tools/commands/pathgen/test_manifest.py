@@ -16,7 +16,7 @@ def test_offline_slides_come_from_their_rows(pathdata: Pathdata, tmp_path: Path)
     out = tmp_path / "manifest.txt"
     code, said = pathdata("pathgen", "manifest", tmp_path / "in.json", "--out", out, "--offline")
     assert code == 1  # B cannot be had
-    assert "3 patches on 2 slides, 1 exact repeats left out" in said
+    assert "3 patches on 2 slides, 1 exact repeat left out" in said
     assert "--offline: md5 and size stay empty, so downloads cannot be verified" in said
     assert out.read_text().splitlines()[1].split("\t") == [UUID, "A.svs", "", "", ""]
     assert "B\t1" in out.with_name("manifest.txt.missing.tsv").read_text()

@@ -87,7 +87,7 @@ def test_pictures_and_manifest(pathdata: Pathdata, downloaded: Path, captions: P
     order = list(dict.fromkeys(row["wsi_id"] for row in source))
     wanted = [row for name in order for row in [*source, again] if row["wsi_id"] == name]
     assert [(line["wsi_id"], line["caption"]) for line in lines] == [(row["wsi_id"], row["caption"]) for row in wanted]
-    assert f"{out / 'manifest.jsonl'}: 7 pairs, 6 pictures of 2 slides; 1 exact repeats left out" in said
+    assert f"{out / 'manifest.jsonl'}: 7 pairs, 6 pictures of 2 slides; 1 exact repeat left out" in said
     for line in lines:
         assert line["image"] == f"{line['wsi_id']}/{line['x']}_{line['y']}.jpg"
         size = {"size": 672, "size_level0": 672, "mpp": 0.5, "mpp_source": "openslide.mpp-x"}
@@ -177,14 +177,14 @@ def test_positions_beyond_the_slide_are_left_out_or_flagged(
     words = ("pathgen", "extract", source, "--slides", downloaded, *SMALL)
     code, said = pathdata(*words, "--out", tmp_path / "skip")
     assert code == 1
-    assert "2 pairs are missing: 2 for 2 x outside the slide" in said
+    assert "missing: 2 pairs: 2 for 2 x outside the slide" in said
     assert f"{A} at (1331, 100): outside the slide: 50% of its box lies beyond the slide" in said
     assert failures(tmp_path / "skip") == [(A, "outside the slide", 1)] * 2
     assert [line["x"] for line in manifest(tmp_path / "skip")] == [0]
     assert pathdata(*words, "--out", tmp_path / "skip")[0] == 1  # a second run does not make it well
     code, said = pathdata(*words, "--out", tmp_path / "pad", "--outside", "pad", "--format", "png")
     assert code == 1
-    assert "1 pairs are missing" in said  # nothing of it is on the slide
+    assert "missing: 1 pair" in said  # nothing of it is on the slide
     lines = {line["x"]: line for line in manifest(tmp_path / "pad")}
     assert {x: line.get("outside") for x, line in lines.items()} == {0: None, 1331: 0.5}
     pixels = np.asarray(Image.open(tmp_path / "pad" / lines[1331]["image"]))
@@ -246,7 +246,7 @@ def test_bad_rows_stop_it_unless_they_may_be_left_out(
     code, said = pathdata(*words, "--on-bad", "skip")
     assert (code, len(manifest(out))) == (0, 6), said
     code, said = pathdata(*words, "--on-bad", "skip")
-    assert f"2 bad rows are left out; all of them: {out / 'bad.jsonl'}" in said
+    assert f"left out: 2 bad rows; all: {out / 'bad.jsonl'}" in said
     assert pathdata(*words)[0] == 1  # they are bad still
 
 

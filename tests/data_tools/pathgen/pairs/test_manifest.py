@@ -52,7 +52,7 @@ def test_bad_rows_give_no_plan_unless_they_are_left_out(tmp_path: Path) -> None:
     plan, said = open_plan(json_file, work, named=True, keep_bad=True)
     assert plan is not None
     plan.close()
-    assert said == f"1 bad rows are left out; all of them: {work / 'bad.jsonl'}"
+    assert said == f"left out: 1 bad row; all: {work / 'bad.jsonl'}"
 
 
 def test_the_manifest_joins_what_is_finished_and_reports_the_rest(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_manifest_joins_what_is_finished_and_reports_the_rest(tmp_path: Path
     ]
     text = found.text(tmp_path)
     assert "3 pairs, 2 pictures of 2 slides; 2 exact repeats left out" in text
-    assert "11 pairs are missing: 4 for 1 x outside the slide" in text
+    assert "missing: 11 pairs: 4 for 1 x outside the slide" in text
     assert "A at (3, 5): outside the slide: 25% of its box lies beyond the slide" in text
     assert "gone: missing slide: its file is not below --slides" in text
     assert "old: failed slide" not in text  # the engine has said so
