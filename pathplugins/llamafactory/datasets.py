@@ -64,7 +64,8 @@ def _is_ours(dataset_attr: Any, data_args: Any) -> bool:
     """
     if dataset_attr.formatting in FORMATS or data_args.template not in LLAVA:
         return dataset_attr.formatting in FORMATS
-    plain = dataset_attr.load_from == "file" and dataset_attr.formatting == "sharegpt" and not dataset_attr.ranking
+    plain = dataset_attr.load_from == "file" and dataset_attr.formatting == "sharegpt"
+    plain = plain and not dataset_attr.ranking and not dataset_attr.kto_tag  # whose marks a record has no place for
     columns = dataset_attr.messages in ("conversations", "messages") and dataset_attr.images in ("image", "images")
     return plain and columns and (Path(data_args.dataset_dir) / dataset_attr.dataset_name).suffix in (".json", ".jsonl")
 

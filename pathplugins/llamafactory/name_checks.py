@@ -15,6 +15,7 @@ from pathplugins.core.registry import unknown
 from pathplugins.data.formats import FORMATS
 from pathplugins.llamafactory.dataset_entries import check_entry, entry_of
 from pathplugins.llamafactory.model_directory import VIRTUAL_MODEL, local_model
+from pathplugins.llamafactory.stage_table import PREFERENCES
 from pathplugins.models.compose.local_copy import FILES
 from pathplugins.models.towers import TOWERS, reads_images
 
@@ -78,6 +79,11 @@ def check_datasets(config: Mapping[str, Any]) -> None:
         if formatting not in DATASET_CONVERTERS:
             raise PathPluginsError(
                 f"dataset {name}: {unknown('formatting', formatting, DATASET_CONVERTERS)}; correct it in {place}"
+            )
+        if formatting in FORMATS and config.get("stage") in PREFERENCES:
+            raise PathPluginsError(
+                f'dataset {name}: "formatting": "{formatting}" holds answers and nothing that compares or marks them, '
+                f'which stage: {config["stage"]} trains on; write such samples as "formatting": "sharegpt" in {place}'
             )
         if formatting in FORMATS:
             check_entry(name, entry, place)

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.data.records import Record, apply_policy
+from pathplugins.llamafactory.stage_table import to_skip
 
 
-def check_preference_images(datasets: Mapping[str, Any], model_args: Any, data_args: Any, training_args: Any) -> None:
+def check_preference_images(
+    datasets: Mapping[str, Any], model_args: Any, data_args: Any, training_args: Any, stage: str
+) -> None:
     """Raise `BadSamplesError` when images of tokenized samples cannot be used by the model.
 
     Args:
@@ -17,6 +20,7 @@ def check_preference_images(datasets: Mapping[str, Any], model_args: Any, data_a
         model_args: of the run.
         data_args: of the run.
         training_args: of the run.
+        stage: of the run.
     """
     from pathplugins.llamafactory.datasets import check_run_images
 
@@ -29,7 +33,7 @@ def check_preference_images(datasets: Mapping[str, Any], model_args: Any, data_a
     with training_args.main_process_first(desc="check images", local=not data_args.data_shared_file_system):
         bad = check_run_images(records, source, model_args, data_args, training_args)
     report = Path(training_args.output_dir) / "bad_samples.jsonl" if training_args.should_save else None
-    apply_policy(records, bad, on_bad_sample="error", report_path=report)
+    apply_policy(records, bad, on_bad_sample="error", report_path=report, to_skip=to_skip(stage))
 
 
 def _paths(images: Any) -> tuple[str, ...]:

@@ -55,11 +55,12 @@ def checked_datasets(
         template: Any, model_args: Any, data_args: Any, training_args: Any, *rest: Any, **named: Any
     ) -> dict[str, Any]:
         arguments, stored = (training_args, *rest), stored_path(data_args)
+        stage = rest[0] if rest else named.get("stage", "sft")
         found = get_dataset(template, model_args, data_args, *arguments, **named)
         if stored is not None:
-            found = with_images_checked(found, stored, model_args, data_args, training_args)
+            found = with_images_checked(found, stored, model_args, data_args, training_args, stage)
         elif len(parts) > 1:
-            check_preference_images(_by_name(found), model_args, data_args, training_args)
+            check_preference_images(_by_name(found), model_args, data_args, training_args, stage)
 
         def uncut() -> dict[str, Any]:
             whole = copy.copy(data_args)

@@ -43,7 +43,8 @@ STAGES: dict[str, Stage] = {
         refused="LLaMA-Factory scores the answers without their images; set stage: dpo or stage: kto",
     ),
 }
-_PREFERENCES = ("rm", "dpo", "kto")
+PREFERENCES = ("rm", "dpo", "kto")
+"""Stages about answers that are compared or marked, whose data sets LLaMA-Factory reads itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,16 +78,16 @@ TABLE: dict[str, Row] = {
     "group_by_modality_length": Row(by="the trainer"),
     "do_sanity_check": Row(
         by="the trainer",
-        refused=dict.fromkeys(_PREFERENCES, "it compares answers' losses, which only stage: sft has; remove the key"),
+        refused=dict.fromkeys(PREFERENCES, "it compares answers' losses, which only stage: sft has; remove the key"),
     ),
     "check_features": Row(by="the check of the images"),
     "on_bad_sample": Row(
         by="the reader of our data sets",
-        refused=dict.fromkeys(_PREFERENCES, f"{_UNREAD.format('skipping')}; set on_bad_sample: error"),
+        refused=dict.fromkeys(PREFERENCES, f"{_UNREAD.format('skipping')}; set on_bad_sample: error"),
     ),
     "filter_by_data_source": Row(
         by="the reader of our data sets",
-        refused=dict.fromkeys(_PREFERENCES, f"{_UNREAD.format('data_source')}; remove the key and filter the file"),
+        refused=dict.fromkeys(PREFERENCES, f"{_UNREAD.format('data_source')}; remove the key and filter the file"),
     ),
 }
 """Key of ours -> what obeys it, and where it is refused. The documentation and the tests are made of it, too."""
@@ -113,6 +114,13 @@ def check_stage(stage: str, values: Mapping[str, Any]) -> None:
     """Raise a `PathPluginsError` that names every key that the stage cannot obey."""
     if lines := refusals(stage, values):
         raise PathPluginsError("\n".join(lines))
+
+
+def to_skip(stage: str) -> str:
+    """Return how a user trains without bad samples in a stage, for the end of a report."""
+    if stage in TABLE["on_bad_sample"].refused:
+        return "take them out of the data set"
+    return "set on_bad_sample: skip to train without them"
 
 
 def stages_table() -> str:

@@ -96,6 +96,10 @@ def test_the_rest_is_right(read: Callable[..., Any]) -> None:
         ),
         ({"dataset": "unread"}, '(?s)dataset unread in .*"folder": \'x\'.*"columns": {"images": \'h5\'} is not read'),
         (
+            {"stage": "kto"},
+            'dataset good: "formatting": "wsi_csv" holds answers and nothing .*stage: kto .*"sharegpt" in',
+        ),
+        (
             {"dataset_dir": "nowhere"},
             "dataset_dir: nowhere/dataset_info.json does not exist; .*pathplugins configs copy",
         ),

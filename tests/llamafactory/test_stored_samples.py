@@ -24,7 +24,9 @@ def check(
 
     from pathplugins.llamafactory.stored_samples import stored_path, with_images_checked
 
-    def check(policy: str, columns: dict[str, Any] | None = None, **parts: list[str]) -> dict[str, Any]:
+    def check(
+        policy: str, columns: dict[str, Any] | None = None, stage: str = "sft", **parts: list[str]
+    ) -> dict[str, Any]:
         bags = toy.data / "bags"
         rows = {
             name: Dataset.from_dict(
@@ -43,7 +45,8 @@ def check(
         training.main_process_first = lambda **_: contextlib.nullcontext()
         named = {name.removeprefix("validation_"): part for name, part in rows.items() if name != "train"}
         found = {"train_dataset": rows["train"], "eval_dataset": named.get("validation", named or None)}
-        return with_images_checked(found, folder, arguments(**typed, on_bad_sample=policy), data_args, training)
+        model_args = arguments(**typed, on_bad_sample=policy)
+        return with_images_checked(found, folder, model_args, data_args, training, stage)
 
     return check
 
@@ -55,7 +58,13 @@ def test_a_lost_image_is_reported_with_its_part_and_row(check: Callable[..., Any
     assert text.startswith("2 of 4 samples cannot be used: 2 x missing file")
     assert "tokens/train:1: missing file" in text
     assert "tokens/validation:0: missing file" in text
+    assert text.endswith("or set on_bad_sample: skip to train without them.")
     assert len((tmp_path / "out" / "bad_samples.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_stage_that_cannot_skip_is_not_told_to(check: Callable[..., Any]) -> None:
+    with pytest.raises(BadSamplesError, match=r"or take them out of the data set\.$"):
+        check("error", stage="rm", train=["few0", "lost"])
 
 
 def test_samples_with_lost_images_are_left_out(check: Callable[..., Any]) -> None:
