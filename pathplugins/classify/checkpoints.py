@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathplugins.classify.runs import RECORD
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.core.json_values import parse_json
+from pathplugins.core.resume_record import every_difference, sentence
 
 SETTINGS = "settings.json"
 #: options that change neither the losses nor what is trained, and may differ when a run is resumed
@@ -46,18 +46,10 @@ def prepare_output(out: Path, settings: Mapping[str, Any]) -> None:
             )
         write_json(path, settings)
         return
-    before, now = read_json(path), json.loads(json.dumps(settings))
-    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-    if changed:
-        lines = [f"{name}: {before.get(name)!r} there, {now.get(name)!r} now" for name in changed]
+    if changes := every_difference(read_json(path), settings):
         raise PathPluginsError(
-            "\n".join(
-                (
-                    f"output_dir {out} holds a run with other settings:",
-                    *lines,
-                    f"name another output_dir, or remove {out} to train anew",
-                )
-            )
+            f"output_dir {out} holds a run with other settings: {sentence(changes)}; name another output_dir, or "
+            f"remove {out} to train anew"
         )
 
 

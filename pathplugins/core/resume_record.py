@@ -53,6 +53,12 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Chang
     return [change for name in sorted(before.keys() & now.keys()) for change in _changes(name, before[name], now[name])]
 
 
+def every_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
+    """Return the conditions that differ, by name, those that only one of the two knows among them: it lacks no name."""
+    names = dict.fromkeys((*before, *now))
+    return differences({**names, **before}, {**names, **now})
+
+
 def sentence(changes: list[Change]) -> str:
     """Return the changes in words: ``batch size was 4, is 2; number of processes was 1, is 2``."""
     return "; ".join(f"{name} was {_worded(before)}, is {_worded(now)}" for name, before, now in changes)

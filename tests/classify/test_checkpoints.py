@@ -45,7 +45,9 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     prepare_output(out, {**before, "logging_steps": 1})
     with pytest.raises(PathPluginsError) as caught:
         prepare_output(out, {**before, "learning_rate": 1e-3})
-    assert "learning_rate: 0.0001 there, 0.001 now" in str(caught.value)
+    assert "learning_rate was 0.0001, is 0.001;" in str(caught.value)
+    with pytest.raises(PathPluginsError, match=r"augment was \[1, 2\], is not set; seed was not set, is 3; name"):
+        prepare_output(out, {"learning_rate": 1e-4, "seed": 3})
     assert "name another output_dir" in str(caught.value)
     assert not is_finished(out)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathplugins.core.resume_record import FILE, Change, compare, differences, read, sentence, write
+from pathplugins.core.resume_record import FILE, Change, compare, differences, every_difference, read, sentence, write
 
 RUN = {"batch size": 4, "learning rate": 1e-3, "parts": {"tower": "clip", "layers": (1, 2)}, "epochs": None}
 
@@ -35,3 +35,9 @@ def test_a_checkpoint_without_a_record_has_nothing_to_compare(tmp_path: Path) ->
 
 def test_conditions_of_another_version_are_passed_over() -> None:
     assert differences({"batch size": 4, "old": 1}, {"batch size": 4, "new": 1}) == []
+
+
+def test_a_name_that_one_side_lacks() -> None:
+    before, now = {"fold": 1, "part": "test"}, {"part": "test", "seed": 3}
+    assert differences(before, now) == []
+    assert every_difference(before, now) == [Change("fold", 1, None), Change("seed", None, 3)]

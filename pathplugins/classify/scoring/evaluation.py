@@ -22,6 +22,7 @@ from pathplugins.classify.scoring.resampling import resampling
 from pathplugins.classify.scoring.segmentation import score_masks
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json, refuse_nonempty, write_text_whole
+from pathplugins.core.resume_record import every_difference, sentence
 
 if TYPE_CHECKING:
     from pathplugins.data.patch_sets import PatchSet
@@ -77,14 +78,9 @@ def check_out(out: Path, settings: Mapping[str, Any]) -> None:
         return
     if (out / REPORT).is_file():
         before = read_json(out / REPORT).get("settings", {})
-        differs = [
-            f"{name} {before.get(name)!r}, now {settings.get(name)!r}"
-            for name in sorted({*before, *settings})
-            if before.get(name) != settings.get(name)
-        ]
-        if differs:
+        if changes := every_difference(before, settings):
             raise PathPluginsError(
-                f"{out} holds an evaluation with other settings: {'; '.join(differs)}; name another --out, or remove it"
+                f"{out} holds an evaluation with other settings: {sentence(changes)}; name another --out, or remove it"
             )
 
 

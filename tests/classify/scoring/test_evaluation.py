@@ -80,7 +80,9 @@ def test_a_used_folder_is_kept(tmp_path: Path) -> None:
     check_out(out, SETTINGS)  # of an evaluation that was stopped
     (out / "report.json").write_text(json.dumps({"settings": SETTINGS}), encoding="utf-8")
     check_out(out, SETTINGS)
-    with pytest.raises(PathPluginsError, match=r"other settings: fold None, now 1; part 'test', now 'valid'; name"):
+    with pytest.raises(
+        PathPluginsError, match=r"other settings: fold was not set, is 1; part was test, is valid; name"
+    ):
         check_out(out, {**SETTINGS, "part": "valid", "fold": 1})
     (out / "mine.txt").touch()
     with pytest.raises(PathPluginsError, match="not an empty directory"):

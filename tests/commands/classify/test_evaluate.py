@@ -46,7 +46,7 @@ def test_a_part_is_scored_the_same_by_folder_and_by_name(
     assert report(tmp_path / "name")["metrics"]["accuracy"] == second["metrics"]["accuracy"]
     assert before[:500] == (tmp_path / "name" / "report.html").read_bytes()[:500]
     assert called(work / "run", "--data", work / "PCam200", "--part", "valid", "--out", tmp_path / "name") == 2
-    assert "other settings: part 'test', now 'valid'" in capsys.readouterr().err
+    assert "other settings: part was test, is valid" in capsys.readouterr().err
 
 
 def test_a_split_names_the_samples(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

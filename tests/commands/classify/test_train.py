@@ -233,7 +233,7 @@ def test_a_killed_supervised_run_ends_with_the_same_losses(
     assert losses(tmp_path / "b") == losses(tmp_path / "a")
     assert len(losses(tmp_path / "a")) == 24
     assert trained_here(trained.config, tmp_path / "b", options) == record  # trained already
-    with pytest.raises(PathPluginsError, match=r"learning_rate: 0\.003 there, 0\.004 now"):
+    with pytest.raises(PathPluginsError, match=r"learning_rate was 0\.003, is 0\.004"):
         trained_here(trained.config, tmp_path / "b", {**options, "learning_rate": 4e-3})
 
 
