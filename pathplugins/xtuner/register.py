@@ -1,10 +1,10 @@
 """Let a stock ``xtuner train`` run on a machine without an accelerator, and beside PyTorch 2.6 or newer.
 
 XTuner's configurations import our model and datasets by name, so nothing is registered. What is left are places in
-MMEngine and XTuner that take a GPU for granted, two that a newer PyTorch and its triton broke, and one that reads a
-checkpoint to resume before we can look at it. Each function here
-is called for one module, right after it was executed; those of ``WITHOUT_ACCELERATOR`` do nothing where there is a GPU.
-Each symbol that is replaced stands in ``pathplugins.core.hosts`` with why, and when it can go.
+MMEngine and XTuner that take a GPU for granted, two that a newer PyTorch and its triton broke, and those that read a
+checkpoint or make a folder before we can look at it. Each function here is called for one module, right after it was
+executed; those of ``WITHOUT_ACCELERATOR`` do nothing where there is a GPU. Each symbol that is replaced stands in
+``pathplugins.core.hosts`` with why, and when it can go.
 """
 
 from __future__ import annotations
@@ -146,6 +146,27 @@ def on_resume(module: ModuleType) -> None:
     module.get_seed_from_checkpoint = read
 
 
+def on_runner(module: ModuleType) -> None:
+    """Let the runners of ``mmengine.runner`` look at the work directory of our model's run before they build anything.
+
+    MMEngine makes folders at once, in an error of its own, and finds out that a disk is full with the first checkpoint.
+    """
+    from pathplugins.core.disks import check_writable
+
+    cls = getattr(module, "Runner", None) or module.FlexibleRunner
+    original = cls.__init__
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @functools.wraps(original)
+    def init(self: Any, model: Any, *args: Any, **options: Any) -> None:
+        if isinstance(model, dict) and "PathologyLLaVAModel" in str(model.get("type")):
+            check_writable(Path(args[0] if args else options.get("work_dir", "work_dirs")))
+        original(self, model, *args, **options)
+
+    cls.__init__ = init
+
+
 def on_bitsandbytes(module: ModuleType) -> None:
     """Tell bitsandbytes 0.45.0, which XTuner 0.2.0 pins, that there is no ``triton.ops`` since triton 3.2."""
     from importlib.util import find_spec
@@ -173,7 +194,9 @@ def on_triton(module: ModuleType) -> None:
 
 EVERYWHERE: dict[str, Callable[[ModuleType], None]] = {
     "bitsandbytes.triton.triton_utils": on_bitsandbytes,
+    "mmengine.runner._flexible_runner": on_runner,
     "mmengine.runner.checkpoint": on_checkpoint,
+    "mmengine.runner.runner": on_runner,
     "triton.runtime.driver": on_triton,  # imported before MMEngine can be asked
     "xtuner.tools.utils": on_resume,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,26 @@ def refused(train_here: Callable[..., None], message: str, config: str, *words: 
     with pytest.raises((PathPluginsError, ValueError), match=message):
         train_here(config, *words)
     assert list(work.glob("iter_*")) == []
+
+
+@pytest.mark.parametrize(("options", "said"), [("ro", "file system is read-only"), ("size=4k", "disk is full")])
+def test_a_work_dir_that_cannot_be_written(
+    train_here: Callable[..., None], tmp_path: Path, options: str, said: str
+) -> None:
+    """Said before the model is loaded, though MMEngine could make the folders of its log on a disk that is full."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", disk]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a disk cannot be mounted here")
+    try:
+        if options != "ro":
+            (disk / "large").write_bytes(bytes(4096))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pathplugins.xtuner.model._build", lambda _: pytest.fail("loads a model"))
+            refused(train_here, f"disk: the {said}", ALIGN, "--work-dir", disk / "new" / "work")
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
 
 
 def test_a_misspelt_connector(train_here: Callable[..., None], folder: Path, tmp_path: Path) -> None:

@@ -134,6 +134,16 @@ XTUNER: tuple[TouchPoint, ...] = (
         why="the first to open the checkpoint of --resume: one that is cut short is named, with the one before it",
         drop_when="upstream writes checkpoints whole or not at all",
     ),
+    *(
+        TouchPoint(
+            path=f"mmengine.runner:{name}.__init__",
+            uses=("model", "work_dir"),
+            replaced="always",
+            why="a run of ours asks first whether its work_dir can be written",
+            drop_when="upstream says so in words before it loads a model",
+        )
+        for name in ("Runner", "FlexibleRunner")
+    ),
     TouchPoint(
         path="bitsandbytes.triton.triton_utils:is_triton_available",
         replaced="beside triton 3.2 or newer",

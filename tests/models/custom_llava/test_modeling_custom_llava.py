@@ -267,6 +267,13 @@ def test_parts_that_must_stay_on_one_device_exist(shared: Any) -> None:
     assert {"LlamaDecoderLayer", "LongNetViT", "GammaMLPConnector"} <= set(shared._no_split_modules) <= kinds
 
 
+def test_every_part_owns_what_no_checkpoint_holds(shared: Any) -> None:
+    """Else Transformers from 5.24 on never asks for the tables inside it when a model is loaded."""
+    for part in (shared.vision_tower, shared.multi_modal_projector, shared.token_selector):
+        lost = {name for name, _ in part.named_buffers(recurse=False)} - {*part.state_dict()}
+        assert lost, type(part).__name__
+
+
 def test_a_copy_owns_its_language_model(shared: Any, pack: Callable[..., Any]) -> None:
     twin = copy.deepcopy(shared)
     wanted = shared(**pack(ONE)).logits
