@@ -152,11 +152,14 @@ def teach_to_count(folder: Path, *, steps: int = 130) -> None:
         ids, labels = [], []
         for label, task in zip(rng.integers(0, 4, 16), rng.integers(0, 2, 16), strict=True):
             named = [words[label if rng.random() < 0.7 else rng.integers(0, 4)] for _ in range(13)]
-            prompt, answer = [*before, *named, *after[task]], answers[task][label]
+            prompt, answer = [*named, *after[task]], answers[task][label]
             ids.append(torch.tensor(prompt + answer))
             labels.append(torch.tensor([-100] * len(prompt) + answer))
         pad = torch.nn.utils.rnn.pad_sequence
-        model(input_ids=pad(ids, True), labels=pad(labels, True, -100)).loss.backward()
+        # All begin alike, with three quarters of their tokens, which are read once.
+        begun = model(input_ids=torch.tensor([before]), use_cache=True).past_key_values
+        begun.batch_repeat_interleave(len(ids))
+        model(input_ids=pad(ids, True), labels=pad(labels, True, -100), past_key_values=begun).loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()

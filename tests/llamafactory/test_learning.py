@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +45,15 @@ print(json.dumps(report))
 
 @pytest.fixture(scope="module")
 def answers(
-    start: Callable[..., Any], toy: Any, merged: Path, tmp_path_factory: pytest.TempPathFactory
+    prepared: Any, environment: dict[str, str], toy: Any, merged: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
-    """What the merged model says about new slides, in a fresh process that never imports us itself."""
-    folder = tmp_path_factory.mktemp("ask")
-    (folder / "ask.py").write_text(ASK)
-    log = folder / "log.txt"
-    code = start("python", str(folder / "ask.py"), str(merged), str(toy.data), log=log, cold=True).wait(timeout=600)
-    assert code == 0, log.read_text()[-4000:]
-    return json.loads(log.read_text().splitlines()[-1])
+    """What the merged model says about new slides, in a process of its own that never imports us itself."""
+    program = tmp_path_factory.mktemp("ask") / "ask.py"
+    program.write_text(ASK)
+    line = [prepared.python, str(program), str(merged), str(toy.data)]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_answers_come_from_the_slide(toy: Any, answers: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
