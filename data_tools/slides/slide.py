@@ -19,12 +19,13 @@ from pathplugins.core.suffixes import slide_name
 from .errors import SlideError
 from .faults import faults_named
 from .jpeg_tiles import JpegTiles, OpenSlideNeededError
-from .levels import Level, usable_levels
+from .levels import Level, Levels, usable_levels
 from .openslide_pixels import read_on_white
 from .readers.opening import Opened, open_slide
 
 BLOCK_PX = 4096  #: side of the largest region read at once for a thumbnail, pixels of the level read
 LEVEL_TOLERANCE = 1.01  #: downsamples are rounded (4.0003 instead of 4); such a level still counts as sharp enough
+MOST_KNOWN = 64  #: slides whose levels are remembered
 
 
 class Slide:
@@ -47,7 +48,7 @@ class Slide:
             opened = open_slide(self.path)
             self._handle, self._package, self.image_dpi = opened.handle, opened.reader, opened.image_dpi
             self._tiles, self.reader_note = _tiles(self.path, opened, reader)
-            self.levels, self.level_note = usable_levels(self._handle)
+            self.levels, self.level_note = _levels(self.path, opened)
             """The levels that show the slide, and a clause on those that are padded or left out."""
         self.downsamples = tuple(level.downsample for level in self.levels)
         """Downsample of every such level, 1.0 first."""
@@ -157,6 +158,26 @@ class Slide:
         """Return the blurriest level that is still at least as sharp as ``downsample``."""
         sharp = [i for i, d in enumerate(self.downsamples) if d <= downsample * LEVEL_TOLERANCE]
         return max(sharp, key=lambda i: self.downsamples[i], default=0)
+
+
+_KNOWN: dict[tuple[object, ...], Levels] = {}
+"""Levels of the slides that this process opened: comparing their pixels takes a second, and patches and features of a
+slide open it one after the other."""
+
+
+def _levels(path: Path, opened: Opened) -> Levels:
+    """Return the levels of an open slide, compared once as long as its file stays the same."""
+    if path.is_dir():  # its files may change under it
+        return usable_levels(opened.handle)
+    file = path.stat()
+    sizes = tuple(opened.handle.level_dimensions)
+    key = (path.resolve(), file.st_size, file.st_mtime_ns, opened.reader, sizes)
+    if key not in _KNOWN:
+        found = usable_levels(opened.handle)
+        if len(_KNOWN) >= MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[key] = found
+    return _KNOWN[key]
 
 
 def _tiles(path: Path, opened: Opened, reader: str) -> tuple[JpegTiles | None, str | None]:

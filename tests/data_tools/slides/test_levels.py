@@ -85,6 +85,23 @@ def test_padded_levels_are_read_by_their_true_downsample(tmp_path: Path, value: 
             assert np.abs(thumbnail - reduced(image, (164, 116))).mean() < 4
 
 
+def test_levels_are_compared_once_as_long_as_the_file_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = drawn()
+    path = saved(tmp_path / "p.tif", image, padded(image, 4))
+    with Slide(path) as slide:
+        first = slide.levels
+    with monkeypatch.context() as patched:
+        patched.setattr(levels, "read_on_white", None)  # nothing is read
+        with Slide(path) as slide:
+            assert slide.levels == first
+            assert len(first) == 2
+    saved(path, image, padded(255 - image, 4))
+    with Slide(path) as slide:
+        assert len(slide.levels) == 1, "another file of that name is looked at anew"
+
+
 def test_a_padded_level_is_not_recorded_as_the_level_of_patches(tmp_path: Path) -> None:
     """CLAM would read it by its recorded downsample, elsewhere."""
     image = drawn()
