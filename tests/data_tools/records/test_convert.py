@@ -270,7 +270,7 @@ def test_a_dry_run_writes_nothing(pathdata: Pathdata, folder: Path, more: tuple[
     code, said = pathdata(*command)
     assert (code, "in.json:2: no conversation" in said) == (1, True), said
     code, said = pathdata(*command, "--on-bad", "skip")
-    assert (code, "1 samples (a dry run, nothing was written); left out: 1 bad" in said) == (0, True), said
+    assert (code, "1 sample (a dry run, nothing was written); left out: 1 bad" in said) == (0, True), said
     assert sorted(folder.rglob("*")) == before
 
 
