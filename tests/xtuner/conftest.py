@@ -210,15 +210,17 @@ def align(start: Callable[..., Run], asks: dict[str, Any]) -> Run:
 def pairs(align: Run, asks: dict[str, Any]) -> dict[str, Any]:
     """Options of the stage 2 runs that are compared: 12 steps of two samples, in as many processes or one by one."""
     align.checkpoint(12)  # which the config names
-    steps = {"train_cfg.max_epochs": None, "train_cfg.max_iters": 12, "default_hooks.checkpoint.interval": 1}
-    return {**asks, **steps, "train_dataloader.batch_size": 1}
+    steps = {"train_cfg.max_epochs": None, "train_cfg.max_iters": 12}
+    saved = {"default_hooks.checkpoint.interval": 11, "default_hooks.checkpoint.save_begin": 1}  # after 1 and 12
+    return {**asks, **steps, **saved, "train_dataloader.batch_size": 1}
 
 
 @pytest.fixture(scope="session")
 def tune(start: Callable[..., Run], pairs: dict[str, Any]) -> Run:
     """Stage 2 by its smoke config on stage 1, in one process, which accumulates the two samples of a step."""
-    own = {"train_cfg.max_iters": 48, "optim_wrapper.accumulative_counts": 2, "default_hooks.checkpoint.interval": 2}
-    own["default_hooks.checkpoint.max_keep_ckpts"] = -1
+    own = {"train_cfg.max_iters": 48, "optim_wrapper.accumulative_counts": 2}
+    saved = {"interval": 22, "save_begin": 2, "max_keep_ckpts": -1}  # after 2 and 24, and the last
+    own |= {f"default_hooks.checkpoint.{key}": value for key, value in saved.items()}
     work = "work_dirs/pallava_smoke_tune"
     return start("pallava_smoke_tune.py", "--seed", 7, work=work, options={**pairs, **own}).end()
 
