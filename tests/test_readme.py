@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from example_package import bundled_pip
 from prepared_python import LLAMAFACTORY, XTUNER, Prepared
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -126,12 +128,10 @@ def gdc(pathgen: Path) -> Iterator[str]:
 def shell(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
     """Run a line of the README in the folder, with this interpreter's programs first on PATH, and a pip."""
     tools = tmp_path_factory.mktemp("tools")
-    subprocess.run([sys.executable, "-m", "venv", str(tools)], check=True, capture_output=True)
-    (tools / "here").mkdir()
-    pip = tools / "here" / "pip"  # an environment that uv has made holds none
-    pip.write_text(f'#!/bin/sh\nexec "{tools}/bin/python" -m pip --python "{sys.executable}" "$@"\n')
+    pip = tools / "pip"  # an environment that uv has made holds none
+    pip.write_text(f'#!/bin/sh\nexec {shlex.join(bundled_pip())} "$@"\n')
     pip.chmod(0o755)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{tools / 'here'}{os.pathsep}{os.environ['PATH']}"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{tools}{os.pathsep}{os.environ['PATH']}"
     own = {"PATH": path, "PATHPLUGINS_CACHE": str(place / "cache"), "HF_HOME": str(place / "hf")}
     own |= {"OMP_NUM_THREADS": "1"}
     modules = XTUNER if importlib.util.find_spec("llamafactory") is None else LLAMAFACTORY

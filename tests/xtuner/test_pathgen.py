@@ -99,7 +99,8 @@ def phase1(start: Callable[..., Any], work: SimpleNamespace) -> Any:
 def phase2(start: Callable[..., Any], work: SimpleNamespace, phase1: Any) -> Any:
     words, env = _launch("zero3")
     own = {"model.pretrained_pth": phase1.checkpoint(2), "train_cfg.max_epochs": 6}
-    own |= {"default_hooks.checkpoint.max_keep_ckpts": -1}
+    saved = {"interval": 17, "save_begin": 1, "max_keep_ckpts": -1}  # after 1 and 18
+    own |= {f"default_hooks.checkpoint.{key}": value for key, value in saved.items()}
     run = start("small_phase2.py", *words, work="work/pathgen_phase2", options=own, env=env).end()
     run.checkpoint(18)
     return run
