@@ -28,6 +28,7 @@ BROKEN = (
     EOFError,
     lzma.LZMAError,
     NotImplementedError,
+    UnicodeDecodeError,  # of a name in a ZIP
 )
 """What reading a damaged archive raises."""
 

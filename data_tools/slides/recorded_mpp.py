@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from pathplugins.data.images import DAMAGE
+
 from .slide import Slide
 
 PLAUSIBLE_MPP = (0.05, 10.0)  #: outside it a resolution is a printer's (72 or 96 dpi), not a microscope's
@@ -98,7 +100,7 @@ def _description(slide: Slide) -> str:
     try:
         with Image.open(slide.path) as image:
             text = str(getattr(image, "tag_v2", {}).get(_IMAGE_DESCRIPTION, ""))
-    except (OSError, Image.DecompressionBombError):
+    except (*DAMAGE, Image.DecompressionBombError):
         return ""
     return text.encode("latin-1", "replace").decode(errors="replace")  # Pillow takes UTF-8 for Latin-1
 

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.optional import need
+from pathplugins.data.images import DAMAGE
 
 from ..slides.bounds import Bounds
 from ..slides.damage import TIFF_HEADS
@@ -55,7 +57,9 @@ def read_mask_image(path: Path, content: bytes, *, label: int | None, shape: tup
             return _large_tiff(path, content, label=label, shape=shape)
         one_band = len(image.getbands()) == 1  # a palette image is read as its indices
         pixels = np.asarray(image if one_band else image.convert("RGB"))
-    except (OSError, Image.DecompressionBombError) as error:
+    except PathPluginsError:
+        raise
+    except (*DAMAGE, Image.DecompressionBombError) as error:
         raise SlideError(f"{path}: not a readable mask image ({error}); export it again, smaller or as PNG") from error
     lossy = image.format == "JPEG" or image.info.get("compression") == "jpeg"
     mask, notes = _tissue(path, pixels, label=label, lossy=lossy)

@@ -22,9 +22,9 @@ def kind_of(path: Path) -> Kind:
 
     A TIFF is a slide where it holds several pages or more pixels than training takes of an image.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    from pathplugins.data.images import MAX_PIXELS
+    from pathplugins.data.images import DAMAGE, MAX_PIXELS
 
     with path.open("rb") as stream:
         if stream.read(len(_HDF5)) == _HDF5:
@@ -38,7 +38,7 @@ def kind_of(path: Path) -> Kind:
             return "slide" if large and image.format == "TIFF" else "image"
     except Image.DecompressionBombError:
         return "slide"
-    except (UnidentifiedImageError, OSError):
+    except DAMAGE:
         return "unknown"
 
 

@@ -25,7 +25,10 @@ PathLike = str | os.PathLike[str]
 T = TypeVar("T")
 
 _RETRY_WAITS_S = (0.1, 0.5)  # then give up: network file systems stumble for moments, broken files stay broken
-_BROKEN = (OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, struct.error)  # of damaged files
+
+
+DAMAGE = (OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, struct.error)
+"""What Pillow raises for damaged files. ``PathPluginsError`` is a ValueError: let it through before these."""
 
 
 class BadImage(PathPluginsError):
@@ -124,7 +127,7 @@ def on_image(path: PathLike, action: Callable[[Image.Image], T]) -> T:
                 f"{os.fspath(path)} has more pixels than Pillow accepts: {error}; scale it down or cut it into patches",
                 reason="too many pixels",
             ) from error
-        except _BROKEN as error:
+        except DAMAGE as error:
             wait_s = next(waits_s, None)
             if wait_s is None:
                 raise BadImage(

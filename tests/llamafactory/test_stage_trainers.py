@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from transformers import TrainingArguments
 
 from pathplugins.core.errors import BadSamplesError
 
@@ -56,7 +58,7 @@ def test_scores_are_those_of_the_last_tokens_whatever_the_selector_leaves_out(
     keys |= {"per_device_train_batch_size": 6, "per_device_eval_batch_size": 6, "eval_steps": 1, "max_steps": 1}
     history = train_here(**keys, vision_feature_select_mode="prumerge_adaptive")
     trained, [judged] = losses(history), losses(history, "eval_loss")
-    assert trained[0] == pytest.approx(judged, abs=1e-5)
+    assert trained[0] == pytest.approx(judged, abs=6e-5)  # older Transformers log four decimals
 
 
 def test_samples_that_are_cut_are_named_before_the_first_step(train_here: Callable[..., Any]) -> None:
@@ -75,9 +77,9 @@ def test_evaluation_keeps_its_order_and_every_sample(train_here: Callable[..., A
     keys |= {"per_device_eval_batch_size": 4, "eval_steps": 1, "max_steps": 1}
     plain = losses(train_here(**keys), "eval_loss")
     assert len(plain) == 1
-    grouped = losses(
-        train_here(**keys, train_sampling_strategy="group_by_length", dataloader_drop_last=True), "eval_loss"
-    )
+    newer = "train_sampling_strategy" in {field.name for field in fields(TrainingArguments)}
+    by_length = {"train_sampling_strategy": "group_by_length"} if newer else {"group_by_length": True}
+    grouped = losses(train_here(**keys, **by_length, dataloader_drop_last=True), "eval_loss")
     assert grouped == pytest.approx(plain, abs=1e-6)
 
 

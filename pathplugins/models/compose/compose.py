@@ -36,6 +36,7 @@ from pathplugins.models.custom_llava.config_keys import refuse_unknown, tower_op
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
 from pathplugins.models.custom_llava.image_processing import TiledImageProcessor
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
+from pathplugins.models.custom_llava.vision_tokens import check_looking
 from pathplugins.models.towers import TOWERS, tower_expects
 from pathplugins.published.preprocessing import clip_square
 from pathplugins.weights.model_folder import INDEX
@@ -94,6 +95,7 @@ def _write(spec: ComposeSpec, out: Path, *, copy: bool) -> None:
         architectures=["CustomLlavaForConditionalGeneration"],
     )
     selector = fresh_selector(config, seed=spec.seed)
+    check_looking(tower, selector)
     config.question_marks = marks_for(selector, out)
     if spec.projector_path is not None:
         load_selector(selector, Path(spec.projector_path))

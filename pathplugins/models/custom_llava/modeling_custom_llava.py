@@ -30,7 +30,12 @@ from pathplugins.models.custom_llava.placeholders import (
 )
 from pathplugins.models.custom_llava.prefix_lm import check_prefix_lm_mask, prefix_lm_mask
 from pathplugins.models.custom_llava.vision_inputs import VISION_INPUTS
-from pathplugins.models.custom_llava.vision_tokens import bag_candidates, image_candidates, question_embeddings
+from pathplugins.models.custom_llava.vision_tokens import (
+    bag_candidates,
+    check_looking,
+    image_candidates,
+    question_embeddings,
+)
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.selectors.base import PackedCandidates, Selection
 from pathplugins.models.towers import TOWERS
@@ -78,6 +83,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
         self.token_selector = SELECTORS.get(config.vision_feature_select_mode)(
             width if self._merges_tiles else self.vision_tower.hidden_size, width, **config.selector_config
         )
+        check_looking(self.vision_tower, self.token_selector)
         whole = [type(part).__name__ for part in (self.vision_tower, self.multi_modal_projector)]
         self._no_split_modules = [*(causal._no_split_modules or []), *whole]
         for part in (self.vision_tower, self.multi_modal_projector, self.token_selector):

@@ -20,6 +20,23 @@ from pathplugins.models.custom_llava.questions import find_questions
 from pathplugins.models.selectors.base import TokenSelector
 
 
+def check_looking(tower: nn.Module, selector: TokenSelector) -> None:
+    """Refuse a token selector that ranks by attention which the tower cannot show; no weights are needed for that.
+
+    Raises:
+        PathPluginsError: the tower has no class token, no such layer, or nothing to look with.
+    """
+    if not selector.needs_attention:
+        return
+    if not hasattr(tower, "attend"):
+        raise PathPluginsError(
+            f"{type(tower).__name__} has no attend(), by which a selector ranks by attention; set "
+            "vision_feature_select_mode to none, random_sample or prompt_topk"
+        )
+    if hasattr(tower, "looking"):
+        tower.looking(selector.layer)
+
+
 def bag_candidates(tower: nn.Module, selector: TokenSelector, vision: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields of `PackedCandidates`: the patches of each slide, encoded.
 

@@ -32,7 +32,8 @@ class PromptTopK(TokenSelector):
     def select(self, candidates: Candidates, budget: int) -> Kept:
         """Choose rows; the cosines of an empty question (of a batch without images) are those of the bias."""
         weight = self.text_query_projection.weight
-        query = self.text_query_projection(candidates.prompt.to(weight.dtype))  # [C]
+        # One row, no vector: under ZeRO-3 DeepSpeed 0.16 gives the weight a gradient of another shape for a vector.
+        query = self.text_query_projection(candidates.prompt[None].to(weight.dtype))[0]  # [C]
         cosine = F.cosine_similarity(query.float(), candidates.tokens.float(), dim=-1)  # [N]
         rows = cosine.topk(self.num_tokens(len(cosine), budget)).indices.sort().values  # [K]
         kept = candidates.tokens.index_select(0, rows)

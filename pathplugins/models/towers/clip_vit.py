@@ -156,15 +156,20 @@ class ClipVisionTower(nn.Module):
 
     def attend(self, pixel_values: Tensor, *, layer: int | None = None) -> tuple[Tensor, Tensor, ClsAttention]:
         """Encode as `forward`, and return where class tokens look in ``layer``; None is the last one that is kept."""
-        built = self.config.layers_built
-        if (found := resolve_layer(layer, built + self.config.looks_ahead)) == built:
+        block = self.looking(layer)
+        if block is self.ahead:
             cls, tokens = self(pixel_values)
-            return cls, tokens, self.ahead(torch.cat([cls[:, None], tokens], 1))
-        block = self.encoder.layers[found]
+            return cls, tokens, block(torch.cat([cls[:, None], tokens], 1))
         with input_of(block) as seen:
             cls, tokens = self(pixel_values)
         x = block.layer_norm1(seen[0])
         return cls, tokens, cls_attention(x, block.self_attn.q_proj, block.self_attn.k_proj)
+
+    def looking(self, layer: int | None) -> nn.Module:
+        """Return the block of ``layer``, in which `attend` looks; raises ``PathPluginsError`` if there is none."""
+        built = self.config.layers_built
+        found = resolve_layer(layer, built + self.config.looks_ahead)
+        return self.ahead if found == built else self.encoder.layers[found]
 
 
 def _take_any_type(module: nn.Module) -> None:

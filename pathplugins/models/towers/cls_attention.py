@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pathplugins.core.errors import PathPluginsError
+
 
 class ClsAttention(NamedTuple):
     """Packed, class tokens left out."""
@@ -64,7 +66,7 @@ def resolve_layer(layer: int | None, depth: int) -> int:
     if layer is None:
         return depth - 1
     if not 0 <= layer < depth:
-        raise ValueError(
+        raise PathPluginsError(
             f"the layer to look at must be in [0, {depth - 1}]: the tower runs {depth}, got {layer}; "
             "looks_ahead: true in vision_config keeps what the layer behind needs (clip, plip)"
         )

@@ -28,7 +28,8 @@ class Tower:
     that reads images has ``tile_size`` and ``tokens_per_tile`` too, ``preprocess`` where its pictures are not prepared
     as CLIP's, and is called with tiles ``[T, 3, S, S]``; one that reads bags is called with features ``[sum N, D]``,
     positions (x, y) ``[sum N, 2]`` and counts ``[I]``. Both return the class tokens ``[I, C]`` and the tokens,
-    ``[sum N, C]`` or ``[T, N, C]``.
+    ``[sum N, C]`` or ``[T, N, C]``. For selectors that rank by attention it has ``attend``, which returns a
+    `ClsAttention` besides, and ``looking(layer)``, which raises where there is none to look at.
     """
     expects_with: str | Callable[[Mapping[str, Any]], BagContract] | None = None
     """``expects(options) -> BagContract``, for towers that read bags."""

@@ -200,7 +200,11 @@ class LongNetViT(nn.Module):
         self, features: Tensor, coords_xy: Tensor, counts: Tensor, *, layer: int | None = None
     ) -> tuple[Tensor, Tensor, ClsAttention]:
         """Encode as `forward` does, and return where the CLS token looks in ``layer``; None is the last one."""
-        return self._encode(features, coords_xy, counts, None, resolve_layer(layer, self.config.depth))
+        return self._encode(features, coords_xy, counts, None, self.looking(layer))
+
+    def looking(self, layer: int | None) -> int:
+        """Return the number of ``layer``, in which `attend` looks; raises ``PathPluginsError`` if there is none."""
+        return resolve_layer(layer, self.config.depth)
 
     def forward(
         self, features: Tensor, coords_xy: Tensor, counts: Tensor, *, select_layer: int = -1

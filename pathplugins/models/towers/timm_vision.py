@@ -135,10 +135,18 @@ class TimmVisionTower(nn.Module):
         return output[:, 0] if self.config.class_token else tokens.mean(1), tokens
 
     def attend(self, pixel_values: Tensor, *, layer: int | None = None) -> tuple[Tensor, Tensor, ClsAttention]:
-        """Encode as `forward`, and return where class tokens look in ``layer``; None is the last one that runs.
+        """Encode as `forward`, and return where class tokens look in ``layer``; None is the last one that runs."""
+        block = self.looking(layer)
+        with input_of(block) as seen:
+            cls, tokens = self(pixel_values)
+        query, key, _ = block.attn.qkv(block.norm1(seen[0])).chunk(3, dim=-1)  # each [T, P + N, C]
+        return cls, tokens, attention_of(query[:, :1], key, prefix=self.config.prefix_tokens)
+
+    def looking(self, layer: int | None) -> nn.Module:
+        """Return the block of ``layer``, in which `attend` looks.
 
         Raises:
-            PathPluginsError: The model has no class token, or no attention that can be read.
+            PathPluginsError: The model has no class token, no attention that can be read, or no such layer.
         """
         if not (is_transformer(self.encoder) and self.config.class_token):
             raise PathPluginsError(
@@ -152,10 +160,7 @@ class TimmVisionTower(nn.Module):
                 f"{self.config.architecture} has attention of another form than timm's ViT; set "
                 "vision_feature_select_mode to none, random_sample or prompt_topk"
             )
-        with input_of(block) as seen:
-            cls, tokens = self(pixel_values)
-        query, key, _ = block.attn.qkv(block.norm1(seen[0])).chunk(3, dim=-1)  # each [T, P + N, C]
-        return cls, tokens, attention_of(query[:, :1], key, prefix=self.config.prefix_tokens)
+        return block
 
 
 def _giving_tokens(encoder: nn.Module) -> nn.Module:

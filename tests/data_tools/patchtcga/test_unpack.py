@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from pathlib import Path
 
 import picture_archives as made
@@ -50,6 +51,16 @@ def test_a_damaged_archive_never_appears(tmp_path: Path, damage: str) -> None:
     with pytest.raises(PathPluginsError, match=r"x is damaged or incomplete .* run the same command"):
         unpack(Place(out=tmp_path / "out", name="x"), archive_of([path]))
     assert [path.name for path in (tmp_path / "out").iterdir() if path.name[0] != "."] == []
+
+
+@pytest.mark.parametrize("which", ["first", "all"], ids=["beside the member", "everywhere"])
+def test_a_zip_whose_names_are_no_text_is_damaged(tmp_path: Path, which: str) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("ä.png", b"1")
+    path.write_bytes(path.read_bytes().replace("ä".encode(), b"\xc3(", 1 if which == "first" else -1))
+    with pytest.raises(PathPluginsError, match="x is damaged or incomplete"):
+        unpack(Place(out=tmp_path / "out", name="x"), archive_of([path]))
 
 
 def test_files_that_are_whole_are_not_written_again(tmp_path: Path) -> None:

@@ -103,6 +103,15 @@ def test_a_map_of_classes_without_a_zero_is_refused(tmp_path: Path) -> None:
     assert np.array_equal(read(path, 1).mask, pixels == 1)
 
 
+def test_a_png_that_is_damaged_inside_is_named(tmp_path: Path) -> None:
+    path = png(tmp_path / "m.png", np.random.default_rng(0).integers(0, 2, (900, 900), np.uint8) * 255)
+    head, *chunks = path.read_bytes().split(b"IDAT")
+    assert len(chunks) > 1, "several, so that the damage is met while pixels are read"
+    path.write_bytes(head + b"IDAT" + chunks[0] + b"\0\0\0\0" + b"IDAT".join(chunks[1:]))
+    with pytest.raises(SlideError, match=r"m\.png: not a readable mask image"):
+        read(path)
+
+
 def test_a_thumbnail_is_no_mask(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(60, 240, (200, 300, 3), np.uint8)
     with pytest.raises(SlideError, match="colours of a photograph"):

@@ -69,11 +69,16 @@ def test_a_selector_ranks_by_the_attention_of_a_transformer(make: Callable[..., 
     assert load(directory)(**inputs).logits.isfinite().all()
 
 
-def test_of_convolutions_it_says_that_it_cannot(make: Callable[..., Any], load: Callable[..., Any]) -> None:
-    _, directory = make("resnet", vision_feature_select_mode="prumerge", image_seq_length=2)
-    inputs = AutoProcessor.from_pretrained(directory)("<image>", [Image.new("RGB", (50, 40))])
-    with pytest.raises(PathPluginsError, match="test_resnet has no class token whose attention"):
-        load(directory)(**inputs)
+@pytest.mark.parametrize(
+    ("kind", "layer", "said"),
+    [("resnet", None, "test_resnet has no class token whose attention"), ("registers", 40, r"layer to look .* got 40")],
+)
+def test_attention_that_nobody_can_look_at_is_refused_before_a_model_is_made(
+    make: Callable[..., Any], kind: str, layer: int | None, said: str
+) -> None:
+    chosen = {"vision_feature_select_mode": "prumerge", "image_seq_length": 2}
+    with pytest.raises(PathPluginsError, match=said):
+        make(kind, **chosen, selector_config={"layer": layer})
 
 
 def test_anyres_and_merged_tiles_work_on_it(make: Callable[..., Any], load: Callable[..., Any]) -> None:

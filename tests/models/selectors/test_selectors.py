@@ -285,6 +285,14 @@ def test_w29_the_published_scale_is_there_for_who_asks() -> None:
     torch.testing.assert_close(training.tokens[1:], answering.tokens[1:] * factor)
 
 
+def test_linear_maps_get_rows_and_no_vectors() -> None:
+    """For a vector DeepSpeed 0.16 returns a gradient of the weight under ZeRO-3 that is a single number."""
+    selector, seen = make("prompt_topk"), []
+    selector.text_query_projection.register_forward_pre_hook(lambda _, given: seen.append(given[0].dim()))
+    selector(random_bags([30, 7]), 5)
+    assert seen == [2, 2]
+
+
 @pytest.mark.parametrize("name", ["prumerge", "prumerge_adaptive", "prompt_topk"])
 def test_half_precision_stays_close(name: str) -> None:
     bags, selector = random_bags([40]), make(name)

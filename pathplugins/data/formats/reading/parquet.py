@@ -8,11 +8,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
 from pathplugins.core.files import write_bytes_whole
 from pathplugins.data.formats.reading.rows import BadRowError, Row, shown
+from pathplugins.data.images import DAMAGE
 
 _BATCH = 64  # rows in memory at once; an image is some 50 KB
 
@@ -61,7 +62,7 @@ def image_to_file(value: Any, *, folder: Path, prefix: str) -> str:
     try:
         with Image.open(io.BytesIO(data)) as image:
             kind = (image.format or "").lower()
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+    except (*DAMAGE, Image.DecompressionBombError) as error:
         raise BadRowError("unreadable file", f"the image of this row is unreadable: {error}") from error
     name = f"{prefix}_{hashlib.sha256(data).hexdigest()[:16]}.{'jpg' if kind == 'jpeg' else kind}"
     target = folder / name
