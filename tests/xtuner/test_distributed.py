@@ -62,12 +62,12 @@ def test_a24_two_nodes_train_from_a_folder_tokenized_before(
 def test_deepspeed_trains_alike_and_keeps_the_rates(
     request: pytest.FixtureRequest, align: Any, alone: dict[int, float], zero: str
 ) -> None:
-    """bfloat16 has 8 bits: one rounding of a logit of 10 is 0.04, and that is how far these losses may be apart."""
+    """bfloat16 has 8 bits: between 8 and 16 logits stand 0.06 apart, and two roundings may part these losses so."""
     run = request.getfixturevalue(zero)
     losses = run.losses()
     assert set(losses) == set(alone)
     assert all(math.isfinite(loss) for loss in losses.values())
-    assert losses == pytest.approx(alone, rel=0.03, abs=0.05)
+    assert losses == pytest.approx(alone, rel=0.03, abs=0.1)
     assert statistics.pstdev(alone.values()) > 0.4, "the losses must differ by more for this to say anything"
     assert run.answers(12).rpartition("<|end_header_id|>")[2].strip().startswith("The image shows ")
 
