@@ -121,12 +121,13 @@ def _note_magnifications(reports: list[Report]) -> None:
 
 
 def _files(paths: list[Path]) -> list[Path]:
-    """Return the files among ``paths`` and below its folders."""
+    """Return the files among ``paths`` and below its folders, but for the lists of slides of work folders."""
     from ..bags.kinds import SUFFIXES
 
     files: list[Path] = []
     for path in paths:
-        inside = [p for p in files_below(path) if p.suffix in SUFFIXES] if path.is_dir() else []
+        found = files_below(path) if path.is_dir() else []
+        inside = [p for p in found if p.suffix in SUFFIXES and not p.match("process_list*.csv")]  # ours and CLAM's
         if path.is_dir() and not inside:
             raise PathPluginsError(f"{path}: no {', '.join(SUFFIXES)} file in this folder; name the folder of the bags")
         files += inside if path.is_dir() else [path]

@@ -13,6 +13,7 @@ MICRONS_PER_PIXEL_AT_1X = 10.0  #: 20x is about 0.5 um/px, 40x about 0.25 um/px 
 CONTRADICTION = 1.5  #: objective power and mpp further apart than this factor cannot both be right
 NOTED, REFUSED = 1.02, 1.1  #: statements of mpp further apart than these factors are noted, or refused
 ANISOTROPY, MOST_ANISOTROPY = 1.02, 1.25  #: the same for mpp across and down
+GIVEN_FOR_ALL = "--slide-mpp"  #: the source of a resolution that was given for the slides that record none, or two
 GIVEN = 1.05  #: a resolution given for all slides this close to one of two statements decides between them
 
 
@@ -50,7 +51,7 @@ def resolve(slide: Slide, *, fallback_mpp: float | None = None, override_mpp: fl
     elif stated := stated_mpp(slide):
         mpp, source = _chosen(slide, stated, fallback_mpp, notes)
     elif fallback_mpp is not None:
-        mpp, source = float(fallback_mpp), "--slide-mpp"
+        mpp, source = float(fallback_mpp), GIVEN_FOR_ALL
     else:
         raise SlideError(_missing(slide, power))
     implied = MICRONS_PER_PIXEL_AT_1X / mpp
@@ -76,7 +77,7 @@ def _chosen(slide: Slide, stated: list[Stated], fallback_mpp: float | None, note
                 f"{slide.path}: records {all_of_them}, which cannot both be right; pass the right one as --slide-mpp, "
                 "or in a table of slides (--mpp-csv)"
             )
-        first, source = near[0], "--slide-mpp"
+        first, source = near[0], GIVEN_FOR_ALL
     if apart > NOTED:
         notes.append(f"{slide.path.name} records {all_of_them}; going by {first.mpp:g} um/px")
     if _factor(first.across, first.down) > MOST_ANISOTROPY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ..engine.outcome import Outcome, check_same_settings
 from ..engine.same_slide import check_same_slide
 from ..pictures.overlay import draw_overlay
 from ..slides.bounds import bounds, origin_xy
-from ..slides.resolution import Resolution, resolve
+from ..slides.resolution import GIVEN_FOR_ALL, Resolution, resolve
 from ..slides.slide import Slide, SlideError
 from ..tissue.detect import Detection
 from ..tissue.geojson import write_tissue
@@ -50,6 +51,7 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
     if coords_path.exists() and not overwrite:
         patches = read_coords(coords_path)
         check_same_slide(coords_path, path, content=patches.slide_content, was=patches.slide)
+        spec = _as_obeyed(spec, patches)
         check_same_settings(coords_path, found=patches.settings, wanted=spec.settings())
         patches = _moved(coords_path, patches, path)
         if not (overlay_path.exists() and geojson_path.exists()):
@@ -73,6 +75,13 @@ def patch_slide(path: Path, out: Path, spec: TilingSpec, *, overwrite: bool = Fa
             notes += (note,)
     count = len(patches.coords_xy)
     return Outcome(slide_id=slide_id, status="done", patches=count, notes=notes, areas=patches.areas)
+
+
+def _as_obeyed(spec: TilingSpec, patches: PatchSet) -> TilingSpec:
+    """Return the settings, with the ``slide_mpp`` of the patches where the slide's own resolution made it needless."""
+    if patches.mpp_source == GIVEN_FOR_ALL:
+        return spec
+    return replace(spec, slide_mpp=json.loads(patches.settings).get("slide_mpp"))
 
 
 def _moved(coords_path: Path, patches: PatchSet, path: Path) -> PatchSet:

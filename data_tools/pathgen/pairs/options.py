@@ -12,7 +12,7 @@ import numpy as np
 from pathplugins.core.errors import PathPluginsError
 
 from ...pictures.files import encode_jpeg, encode_png
-from ...slides.resolution import ContradictionError, resolve
+from ...slides.resolution import GIVEN_FOR_ALL, ContradictionError, resolve
 from ...slides.slide import Slide, SlideError
 from ...tiling.geometry import fit_tiling
 from ...tiling.spec import TilingSpec
@@ -23,7 +23,6 @@ OUTSIDE = ("skip", "pad")
 LOWEST_QUALITY = 1
 HIGHEST_QUALITY = 100
 MOST_PNG_LEVEL = 9
-GIVEN_FOR_ALL = "--slide-mpp"  #: the source ``resolve`` names for a resolution given for slides that record none
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -204,6 +204,15 @@ def test_files_that_are_not_there(tmp_path: Path, look: Inspect) -> None:
         run(tmp_path)
 
 
+def test_the_list_of_slides_of_a_work_folder_is_no_fault_of_it(tmp_path: Path, look: Inspect) -> None:
+    write_bag(tmp_path / "s.h5", [values()], XY0[:, ::-1], KNOWN)
+    for name in ("process_list.csv", "process_list_autogen.csv"):
+        (tmp_path / name).write_text("slide_id,process\ns,1\n")
+    code, (report,) = look(tmp_path)
+    assert (code, Path(report["path"]).name) == (0, "s.h5")
+    assert look(tmp_path / "process_list.csv")[0] == 1
+
+
 def test_from_the_command_line(tmp_path: Path, pathdata: Callable[..., tuple[int, str]]) -> None:
     write_bag(tmp_path / "s.h5", [values()], XY0[:, ::-1], KNOWN)
     assert pathdata("inspect", tmp_path / "s.h5")[0] == 0

@@ -71,6 +71,27 @@ def test_overlay_shows_grid_and_outline(slides_folder: Path, tmp_path: Path) -> 
     assert (overlay[1003:].min(axis=-1) < 60).sum() > 300  # the caption
 
 
+def test_a_resolution_given_later_redoes_no_slide_that_records_its_own(slides_folder: Path, tmp_path: Path) -> None:
+    patch(slides_folder / "a.svs", tmp_path / "out", patch_size=96)
+    made = (tmp_path / "out" / "coords" / "a.h5").read_bytes()
+    later = TilingSpec(patch_size=96, slide_mpp=0.25)
+    assert patch_slide(slides_folder / "a.svs", tmp_path / "out", later).status == "skipped"
+    (tmp_path / "out" / "overlays" / "a.png").unlink()
+    assert patch_slide(slides_folder / "a.svs", tmp_path / "out", later).status == "done"
+    assert (tmp_path / "out" / "coords" / "a.h5").read_bytes() == made
+
+
+def test_another_resolution_for_a_slide_that_records_none_is_another_setting(
+    slides_folder: Path, tmp_path: Path
+) -> None:
+    with Slide(slides_folder / "a.svs") as slide:
+        Image.fromarray(slide.read(0, 0, (1411, 1003), (1411, 1003))).save(tmp_path / "bare.png")
+    patch(tmp_path / "bare.png", tmp_path / "out", patch_size=96, slide_mpp=0.5)
+    for other in (0.25, None):
+        with pytest.raises(PathPluginsError, match=r"made with slide_mpp 0\.5; .* --overwrite"):
+            patch_slide(tmp_path / "bare.png", tmp_path / "out", TilingSpec(patch_size=96, slide_mpp=other))
+
+
 def test_no_tissue_and_too_small_are_errors(tmp_path: Path) -> None:
     Image.new("RGB", (700, 500), (243, 242, 244)).save(tmp_path / "blank.png")
     with pytest.raises(PathPluginsError, match=r"blank\.png.*no tissue found"):
