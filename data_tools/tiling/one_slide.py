@@ -146,7 +146,7 @@ def _take_own(slide: Slide, resolution: Resolution, spec: TilingSpec) -> Chosen:
     )
     shape = _mask_shape(slide, resolution.mpp, spec)
     mask = covered(given.coords_xy, given.patch_size_px0, slide.size_px0, shape)
-    return patches, Detection(mask=mask, notes=given.notes)
+    return patches, Detection(mask=mask, notes=given.notes + given.contradiction(mpp))
 
 
 def _keep_tissue(slide: Slide, resolution: Resolution, spec: TilingSpec) -> Chosen:

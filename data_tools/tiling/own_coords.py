@@ -14,6 +14,7 @@ from pathplugins.data.records import first_shown
 
 from ..bags.patch_files import PatchFile, find_patch_files, read_patch_file
 from ..slides.errors import SlideError
+from ..slides.resolution import CONTRADICTION, NOTED
 
 ROUNDING_PX = 2  #: of a level: CLAM records the size of one level and its downsample, not the size of level 0
 
@@ -41,7 +42,20 @@ class GivenPatches:
     """Side in pixels as an encoder gets them."""
     patch_size_px0: int
     overlap: int | None
+    mpp: float | None = None
+    """Resolution that the tool cut them for, microns per pixel as an encoder gets them; None if not recorded."""
+    nominal: bool = False
+    """Whether it follows from a magnification."""
     notes: tuple[str, ...] = ()
+
+    def contradiction(self, mpp: float) -> tuple[str, ...]:
+        """Return a note where the patches of a slide, at ``mpp``, are of another resolution than they were cut for."""
+        if self.mpp is None or max(self.mpp / mpp, mpp / self.mpp) <= (CONTRADICTION if self.nominal else NOTED):
+            return ()
+        return (
+            f"its patches were cut for {self.mpp:.3g} um/px and are {mpp:.3g} um/px by the slide's resolution; "
+            "correct the wrong one with --mpp-csv, or cut the patches again",
+        )
 
 
 def find_own_coords(folder: Path, slides: list[Path]) -> dict[Path, OwnCoords]:
@@ -95,6 +109,8 @@ def load_own_coords(own: OwnCoords, size_px0: tuple[int, int]) -> GivenPatches:
         patch_size=size,
         patch_size_px0=side_px0,
         overlap=found.overlap,
+        mpp=found.geometry.mpp,
+        nominal=found.geometry.nominal,
         notes=notes if len(repeated) else (),
     )
 

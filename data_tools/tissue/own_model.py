@@ -60,7 +60,8 @@ class ModelCard:
             self.output in ("logit", "probability") and len(self.classes) != 2 and f"{self.output} has two classes",
             not self.tissue and "tissue names at least one class",
             len({*self.classes}) != len(self.classes) and "classes have a name each",
-            not {*self.tissue, *self.artefacts} <= {*self.classes} and "tissue and artefacts are names of classes",
+            (unknown := [name for name in (*self.tissue, *self.artefacts) if name not in self.classes])
+            and f"tissue and artefacts are names of classes ({', '.join(self.classes)}), got {', '.join(unknown)}",
             {*self.tissue} & {*self.artefacts} and "no class is both tissue and an artefact",
         ):
             if wrong:

@@ -64,6 +64,18 @@ def test_patches_of_trident_are_cut_as_they_are(sharp_slide: Path, tmp_path: Pat
         patch_slide(sharp_slide, tmp_path / "out", TilingSpec(coords=changed))
 
 
+def test_patches_of_another_resolution_than_the_slides_are_a_note(sharp_slide: Path, tmp_path: Path) -> None:
+    coords = own(file_of(tmp_path / "theirs" / "sharp.h5", **TRIDENT))  # 20x: of 0.5 um/px, if the slide is of 40x
+    said = patch_slide(sharp_slide, tmp_path / "out", TilingSpec(coords=coords, override_mpp=0.5)).notes
+    assert "cut for 0.5 um/px and are 1 um/px by the slide's resolution" in said[-1]
+    for override_mpp, noted in ((0.27, 1), (0.25, 0)):  # what our own files record is stated, not rounded
+        ours = own(tmp_path / "out" / "coords" / "sharp.h5")
+        given = load_own_coords(ours, SIZE)
+        assert len(given.contradiction(given.patch_size_px0 * override_mpp * 2 / given.patch_size)) == noted
+    nominal = load_own_coords(coords, SIZE)
+    assert (nominal.contradiction(0.46), nominal.contradiction(0.55)) == ((), ())  # scanners differ
+
+
 def test_clam_records_a_level_and_repeats_positions(tmp_path: Path) -> None:
     given = load_own_coords(own(file_of(tmp_path / "sharp.h5", np.concatenate([XY, XY[1:2]]), **CLAM)), SIZE)
     assert (given.patch_size, given.patch_size_px0, given.overlap) == (64, 256, None)

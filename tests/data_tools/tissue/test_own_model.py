@@ -16,7 +16,7 @@ from pathplugins.data_tools.tissue.own_model import ModelCard, read_own_model
         ({"std": [1, 0, 1]}, "no zeros"),
         ({"output": "mask"}, "output is one of"),
         ({"output": "logit"}, "two classes"),
-        ({"tissue": ["epithelium"]}, "names of classes"),
+        ({"tissue": ["epithelium"]}, r"names of classes \(background, .*\), got epithelium"),
         ({"artefacts": ["tissue"]}, "both tissue and an artefact"),
         ({"resolution": 4}, r"unknown: \['resolution'\]"),
     ],
