@@ -63,6 +63,8 @@ def _slides_at(path: Path, outside: Path, tell: Callable[[str], object]) -> list
         found = search([path], outside=outside)
         if found.left_out:
             tell(found.text(path))
+        if not found.slides and path.resolve() == outside.resolve():
+            raise SlideError(f"{path}: is the --out folder too, which is not searched; pass another --out")
         if not found.slides:
             raise SlideError(f"{path}: no slides in this folder; looked for {' '.join(sorted(SLIDE_SUFFIXES))}{GIVE}")
         return sorted(found.slides)

@@ -29,6 +29,12 @@ def test_folders_are_searched_but_not_the_output(tmp_path: Path) -> None:
     assert [p.name for p in found] == ["one.SVS", "two.png"]
 
 
+def test_a_folder_that_is_the_output_too_is_said(tmp_path: Path) -> None:
+    put(tmp_path / "one.svs")
+    with pytest.raises(SlideError, match=r"is the --out folder too.*pass another --out"):
+        find_slides([tmp_path], outside=tmp_path)
+
+
 def test_two_slides_of_one_name_are_both_named(tmp_path: Path) -> None:
     for folder in ("x", "y"):
         (tmp_path / folder).mkdir()
