@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -25,18 +26,18 @@ def whole_parts(quantization: ModuleType) -> Callable[..., None]:
     it can be put into another model.
     """
     original = quantization.configure_quantization
+    signature = inspect.signature(original)  # 0.9.4 put is_trainable between the arguments of 0.9.3
 
-    def configure_quantization(
-        config: Any, tokenizer: Any, model_args: Any, is_trainable: bool, init_kwargs: dict[str, Any]
-    ) -> None:
-        ours = getattr(config, "model_type", None) == "custom_llava"
-        if ours and getattr(model_args, "export_quantization_bit", None) is not None:
+    def configure_quantization(*args: Any, **kwargs: Any) -> None:
+        given = signature.bind(*args, **kwargs).arguments
+        ours = getattr(given["config"], "model_type", None) == "custom_llava"
+        if ours and getattr(given["model_args"], "export_quantization_bit", None) is not None:
             raise PathPluginsError(
                 "export_quantization_bit: GPTQ is calibrated on text alone and does not know this model; remove the "
                 "key, and quantize when the model is loaded (quantization_bit)"
             )
-        original(config, tokenizer, model_args, is_trainable, init_kwargs)
-        asked = init_kwargs.get("quantization_config")
+        original(*args, **kwargs)
+        asked = given["init_kwargs"].get("quantization_config")
         if ours and asked is not None:
             keep_whole(asked)
 

@@ -57,7 +57,7 @@ def run_conditions(
     found: dict[str, Any] = {
         "samples of a step": step,
         "training samples": len(samples) if hasattr(samples, "__len__") else None,
-        "their content": samples_digest(samples, parts),
+        "content and order of the training samples": samples_digest(samples, parts),
         "neat_packing": isinstance(samples, PackedRows),
         "the model's weights and options": model_digest(Path(model_args.model_name_or_path)),
         **{name: getattr(training_args, name, None) for name in _TRAINING},

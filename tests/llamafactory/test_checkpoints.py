@@ -104,7 +104,7 @@ def test_without_a_whole_one_the_run_begins_anew_in_its_own_folder_only(killed: 
         ({"learning_rate": 1e-3}, "learning_rate was 0.02, is 0.001"),
         ({"seed": 7}, "seed was 42, is 7"),
         ({"lora_alpha": 4}, "lora_alpha was 16, is 4"),
-        ({"max_samples": 5}, "their content was .*; training samples was 6, is 5"),
+        ({"max_samples": 5}, "content and order of the training samples was .*; training samples was 6, is 5"),
         ({"projector_seed": 1}, "the model's weights and options was"),
         ({"max_steps": 2}, "has been trained 3 steps, and this run ends after 2; raise max_steps"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,11 +26,20 @@ class Other:
 
 
 def asked(config: Any, method: Any, **args: Any) -> dict[str, Any]:
-    """Configure as LLaMA-Factory does; what the model is loaded with."""
-    theirs = SimpleNamespace(configure_quantization=lambda *given: given[-1].update(quantization_config=method))
-    init: dict[str, Any] = {}
-    whole_parts(theirs)(config, None, SimpleNamespace(**args), True, init)
-    return init
+    """Configure as LLaMA-Factory does, 0.9.3 and later ones; what the model is loaded with."""
+
+    def old(config: Any, tokenizer: Any, model_args: Any, init_kwargs: dict[str, Any]) -> None:
+        init_kwargs["quantization_config"] = deepcopy(method)
+
+    def new(config: Any, tokenizer: Any, model_args: Any, is_trainable: bool, init_kwargs: dict[str, Any]) -> None:
+        init_kwargs["quantization_config"] = deepcopy(method)
+
+    made: list[dict[str, Any]] = [{}, {}]
+    whole_parts(SimpleNamespace(configure_quantization=old))(config, None, SimpleNamespace(**args), made[0])
+    whole_parts(SimpleNamespace(configure_quantization=new))(config, None, SimpleNamespace(**args), True, made[1])
+    first, second = (each["quantization_config"] for each in made)
+    assert vars(first) == vars(second)
+    return made[1]
 
 
 def test_bits_and_bytes_takes_the_language_model_alone() -> None:

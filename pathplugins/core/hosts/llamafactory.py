@@ -170,7 +170,7 @@ LLAMAFACTORY: tuple[TouchPoint, ...] = (
     ),
     TouchPoint(
         path="llamafactory.model.model_utils.quantization:configure_quantization",
-        uses=("config", "tokenizer", "model_args", "is_trainable", "init_kwargs"),
+        uses=("config", "model_args", "init_kwargs"),
         replaced="always",
         why="vision tower, selector and connector stay whole: quantized they could not be trained",
         drop_when="upstream quantizes language models alone",
