@@ -24,6 +24,7 @@ EXTRAS = {
     "xtuner": ["xtuner>=0.1.23", "deepspeed>=0.16.2"],
     "wsi": [
         *("openslide-python>=1.4", "openslide-bin>=4.0", "tifffile>=2024.2", "imagecodecs>=2024.1"),
+        "simplejpeg>=1.7",
         *("timm>=1.0", "matplotlib>=3.7"),
     ],
     "readers": [

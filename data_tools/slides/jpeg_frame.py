@@ -1,11 +1,11 @@
-"""Decode a JPEG tile so that data that end early are noticed: libjpeg only warns, and imagecodecs drops the warning.
+"""Decode a JPEG tile so that damage is noticed of which libjpeg only warns, and which OpenSlide takes for an error.
 
-The tile is decoded as if it were one row higher. Whole data are used up when that row begins, so its first block is
-made of what is left, the colour of the last one. Data that ended before leave it grey: libjpeg fills all blocks with
-grey once it had to invent bits. That is what OpenSlide, which takes warnings for errors, refuses too. One more row of
-blocks costs about 2 % of the time. It cannot be done where colours have half the rows (4:2:0): the row above would
-change, as colours are smoothed between rows. There only a grey last block is noticed: about half of what OpenSlide
-notices (``benchmarks/reliability/flipped_bytes.py``).
+simplejpeg raises on these warnings, with the pixels of imagecodecs in about the same time; but it cannot be told which
+colours a tile has. For YCbCr that is said by a JFIF marker put in front. RGB goes through imagecodecs, which drops
+warnings: there the tile is decoded as if it were one row higher. Whole data are used up when that row begins, so its
+first block is made of what is left, the colour of the last one. Data that ended before leave it grey: libjpeg fills
+all blocks with grey once it had to invent bits. One more row of blocks costs about 2 % of the time. Rows that are not
+whole blocks, or colours with half the rows, cannot be grown: there only a grey last block is noticed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy as np
 
 FRAMES = (0xC0, 0xC1, 0xC2)  #: markers of a frame that libjpeg decodes in one or more scans: baseline, progressive
 GREY = 128  #: of blocks without data
+JFIF = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
+"""Begin of a JPEG stream of YCbCr."""
 BLOCK_PX = 8  #: side of the smallest block that a decoder leaves grey when the data end early
 
 
@@ -34,21 +36,28 @@ class Frame(NamedTuple):
 class TileDecoder:
     """Decodes the JPEG tiles of one level; safe to call from several threads."""
 
-    def __init__(self, codecs: Any, *, tables: bytes | None, colour_space: str) -> None:
+    def __init__(self, codecs: Any, strict: Any, *, tables: bytes | None, colour_space: str) -> None:
         """Take what the tiles have in common.
 
         Args:
             codecs: imagecodecs.
+            strict: simplejpeg.
             tables: Quantisation and Huffman tables that the tiles lack.
             colour_space: Colours in the tiles, whatever they state themselves.
         """
-        self._codecs = codecs
+        self._codecs, self._strict = codecs, strict
+        self._begin = JFIF + (tables or b"")[2:-2] if colour_space == "YCBCR" else None
         self._options = {"tables": tables, "colorspace": colour_space, "outcolorspace": "RGB"}
         self._known: tuple[bytes, Frame | None] = b"", None
         """Head of the tile decoded last, and its frame: mostly that of all, and parsing it takes 2 % of the time."""
 
     def decode(self, data: bytes) -> np.ndarray | str:
         """Decode a tile, its end marker included: uint8 ``[H, W, 3]``; or a clause that says what is wrong with it."""
+        if self._begin is not None:
+            try:
+                return self._strict.decode_jpeg(self._begin + data[2:], colorspace="RGB", strict=True)
+            except ValueError as error:
+                return f"does not decode: {error}"
         head, frame = self._known
         if not head or not data.startswith(head):
             frame = find_frame(data)

@@ -70,8 +70,8 @@ class JpegTiles:
         """
         self._path = path
         self._levels = _levels(path, handle)
-        codecs = need("imagecodecs")
-        self._decoders = [TileDecoder(codecs, tables=a.tables, colour_space=a.colour_space) for a in self._levels]
+        packages = need("imagecodecs"), need("simplejpeg")
+        self._decoders = [TileDecoder(*packages, tables=a.tables, colour_space=a.colour_space) for a in self._levels]
         row_bytes = max(level.tiles_across * math.prod(level.tile_px) * 3 for level in self._levels)
         self._cache = TileCache(cache_bytes(row_bytes))
         self._file = os.open(path, os.O_RDONLY)

@@ -26,7 +26,7 @@ FORMATS = (
         suffixes=(".svs",),
         readers=("openslide", "tifffile"),
         checked=("JPEG", "WebP"),
-        limits="JPEG tiles are decoded by imagecodecs, several times faster, with the same pixels",
+        limits="JPEG tiles are decoded by simplejpeg or imagecodecs, several times faster, with the same pixels",
     ),
     Format(
         name="tiled TIFF",

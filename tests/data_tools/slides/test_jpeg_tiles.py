@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pathplugins.data_tools.slides.demo import KINDS, paint
+from pathplugins.data_tools.slides.jpeg_frame import TileDecoder
 from pathplugins.data_tools.slides.slide import Slide, SlideError
 from pathplugins.data_tools.slides.svs_writer import write_svs
 
@@ -204,13 +205,13 @@ def test_tiles_left_out_are_what_openslide_makes_of_them(
 
 def test_each_tile_is_decoded_once_by_all_threads(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[bytes] = []
-    decode = imagecodecs.jpeg8_decode
+    decode = TileDecoder.decode
 
-    def counted(data: bytes, **options: Any) -> np.ndarray:
-        decoded.append(bytes(data))
-        return decode(data, **options)
+    def counted(decoder: TileDecoder, data: bytes) -> np.ndarray | str:
+        decoded.append(data)
+        return decode(decoder, data)
 
-    monkeypatch.setattr(imagecodecs, "jpeg8_decode", counted)
+    monkeypatch.setattr(TileDecoder, "decode", counted)
     boxes = [(x, y) for y in range(0, 700, 60) for x in range(0, 960, 60)]
     with Slide(whole) as slide, Slide(whole, reader="openslide") as plain, ThreadPoolExecutor(8) as pool:
         read = list(pool.map(lambda xy: slide.read(*xy, (64, 64), (64, 64)), boxes))
