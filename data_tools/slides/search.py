@@ -21,6 +21,7 @@ UNREAD = frozenset((".vsi", ".ets", ".isyntax", ".i2syntax", ".kfb", ".sdpc", ".
 ROLES = "thumbnail|thumb|label|macro|overview|overlay|mask|masks|preview|heatmap|tissue|annotation|annotations|map2"
 PICTURE_OF = re.compile(rf"(.+?)[ ._(-]+(?:{ROLES})\)?", re.IGNORECASE)  #: stem of a picture -> that of its slide
 WORK_FILES = frozenset(("process_list.csv", "process_list_autogen.csv"))  #: in folders that patching wrote
+WORK_PICTURES = frozenset(("overlays", "patches"))  #: folders of pictures in them
 SHOWN = 3
 
 BESIDE, OF_SLIDE = "pictures beside slides", "pictures or masks of slides"
@@ -68,10 +69,14 @@ def search(folders: Sequence[Path], *, outside: Path | None = None) -> Found:
         been.add((status.st_dev, status.st_ino))
     for folder in folders:
         for place, below, names in walk_folders(folder, been):
-            if place != folder and WORK_FILES & set(names):
-                found.leave(WORK, place)
-                below.clear()
-                continue
+            if WORK_FILES & set(names):
+                if place != folder:
+                    found.leave(WORK, place)
+                    below.clear()
+                    continue
+                for name in sorted(WORK_PICTURES & set(below)):  # slides may lie beside them
+                    found.leave(WORK, place / name)
+                    below.remove(name)
             if MIRAX_MARK in names:  # the data of the .mrxs beside this folder
                 below.clear()
                 continue

@@ -8,6 +8,7 @@ import pytest
 
 from pathplugins.core.suffixes import slide_name
 from pathplugins.data_tools.slides.find import find_slides, index_slides
+from pathplugins.data_tools.slides.search import search
 from pathplugins.data_tools.slides.slide import SlideError
 
 NAME = "TCGA-22-5474-01Z-00-DX1.8736FB24-7E65-4ACB-9325-382D7F864F62"
@@ -157,6 +158,16 @@ def test_pictures_alone_are_slides_but_not_their_masks(tmp_path: Path) -> None:
     photo, other = put(tmp_path / "core1.png"), put(tmp_path / "core2_mask_of_years.png")
     put(tmp_path / "core1_mask.png")
     assert find_slides([tmp_path], outside=tmp_path / "out") == [photo, other]
+
+
+def test_a_work_folder_that_is_given_has_no_slides_among_its_pictures(tmp_path: Path) -> None:
+    for name in ("process_list.csv", "overlays/a.png", "patches/a/1.png", "a.svs"):
+        put(tmp_path / name)
+    found = search([tmp_path])
+    assert found.slides == [tmp_path / "a.svs"]
+    assert "left out 2 work folders of earlier runs (overlays, patches)" in found.text(tmp_path)
+    (tmp_path / "a.svs").unlink()
+    assert not search([tmp_path]).slides
 
 
 def test_what_else_is_left_out_is_said_in_one_line(tmp_path: Path) -> None:
