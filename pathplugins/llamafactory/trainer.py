@@ -102,6 +102,9 @@ class OurTraining:
 
     def get_train_dataloader(self) -> Any:
         """Return batches that draw other patches each epoch; evaluation keeps the plain collator, which does not."""
+        if not self.args.auto_find_batch_size:
+            # Transformers 4.52 takes the checkpoint's: a step in other portions would be of another size, unsaid.
+            self._train_batch_size = self.args.train_batch_size
         plain, self.data_collator = self.data_collator, self._training_collator
         try:
             loader = super().get_train_dataloader()
