@@ -18,7 +18,7 @@ def use(name: str, tokenizer: Any) -> Any:
     from llamafactory.data.template import get_template_and_fix_tokenizer
 
     options = {"train_on_prompt": False, "tool_format": None, "default_system": None}
-    return get_template_and_fix_tokenizer(tokenizer, SimpleNamespace(template=name, **options))
+    return get_template_and_fix_tokenizer(tokenizer, SimpleNamespace(template=name, enable_thinking=None, **options))
 
 
 @pytest.fixture

@@ -49,6 +49,9 @@ class TimmVisionTower(nn.Module):
         take_any_type(encoder)
         rename_scales(encoder)
         self.encoder = _giving_tokens(encoder)
+        for module in self.encoder.modules():
+            if hasattr(module, "_init_weights"):  # timm's; Transformers 4.52 takes it for a model of its own
+                module._initialize_weights = _left_as_loaded
 
     @property
     def hidden_size(self) -> int:
@@ -161,6 +164,10 @@ class TimmVisionTower(nn.Module):
                 "vision_feature_select_mode to none, random_sample or prompt_topk"
             )
         return block
+
+
+def _left_as_loaded(module: nn.Module) -> None:
+    """Draw nothing: weights come from a checkpoint, all of them, or were drawn by timm."""
 
 
 def _giving_tokens(encoder: nn.Module) -> nn.Module:

@@ -23,7 +23,7 @@ def test_from_slides_to_bags(pathdata: Pathdata, slides_folder: Path, tmp_path: 
     one_by_one = ("--workers", 1)  # side by side, the second may end first
     code, said = pathdata("patch", slides_folder, "--out", tmp_path, "--patch-size", 160, *one_by_one)
     assert code == 0, said
-    assert [line.split(":")[0] for line in said.splitlines()] == ["[1/2] a", "[2/2] b", "mean of the 2 slides"]
+    assert [line.split(":")[0] for line in said.splitlines()] == ["[1/2] a", "[2/2] b", "mean of 2 slides"]
     code, said = pathdata("features", tmp_path, *RANDOM)
     assert code == 0, said
     for name in ("a", "b"):

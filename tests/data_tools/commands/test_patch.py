@@ -105,7 +105,7 @@ def test_what_is_left_out_is_counted_and_unusual_slides_are_questioned(
         assert code == 0
         assert "100% of the area is tissue, 0% ink, 0% black; question: all of the slide is called tissue" in said
         assert "11% of the area is tissue, 60% ink, 0% black; question: over half of the slide is called ink" in said
-        assert "mean of the 2 slides: 56% of the area is tissue, 30% ink, 0% black; 2 to question: full, inked" in said
+        assert "mean of 2 slides: 56% of the area is tissue, 30% ink, 0% black; 2 to question: full, inked" in said
     text = (tmp_path / "w" / "process_list.csv").read_text()
     assert "question: all of the slide is called tissue" in text
     command = ("patch", tmp_path / "inked.png", "--out", tmp_path / "v", "--slide-mpp", 1, "--mpp", 1)
