@@ -92,6 +92,7 @@ def test_wheel_holds_every_module_the_hook_the_configs_and_the_prompts(wheel: Pa
     ours |= prompts
     pages = ROOT / "pathplugins" / "classify" / "scoring" / "page"
     ours |= {f"pathplugins/classify/scoring/page/{path.name}" for path in pages.iterdir()}
+    ours.add("pathplugins/data/scoring/clinical_terms.txt")
     assert len(ours) >= 40
     assert ours - names == set()
     assert "pathplugins/data_tools.py" not in names
@@ -126,7 +127,7 @@ def test_requirements_are_few_open_upward_and_met_by_this_trainer_environment(wh
     for requirement in required:
         assert requirement.name not in ("torch", "transformers", "llamafactory", "xtuner")
         assert metadata.version(requirement.name) in requirement.specifier, requirement
-    extras = {"llamafactory", "xtuner", "wsi", "readers", "pathgen", "patchtcga", "ray", "tissue", "test"}
+    extras = {"llamafactory", "xtuner", "wsi", "readers", "pathgen", "patchtcga", "ray", "scores", "tissue", "test"}
     assert set(head.get_all("Provides-Extra")) == extras
 
 

@@ -20,14 +20,13 @@ from pathplugins.commands.predictions import append, gather
 from pathplugins.commands.questions import Prepared, Question, QuestionSet, prepare
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import write_json
+from pathplugins.core.optional import require
 from pathplugins.data.formats import FORMATS
-from pathplugins.data.scoring.metrics import score_choices, score_labels, score_vqa, table
+from pathplugins.data.scoring.metrics import table
+from pathplugins.data.scoring.reports import EXTRA, MODULES
+from pathplugins.data.scoring.tasks import TASKS, score
+from pathplugins.data.scoring.terms import Terms, read_terms
 
-TASKS = {
-    "vqa": "exact match, yes/no questions and others",
-    "choices": "letter of the choice",
-    "labels": "class of the image",
-}
 _PROGRESS_S = 10.0
 
 logger = logging.getLogger(__name__)
@@ -46,17 +45,21 @@ class EvaluateOptions:
     bits: Literal[4, 8] | None
     batch_size: int
     max_new_tokens: int
+    terms: Path | None
+    """List of clinical terms, for reports; None is the one of the package."""
 
     def __post_init__(self) -> None:
         numbers = {"limit": self.test.limit, "batch-size": self.batch_size, "max-new-tokens": self.max_new_tokens}
         for name, number in numbers.items():
             if number is not None and number < 1:
                 raise PathPluginsError(f"--{name} is {number}, expected 1 or more")
+        if self.terms is not None and self.test.task != "report":
+            raise PathPluginsError(f"--terms belongs to --task report, not to --task {self.test.task}; leave it out")
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> EvaluateOptions:
         """Take them from the command line."""
-        own = ("model", "adapter", "out", "device", "dtype", "bits", "batch_size", "max_new_tokens")
+        own = ("model", "adapter", "out", "device", "dtype", "bits", "batch_size", "max_new_tokens", "terms")
         test = QuestionSet(
             data=args.data,
             format=args.format,
@@ -80,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="predictions.jsonl and metrics.json")
     tasks = "; ".join(f"{name}: {text}" for name, text in TASKS.items())
     parser.add_argument("--task", required=True, choices=TASKS, help=tasks)
+    parser.add_argument("--terms", type=Path, metavar="FILE", help="clinical terms of reports, one a line")
     parser.add_argument("--limit", type=int, metavar="N", help="ask N questions, evenly drawn from all")
     parser.add_argument("--on-bad-sample", default="error", choices=("error", "skip"), help="default %(default)s")
     parser.add_argument("--adapter", metavar="DIR", help="LoRA adapter trained on the model")
@@ -101,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
         import torch.distributed as dist
 
         dist.init_process_group("gloo", timeout=timedelta(days=7))  # shares may take very different times
+    terms = _terms(options)
     shared: list[Any] = [_prepared(options)] if rank == 0 else [None]
     if world > 1:
         dist.broadcast_object_list(shared)  # the checks ran once, and all ranks cut the same list
@@ -110,8 +115,16 @@ def run(args: argparse.Namespace) -> int:
         dist.barrier()
         dist.destroy_process_group()
     if rank == 0:
-        _report(options, prepared)
+        _report(options, prepared, terms)
     return 0
+
+
+def _terms(options: EvaluateOptions) -> Terms | None:
+    """Return the clinical terms of reports, with all that scores them there before the first question."""
+    if options.test.task != "report":
+        return None
+    require(*MODULES, extra=EXTRA)
+    return read_terms(options.terms)
 
 
 def _prepared(options: EvaluateOptions) -> Prepared:
@@ -150,20 +163,14 @@ def _ask(options: EvaluateOptions, questions: Sequence[Question], rank: int, wor
             said_at = now
 
 
-def _report(options: EvaluateOptions, prepared: Prepared) -> None:
+def _report(options: EvaluateOptions, prepared: Prepared, terms: Terms | None) -> None:
     """Score what is on disk, write ``metrics.json``, print the numbers."""
     lines = [*gather(options.out, prepared.ids).values()]
     if len(lines) < len(prepared.ids):
         raise PathPluginsError(
             f"{options.out}: {len(prepared.ids) - len(lines)} answers are missing; run the command again"
         )
-    questions, right, said = ([line[name] for line in lines] for name in ("question", "answer", "prediction"))
-    if options.test.task == "vqa":
-        scores = score_vqa(right, said)
-    elif options.test.task == "choices":
-        scores = score_choices(questions, right, said)
-    else:
-        scores = score_labels(prepared.labels, right, said)
+    scores = score(options.test.task, lines, labels=prepared.labels, terms=terms)
     versions = {name: version(name) for name in ("pathplugins", "torch", "transformers")}
     told = {"task": options.test.task, "questions": len(lines), "left_out": prepared.left_out, "metrics": scores}
     write_json(options.out / "metrics.json", {**told, "settings": prepared.settings, "versions": versions})

@@ -21,8 +21,7 @@ from pathplugins.data.formats import FORMATS
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, apply_policy, check_images
 from pathplugins.data.scoring.answers import options_in, parse_choice
 from pathplugins.data.scoring.metrics import label_set
-
-Task = Literal["vqa", "choices", "labels"]
+from pathplugins.data.scoring.tasks import Task
 
 logger = logging.getLogger(__name__)
 

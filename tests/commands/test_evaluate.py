@@ -301,9 +301,28 @@ def test_a36_class_folders_in_half_precision(words: Callable[..., list[str]], im
     assert [line["prediction"] for line in lines(single)] != [line["prediction"] for line in lines(out)]
 
 
+def test_reports_are_scored_with_terms_of_ones_own(
+    words: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rouge_score")
+    terms = tmp_path / "terms.txt"
+    terms.write_text("yes\nunheardof\n")
+    out = tmp_path / "out"
+    assert main([*words(task="report", terms=terms), "--out", str(out)]) == 0
+    scores = read_json(out / "metrics.json")["metrics"]
+    assert {*scores} == {
+        *("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "meteor", "cider", "term_recall", "empty"),
+    }
+    assert scores["term_recall"]["value"] < 1  # nobody says "unheardof"
+    assert 0 < scores["bleu_1"]["value"] < 1  # one answer is right to the word
+    assert "rouge_l" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"terms": "terms.txt"}, "--terms belongs to --task report, not to --task vqa; leave it out"),
+        ({"task": "report", "terms": "nowhere.txt"}, "--terms nowhere.txt: no such file; give a text file"),
         ({"bits": 4}, "--bits 4 needs an NVIDIA GPU, the device is cpu"),
         ({"batch_size": 0}, "--batch-size is 0, expected 1 or more"),
         ({"option": "split=test"}, "--option split=test: expected NAME=VALUE; llava has the options ids"),

@@ -1,0 +1,40 @@
+"""Tasks of an evaluation: which scores belong to which kind of question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pathplugins.data.scoring.metrics import score_choices, score_labels, score_vqa
+from pathplugins.data.scoring.reports import score_reports
+from pathplugins.data.scoring.terms import Terms
+
+Task = Literal["vqa", "choices", "labels", "report"]
+
+TASKS: dict[Task, str] = {
+    "vqa": "exact match, yes/no questions and others",
+    "choices": "letter of the choice",
+    "labels": "class of the image",
+    "report": "free text: n-grams, sequences, clinical terms",
+}
+
+
+def score(
+    task: Task, lines: Sequence[Mapping[str, Any]], *, labels: Sequence[str] = (), terms: Terms | None = None
+) -> dict[str, Any]:
+    """Score answered questions.
+
+    Args:
+        task: what they ask for.
+        lines: with ``question``, ``answer`` (the right one) and ``prediction``.
+        labels: the classes, for ``labels``.
+        terms: the clinical terms, for ``report``.
+    """
+    questions, right, said = ([line[name] for line in lines] for name in ("question", "answer", "prediction"))
+    if task == "vqa":
+        return score_vqa(right, said)
+    if task == "choices":
+        return score_choices(questions, right, said)
+    if task == "labels":
+        return score_labels(labels, right, said)
+    return score_reports(right, said, terms or Terms(()))
