@@ -22,9 +22,9 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import write_json
 from pathplugins.core.optional import require
 from pathplugins.data.formats import FORMATS
-from pathplugins.data.scoring.metrics import table
 from pathplugins.data.scoring.reports import EXTRA, MODULES
-from pathplugins.data.scoring.tasks import TASKS, score
+from pathplugins.data.scoring.tables import table, table_by
+from pathplugins.data.scoring.tasks import TASKS, score, score_groups
 from pathplugins.data.scoring.terms import Terms, read_terms
 
 _PROGRESS_S = 10.0
@@ -69,6 +69,7 @@ class EvaluateOptions:
             on_bad_sample=args.on_bad_sample,
             task=args.task,
             allow_other_encoder=args.allow_other_encoder,
+            by=tuple(dict.fromkeys(args.by)),
         )
         return cls(test=test, **{name: getattr(args, name) for name in own})
 
@@ -83,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="predictions.jsonl and metrics.json")
     tasks = "; ".join(f"{name}: {text}" for name, text in TASKS.items())
     parser.add_argument("--task", required=True, choices=TASKS, help=tasks)
+    parser.add_argument("--by", action="append", default=[], metavar="FIELD", help="scores per value; repeatable")
     parser.add_argument("--terms", type=Path, metavar="FILE", help="clinical terms of reports, one a line")
     parser.add_argument("--limit", type=int, metavar="N", help="ask N questions, evenly drawn from all")
     parser.add_argument("--on-bad-sample", default="error", choices=("error", "skip"), help="default %(default)s")
@@ -170,8 +172,15 @@ def _report(options: EvaluateOptions, prepared: Prepared, terms: Terms | None) -
         raise PathPluginsError(
             f"{options.out}: {len(prepared.ids) - len(lines)} answers are missing; run the command again"
         )
-    scores = score(options.test.task, lines, labels=prepared.labels, terms=terms)
+    task = options.test.task
+    scores = score(task, lines, labels=prepared.labels, terms=terms)
+    by = {
+        field: score_groups(task, lines, groups, labels=prepared.labels, terms=terms)
+        for field, groups in prepared.groups.items()
+    }
     versions = {name: version(name) for name in ("pathplugins", "torch", "transformers")}
-    told = {"task": options.test.task, "questions": len(lines), "left_out": prepared.left_out, "metrics": scores}
+    told = {"task": task, "questions": len(lines), "left_out": prepared.left_out, "metrics": scores, "by": by}
     write_json(options.out / "metrics.json", {**told, "settings": prepared.settings, "versions": versions})
-    sys.stdout.write(f"{table(scores)}\n{options.out / 'metrics.json'}\n")
+    tables = [table(scores), *(table_by(field, groups) for field, groups in by.items())]
+    sys.stdout.write("\n\n".join(tables))
+    sys.stdout.write(f"\n{options.out / 'metrics.json'}\n")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pathplugins.commands.categories import categories
 from pathplugins.commands.loading import load_processor, reads_of
 from pathplugins.commands.model_directory import adapter_directory, model_directory
 from pathplugins.commands.predictions import begin
@@ -43,6 +44,8 @@ class QuestionSet(NamedTuple):
     task: Task
     allow_other_encoder: bool
     """Take bags of another patch encoder than the tower was trained on."""
+    by: tuple[str, ...] = ()
+    """Fields of the data whose values the scores are told apart by."""
 
 
 class Question(NamedTuple):
@@ -66,6 +69,8 @@ class Prepared(NamedTuple):
     """Bad rows that were skipped."""
     labels: list[str]
     """The classes, for the task ``labels``."""
+    groups: dict[str, dict[str, str]]
+    """Field -> id of a question -> its value."""
 
 
 def prepare(model: str, adapter: str | None, test: QuestionSet, out: Path, settings: dict[str, Any]) -> Prepared:
@@ -87,6 +92,7 @@ def prepare(model: str, adapter: str | None, test: QuestionSet, out: Path, setti
     processor: Any = load_processor(folder, allow_other_encoder=test.allow_other_encoder)
     vision_config = AutoConfig.from_pretrained(folder).vision_config
     records, labels, left_out = _checked(test, model, processor, vision_config, out)
+    groups = {field: categories(records, field) for field in test.by}
     questions = {}
     for record in records:
         asked, told = (turn.text for turn in record.conversations)
@@ -103,7 +109,7 @@ def prepare(model: str, adapter: str | None, test: QuestionSet, out: Path, setti
     if done:
         logger.info("%s: continuing after %d of %d answers", out, len(done), len(questions))
     unanswered = [question for name, question in questions.items() if name not in done]
-    return Prepared(known, [*questions], unanswered, left_out, labels)
+    return Prepared(known, [*questions], unanswered, left_out, labels, groups)
 
 
 def _checked(

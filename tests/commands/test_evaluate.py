@@ -295,10 +295,31 @@ def test_a36_class_folders_in_half_precision(words: Callable[..., list[str]], im
     scores = read_json(out / "metrics.json")["metrics"]
     assert (scores["accuracy"]["value"], scores["unparsed"]) == (0.0, 4)
     assert {label: row["n"] for label, row in scores["classes"].items()} == {"healthy": 2, "in situ carcinoma": 2}
+    assert scores["confusion"] == [[0, 0, 2], [0, 0, 2]]
     single = tmp_path / "single"
     options["dtype"] = "float32"
     assert main([*words(**options, limit=4, option=f"labels={labels}"), "--out", str(single)]) == 0
     assert [line["prediction"] for line in lines(single)] != [line["prediction"] for line in lines(out)]
+
+
+def test_scores_per_category(
+    words: Callable[..., list[str]], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Asked again of answers that are there, with a field of the data and with what the answers are."""
+    rows = [json.loads(line) for line in data.read_text().splitlines()]
+    more = tmp_path / "more.jsonl"
+    more.write_text("".join(f"{json.dumps({**row, 'organ': 'lung' * (n % 2)})}\n" for n, row in enumerate(rows)))
+    out = tmp_path / "out"
+    assert main([*words(data=more), "--by", "Organ", "--out", str(out)]) == 0
+    by = read_json(out / "metrics.json")["by"]
+    assert {value: scores["questions"] for value, scores in by["Organ"].items()} == {"(none)": 2, "lung": 2}
+    assert by["Organ"]["(none)"]["accuracy"]["value"] == 0.5
+    assert by["Organ"]["lung"]["yes_no_accuracy"]["n"] == 2
+    before = (out / "predictions.jsonl").read_bytes()
+    assert main([*words(data=more), "--by", "answer_type", "--out", str(out)]) == 0
+    assert (out / "predictions.jsonl").read_bytes() == before
+    assert [*read_json(out / "metrics.json")["by"]["answer_type"]] == ["closed", "open"]
+    assert re.search(r"answer_type +questions +accuracy .*\nclosed +2 ", capsys.readouterr().out)
 
 
 def test_reports_are_scored_with_terms_of_ones_own(
@@ -323,6 +344,7 @@ def test_reports_are_scored_with_terms_of_ones_own(
     [
         ({"terms": "terms.txt"}, "--terms belongs to --task report, not to --task vqa; leave it out"),
         ({"task": "report", "terms": "nowhere.txt"}, "--terms nowhere.txt: no such file; give a text file"),
+        ({"by": "organ"}, "--by organ: the data has no such field, only 'id', 'image', 'conversations', 'answer_type'"),
         ({"bits": 4}, "--bits 4 needs an NVIDIA GPU, the device is cpu"),
         ({"batch_size": 0}, "--batch-size is 0, expected 1 or more"),
         ({"option": "split=test"}, "--option split=test: expected NAME=VALUE; llava has the options ids"),

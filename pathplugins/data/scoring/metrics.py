@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,8 @@ def score_labels(labels: Sequence[str], answers: Sequence[str], predictions: Seq
     """Score accuracy, micro and macro F1 and every class by itself; a prediction without a label is wrong, and counted.
 
     ``labels`` come from `label_set`, and every right answer is one of them. Unparsed predictions lower recall and not
-    precision, so that micro F1 lies above accuracy where there are some.
+    precision, so that micro F1 lies above accuracy where there are some. ``confusion`` counts answers by the right
+    label and the one that is said; its last column counts those that say none.
     """
     k = len(labels)
     place = {normalise(label): index for index, label in enumerate(labels)}
@@ -97,27 +98,10 @@ def score_labels(labels: Sequence[str], answers: Sequence[str], predictions: Seq
         }
         for label, right, told, asked in rows
     }
+    pairs = np.bincount(gold * (k + 1) + said, minlength=k * (k + 1)).reshape(k, k + 1)
     n = len(gold)
     scores = {"accuracy": _mean(gold == said), "micro_f1": measure(micro, n), "macro_f1": measure(macro, n)}
-    return {**scores, "unparsed": int((said == k).sum()), "classes": classes}
-
-
-def table(scores: Mapping[str, Any]) -> str:
-    """Return the scores as lines to print."""
-    rows = [f"{'':24}{'value':>8}  {'95 % interval':18}{'n':>7}"]
-    for name, value in scores.items():
-        if isinstance(value, int):
-            rows.append(f"{name:24}{value:>8}")
-        elif name != "classes":
-            between = f"{value['low']:.4f} - {value['high']:.4f}"
-            rows.append(f"{name:24}{value['value']:>8.4f}  {between:18}{value['n']:>7}")
-    if classes := scores.get("classes"):
-        rows += ["", f"{'':24}{'precision':>10}{'recall':>8}{'f1':>8}{'n':>7}{'predicted':>11}"]
-        rows += [
-            f"{label:24}{c['precision']:>10.4f}{c['recall']:>8.4f}{c['f1']:>8.4f}{c['n']:>7}{c['predicted']:>11}"
-            for label, c in classes.items()
-        ]
-    return "\n".join(rows)
+    return {**scores, "unparsed": int((said == k).sum()), "classes": classes, "confusion": pairs.tolist()}
 
 
 def _mean(values: Sequence[float] | np.ndarray) -> Measure:

@@ -38,3 +38,35 @@ def score(
     if task == "labels":
         return score_labels(labels, right, said)
     return score_reports(right, said, terms or Terms(()))
+
+
+def score_groups(
+    task: Task,
+    lines: Sequence[Mapping[str, Any]],
+    groups: Mapping[str, str],
+    *,
+    labels: Sequence[str] = (),
+    terms: Terms | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Score the questions of each group by themselves.
+
+    Args:
+        task: what the questions ask for.
+        lines: as for `score`, with ``id``.
+        groups: id -> value of a field.
+        labels: as for `score`.
+        terms: as for `score`.
+
+    Returns:
+        Value, in alphabetical order -> its scores without the tables of single classes, and its number of
+        ``questions``.
+    """
+    parts: dict[str, list[Mapping[str, Any]]] = {value: [] for value in sorted({*groups.values()})}
+    for line in lines:
+        parts[groups[line["id"]]].append(line)
+    scores = {}
+    for value, part in parts.items():
+        found = score(task, part, labels=labels, terms=terms)
+        scores[value] = {name: found[name] for name in found if name not in ("classes", "confusion")}
+        scores[value]["questions"] = len(part)
+    return scores

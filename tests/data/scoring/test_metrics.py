@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.scoring.metrics import interval, label_set, score_choices, score_labels, score_vqa, table
+from pathplugins.data.scoring.metrics import interval, label_set, score_choices, score_labels, score_vqa
 
 
 def values(scores: dict) -> dict[str, float]:
@@ -59,6 +59,7 @@ def test_a36_scores_by_counting() -> None:
     micro = 2 * right / (97 + 97 - unparsed)
     assert values(scores) == pytest.approx({"accuracy": right / 97, "micro_f1": micro, "macro_f1": sum(f1) / 3})
     assert scores["unparsed"] == unparsed
+    assert scores["confusion"] == [[pairs[a, s] for s in (*labels, "no idea")] for a in labels]
     for score in (scores["accuracy"], scores["micro_f1"], scores["macro_f1"]):
         assert score["low"] < score["value"] < score["high"]
 
@@ -82,15 +83,3 @@ def test_intervals_are_those_of_theory_and_repeat() -> None:
     assert (low, high) == pytest.approx((right.mean() - 1.96 * sigma, right.mean() + 1.96 * sigma), abs=0.2 * sigma)
     assert interval(lambda at: right[at].mean(), 401) == (low, high)
     assert interval(lambda at: right[at].mean(), 401, seed=1) != (low, high)
-
-
-def test_the_table_shows_every_number() -> None:
-    scores = score_labels(["benign", "invasive"], ["benign", "invasive", "benign"], ["benign", "?", "invasive"])
-    rows = [line.split() for line in table(scores).splitlines()]
-    assert [row[:2] for row in rows[1:5]] == [
-        *(["accuracy", "0.3333"], ["micro_f1", "0.4000"], ["macro_f1", "0.3333"], ["unparsed", "1"]),
-    ]
-    assert rows[-2:] == [
-        ["benign", "1.0000", "0.5000", "0.6667", "2", "1"],
-        ["invasive", "0.0000", "0.0000", "0.0000", "1", "1"],
-    ]
