@@ -23,6 +23,10 @@ ANSWER_TYPE = "answer_type"
 _TABLES = (".csv", ".tsv", ".txt")
 
 
+class UnknownFieldError(PathPluginsError):
+    """A field that the data does not have."""
+
+
 def categories(records: Sequence[Record], field: str) -> dict[str, str]:
     """Return the category of each question by a field of its data.
 
@@ -38,7 +42,8 @@ def categories(records: Sequence[Record], field: str) -> dict[str, str]:
         id -> value, `NONE` where it is empty.
 
     Raises:
-        PathPluginsError: the data has no such field, or it holds lists or objects.
+        UnknownFieldError: the data has no such field.
+        PathPluginsError: it holds lists or objects.
     """
     wanted = _plain(field)
     kept = {_plain(name): name for record in records for name in record.meta}
@@ -59,7 +64,7 @@ def categories(records: Sequence[Record], field: str) -> dict[str, str]:
     known = [*{**kept, **columns}.values(), ANSWER_TYPE]
     near = nearest(field, known)
     hint = f". Did you mean --by '{near}'?" if near else ""
-    raise PathPluginsError(f"--by {field}: the data has no such field, only {', '.join(map(repr, known))}{hint}")
+    raise UnknownFieldError(f"--by {field}: the data has no such field, only {', '.join(map(repr, known))}{hint}")
 
 
 def _rows(source: Path) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pathplugins.commands.categories import categories
+from pathplugins.commands.categories import UnknownFieldError, categories
 from pathplugins.commands.loading import load_processor, reads_of
 from pathplugins.commands.model_directory import adapter_directory, model_directory
 from pathplugins.commands.predictions import begin
@@ -46,6 +46,8 @@ class QuestionSet(NamedTuple):
     """Take bags of another patch encoder than the tower was trained on."""
     by: tuple[str, ...] = ()
     """Fields of the data whose values the scores are told apart by."""
+    wanted_by: tuple[str, ...] = ()
+    """The same, without those that this copy of the data lacks."""
 
 
 class Question(NamedTuple):
@@ -92,7 +94,7 @@ def prepare(model: str, adapter: str | None, test: QuestionSet, out: Path, setti
     processor: Any = load_processor(folder, allow_other_encoder=test.allow_other_encoder)
     vision_config = AutoConfig.from_pretrained(folder).vision_config
     records, labels, left_out = _checked(test, model, processor, vision_config, out)
-    groups = {field: categories(records, field) for field in test.by}
+    groups = {field: categories(records, field) for field in test.by} | _there(records, test)
     questions = {}
     for record in records:
         asked, told = (turn.text for turn in record.conversations)
@@ -110,6 +112,19 @@ def prepare(model: str, adapter: str | None, test: QuestionSet, out: Path, setti
         logger.info("%s: continuing after %d of %d answers", out, len(done), len(questions))
     unanswered = [question for name, question in questions.items() if name not in done]
     return Prepared(known, [*questions], unanswered, left_out, labels, groups)
+
+
+def _there(records: Sequence[Record], test: QuestionSet) -> dict[str, dict[str, str]]:
+    """Return the categories that a suite knows and this copy of its data holds."""
+    found = {}
+    for field in test.wanted_by:
+        if field in test.by:
+            continue
+        try:
+            found[field] = categories(records, field)
+        except UnknownFieldError:
+            logger.info("%s has no field %s: no scores by it", test.data, field)
+    return found
 
 
 def _checked(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import pickle
 import re
 import shutil
 import subprocess
@@ -322,6 +323,59 @@ def test_scores_per_category(
     assert re.search(r"answer_type +questions +accuracy .*\nclosed +2 ", capsys.readouterr().out)
 
 
+def write_suite(name: str, folder: Path, images: Path) -> None:
+    """Three questions as they are published, and their images."""
+    if name == "class-folders":
+        for part in ("train", "test"):
+            for label in ("Benign", "InSitu"):
+                shutil.copytree(images, folder / part / label)
+        return
+    place = folder / {"pathvqa": "pvqa/images/test", "pmc-vqa": "figures", "quilt-vqa": "quilt_vqa/images"}[name]
+    shutil.copytree(images, place)
+    if name == "pathvqa":
+        (folder / "pvqa" / "qas").mkdir()
+        for split, answers in (("train", ["x"]), ("test", ["yes", "no", "a gland"])):
+            rows = [{"image": str(n), "question": "Is it?", "answer": text} for n, text in enumerate(answers)]
+            for row in rows:
+                (place / f"{row['image']}.png").with_suffix(".jpg").write_bytes((images / "0.png").read_bytes())
+            (folder / "pvqa" / "qas" / f"{split}_qa.pkl").write_bytes(pickle.dumps(rows))
+    elif name == "pmc-vqa":
+        rows = [f"{n}.png,Which?,A: benign,B: malignant,,,{'AB'[n % 2]}" for n in range(3)]
+        header = "Figure_path,Question,Choice A,Choice B,Choice C,Choice D,Answer_label"
+        (folder / "test_clean.csv").write_text("\n".join([header, *rows, ""]))
+    else:
+        row = {"question": "Is it?", "answer": "It is.", "answer_type": "CLOSED", "yes_no_answer": "yes"}
+        other = {"question": "What is it?", "answer": "A gland of the breast.", "answer_type": "OPEN"}
+        rows = [{"id": n, "image": f"{n}.png", **(other if n else row)} for n in range(3)]
+        (folder / "quiltvqa_test_w_ans.json").write_text(json.dumps(rows))
+
+
+@pytest.mark.parametrize(
+    ("suite", "task", "measure", "by"),
+    [
+        ("pathvqa", "vqa", "yes_no_accuracy", {"answer_type": {"closed": 2, "open": 1}}),
+        ("pmc-vqa", "choices", "accuracy", {}),
+        ("quilt-vqa", "vqa", "other_token_recall", {"answer_type": {"closed": 1, "open": 2}}),
+        ("class-folders", "labels", "macro_f1", {}),
+    ],
+)
+def test_suites_of_images(
+    model: str, images: Path, tmp_path: Path, suite: str, task: str, measure: str, by: dict[str, Any]
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    write_suite(suite, data, images)
+    words = ["evaluate", model, "--suite", suite, "--data", str(data), "--out", str(out)]
+    assert main([*words, "--device", "cpu", "--max-new-tokens", "3"]) == 0
+    told = read_json(out / "metrics.json")
+    assert (told["suite"], told["task"]) == (suite, task)
+    assert told["questions"] == (8 if suite == "class-folders" else 3)
+    assert measure in told["metrics"]
+    found = {
+        field: {value: part["questions"] for value, part in groups.items()} for field, groups in told["by"].items()
+    }
+    assert found == by
+
+
 def test_reports_are_scored_with_terms_of_ones_own(
     words: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -348,7 +402,10 @@ def test_reports_are_scored_with_terms_of_ones_own(
         ({"bits": 4}, "--bits 4 needs an NVIDIA GPU, the device is cpu"),
         ({"batch_size": 0}, "--batch-size is 0, expected 1 or more"),
         ({"option": "split=test"}, "--option split=test: expected NAME=VALUE; llava has the options ids"),
-        ({"option": "idss=x"}, "has the options ids, columns, tags. Did you mean ids=VALUE?"),
+        (
+            {"option": "idss=x"},
+            "columns, tags, image_suffix, flat_images. Did you mean ids=VALUE?",
+        ),
         ({"data": "nowhere.jsonl"}, "--data nowhere.jsonl: no such file or folder"),
         ({"image_folder": "nowhere"}, "--image-folder nowhere: no such folder"),
         ({"adapter": "nowhere"}, "--adapter nowhere: no such directory"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pathplugins.commands.evaluation_options import EvaluationOptions, add_arguments
 from pathplugins.commands.questions import QuestionSet, prepare
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 
@@ -103,3 +105,35 @@ def test_a_row_without_a_bag_is_named(model: Path, data: Path, tmp_path: Path) -
         prepare(str(model), None, question_set(data), tmp_path / "out", {})
     skipped = prepare(str(model), None, question_set(data, on_bad_sample="skip"), tmp_path / "out", {})
     assert (len(skipped.ids), skipped.left_out) == (7, 1)
+
+
+def test_suites_of_slides_are_read_with_bags(model: Path, tmp_path: Path, write_h5: Callable[..., Path]) -> None:
+    """Their tables name other files in folders of their own; the bags lie flat, as `pathdata run` leaves them."""
+    import shutil
+
+    (tmp_path / "bags").mkdir()
+    for name in ("a", "b"):
+        shutil.copy(write_h5("questions_7", 7), tmp_path / "bags" / f"{name}.h5")
+    (tmp_path / "SlideBench-VQA(TCGA).csv").write_text(
+        "ID,Slide,Tumor,Narrow Category,Question,A,B,C,D,Answer\n"
+        "1,a,BRCA,Grade,Which?,x,y,,,A\n"
+        "2,b,LUAD,Type,Which?,x,y,,,B\n"
+    )
+    lines = [{"question_id": f"Stage_{n}", "image": f"TCGA-BRCA/{n}.pt", "question": "Which?"} for n in ("a", "b")]
+    (tmp_path / "WSI-Bench-test.jsonl").write_text(
+        "".join(f"{json.dumps({**line, 'T-answer': 'II', 'metadata': 'Stage'})}\n" for line in lines)
+    )
+    found = {}
+    for suite in ("slidebench", "wsi-bench"):
+        words = ["--suite", suite, "--data", str(tmp_path), "--option", "image_suffix=.h5"]
+        parser = argparse.ArgumentParser()
+        add_arguments(parser)
+        args = parser.parse_args([str(model), "--out", "out", *words, "--option", "flat_images=true"])
+        found[suite] = prepare(str(model), None, EvaluationOptions.of(args).test, tmp_path / suite, {})
+        assert [Path(q.images[0]).name for q in found[suite].open] == ["a.h5", "b.h5"]
+    assert found["slidebench"].open[0].prompt == "[<image>\nWhich?\nA. x\nB. y]"
+    assert found["slidebench"].groups == {
+        "Tumor": {"1": "BRCA", "2": "LUAD"},
+        "Narrow Category": {"1": "Grade", "2": "Type"},
+    }
+    assert found["wsi-bench"].groups == {"metadata": {"Stage_a": "Stage", "Stage_b": "Stage"}}

@@ -19,6 +19,7 @@ _FOR_TRAINERS = {
     "ptcga200": f"{_HERE}.ptcga200:read_ptcga200",
     "pubmedvision": f"{_HERE}.pubmedvision:read_pubmedvision",
     "quilt_1m": f"{_HERE}.quilt_1m:read_quilt_1m",
+    "quilt_vqa": f"{_HERE}.quilt_vqa:read_quilt_vqa",
     "record": f"{_HERE}.record:read_record",
     "segpanda200": f"{_HERE}.segpanda200:read_segpanda200",
     "slidebench": f"{_HERE}.slidebench:read_slidebench",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pathplugins.data.choices import choice_of_letter
@@ -17,13 +18,21 @@ META = {"Slide": "slide_id", "Tumor": "tumor", "Broad Category": "broad_category
 
 
 @reader
-def read_slidebench(path: str | Path, *, media_dir: str | Path | None = None, ids: str | Path | None = None) -> Stream:
+def read_slidebench(
+    path: str | Path,
+    *,
+    media_dir: str | Path | None = None,
+    ids: str | Path | None = None,
+    published_prompt: bool = False,
+) -> Stream:
     """Read questions; the user text lists the choices as ``A) ...``, the answer is the line of the right choice.
 
     Args:
         path: The table. Its ``Output`` column, which an evaluation adds, is ignored.
         media_dir: Where ``{Tumor}/{Slide}.csv`` are looked for first; then beside the table.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
+        published_prompt: List the choices as SlideChat's test does, ``A. ...`` right below the question, instead of in
+            the words of the other multiple-choice formats here.
     """
     path = Path(path)
 
@@ -32,10 +41,11 @@ def read_slidebench(path: str | Path, *, media_dir: str | Path | None = None, id
             path, wanted="a table of SlideBench", columns=COLUMNS, check_header=require_columns(path, COLUMNS)
         )
 
-    return Stream(path=path, drafts=lambda: drafts(rows(), _draft), folders=folders_for(path, media_dir), ids=ids)
+    make = functools.partial(_draft, texts=_published_texts if published_prompt else choice_texts)
+    return Stream(path=path, drafts=lambda: drafts(rows(), make), folders=folders_for(path, media_dir), ids=ids)
 
 
-def _draft(row: Row) -> Record:
+def _draft(row: Row, *, texts: Callable[[str, list[str], int], tuple[str, str]]) -> Record:
     slide, tumor, question, answer = (text_of(row.cells, name) for name in ("Slide", "Tumor", "Question", "Answer"))
     if not slide or not tumor or not question:
         raise BadRowError("no question", "Slide, Tumor or Question is empty; expected all of them")
@@ -48,7 +58,7 @@ def _draft(row: Row) -> Record:
     index = choice_of_letter(answer, choices)
     if index is None:
         raise BadRowError("answer not among choices", f"the answer {answer!r} is none of {choices}, or several")
-    user, assistant = choice_texts(question, choices, index)
+    user, assistant = texts(question, choices, index)
     return Record(
         id=text_of(row.cells, "ID") or slide,
         conversations=(Turn("user", f"{IMAGE_PLACEHOLDER}\n{user}"), Turn("assistant", assistant)),
@@ -57,3 +67,8 @@ def _draft(row: Row) -> Record:
         source=row.source,
         row=row.number,
     )
+
+
+def _published_texts(question: str, choices: list[str], answer: int) -> tuple[str, str]:
+    lines = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False)]
+    return "\n".join((question, *lines)), lines[answer]

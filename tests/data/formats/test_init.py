@@ -24,7 +24,7 @@ def test_there_are_formats() -> None:
 def test_readers_share_a_signature(name: str) -> None:
     first, *options = inspect.signature(READERS.get(name)).parameters.values()
     assert first.name == "path"
-    assert "media_dir" in {option.name for option in options}
+    assert {"media_dir", "image_suffix"} <= {option.name for option in options}
     assert all(option.kind is option.KEYWORD_ONLY and option.default is not option.empty for option in options)
 
 

@@ -32,10 +32,19 @@ def test_questions_and_bad_rows(tmp_path: Path) -> None:
         ("2", ("/features/BRCA/TCGA-A.csv",), "B) y"),
     ]
     assert records[0].conversations[0].text.endswith("A) one\nB) two\nC) three\nD) four")
+    published, _ = read_slidebench(path, media_dir="/features", published_prompt=True, image_suffix=".h5")
+    assert published[0].images == ("/features/BRCA/TCGA-A.h5",)
+    assert published[0].conversations == (
+        *(("user", "<image>\nWhich grade?\nA. one\nB. two\nC. three\n" + "D. four"), ("assistant", "B. two")),
+    )
     assert records[0].meta["narrow_category"] == "Grade"
     assert [sample.reason for sample in bad] == [
         *("answer not among choices", "no question", "unreadable choices", "misplaced placeholder")
     ]
+    flat, _ = read_slidebench(path, media_dir="/features", flat_images=True)
+    assert flat[0].images == ("/features/TCGA-A.csv",)
+    with pytest.raises(PathPluginsError, match=r"image_suffix must begin with a dot, as in .h5; got 'h5'"):
+        read_slidebench(path, image_suffix="h5")
     path.write_text("ID,Slide\n1,a\n")
     with pytest.raises(PathPluginsError, match="lacks the columns Tumor, Question"):
         read_slidebench(path)

@@ -7,6 +7,7 @@ source may be larger than memory; the lists that trainers take come from the sam
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +46,8 @@ class Stream:
     """The images belong to the file: its relative paths start at its folder, even if no folder of images is given."""
     suffix: str | None = None
     """Replaces the last suffix of every image before it is looked up."""
+    flat: bool = False
+    """Look up every image by the name of its file alone, without the folders before it."""
     ids: str | Path | None = None
     """Index file of the samples to keep (``reading.ids``); other rows are not checked."""
     min_words: int = 0
@@ -120,18 +123,21 @@ class Stream:
         return finish
 
     def _locator(self) -> Callable[[str], str] | None:
-        suffix = self.suffix
+        suffix, flat = self.suffix, self.flat
         find: Callable[[str], str] | None = None
         if self.folders:
             find = functools.lru_cache(2**16)(self._look_for) if self.look else Places(self.folders).locate
-        if suffix is None:
+        if suffix is None and not flat:
             return find
 
-        def with_suffix(image: str) -> str:
-            image = os.path.splitext(image)[0] + suffix  # noqa: PTH122 - keeps "./" and "//" as they are written
+        def renamed(image: str) -> str:
+            if flat:
+                image = image.rpartition("/")[2]
+            if suffix is not None:
+                image = os.path.splitext(image)[0] + suffix  # noqa: PTH122 - keeps "./" and "//" as they are written
             return find(image) if find else image
 
-        return with_suffix
+        return renamed
 
     def _look_for(self, image: str) -> str:
         """Return the absolute path of an existing file.
@@ -164,13 +170,35 @@ def json_stream(
 
 
 def reader(open_stream: Callable[..., Stream]) -> Any:
-    """Make a reader of a function that returns a stream: a call gives lists, ``.stream`` is the function itself."""
+    """Make a reader of a function that returns a stream: a call gives lists, ``.stream`` gives the stream.
+
+    Both also take ``image_suffix``, which replaces the last suffix of every image before it is looked up, and
+    ``flat_images``, which leaves out the folders before its name: data that names ``BRCA/a.csv`` is read with the bag
+    ``a.h5`` as it stands.
+    """
+    takes = inspect.signature(open_stream)
+    more = [
+        inspect.Parameter("image_suffix", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="str | None"),
+        inspect.Parameter("flat_images", inspect.Parameter.KEYWORD_ONLY, default=False, annotation="bool"),
+    ]
+    signature = takes.replace(parameters=[*takes.parameters.values(), *more])
+
+    @functools.wraps(open_stream)
+    def stream(*args: Any, image_suffix: str | None = None, flat_images: bool = False, **options: Any) -> Stream:
+        opened = open_stream(*args, **options)
+        if image_suffix is None and not flat_images:
+            return opened
+        named = isinstance(image_suffix, str) and image_suffix[:1] == "." and "/" not in image_suffix
+        if image_suffix is not None and not named:
+            raise PathPluginsError(f"image_suffix must begin with a dot, as in .h5; got {image_suffix!r}")
+        return replace(opened, suffix=image_suffix, flat=bool(flat_images))
 
     @functools.wraps(open_stream)
     def read(*args: Any, **options: Any) -> tuple[list[Record], list[BadSample]]:
-        return open_stream(*args, **options).lists()
+        return stream(*args, **options).lists()
 
-    read.stream = open_stream  # type: ignore[attr-defined]
+    stream.__signature__ = read.__signature__ = signature  # type: ignore[attr-defined]
+    read.stream = stream  # type: ignore[attr-defined]
     return read
 
 
