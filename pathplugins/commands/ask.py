@@ -73,7 +73,14 @@ def ask(
 
 
 def answers(
-    model: LoadedModel, prompts: Sequence[str], images: Sequence[Sequence[str | Path]], max_new_tokens: int
+    model: LoadedModel,
+    prompts: Sequence[str],
+    images: Sequence[Sequence[str | Path]],
+    max_new_tokens: int,
+    *,
+    temperature: float | None = None,
+    num_beams: int | None = None,
+    seed: int | None = None,
 ) -> list[str]:
     """Answer a batch of prompts (see `pathplugins.commands.prompting`), each as if it had been asked alone.
 
@@ -82,11 +89,24 @@ def answers(
         prompts: with one ``<image>`` for each of their images.
         images: the bags or images of each prompt.
         max_new_tokens: length of an answer, at most.
+        temperature: draw each token, at this temperature and from the whole vocabulary; None takes the likeliest.
+        num_beams: follow so many beams; None is 1.
+        seed: of the draws; the generators of torch are as before afterwards. None goes on with them as they are.
     """
+    import torch
+
     processor: Any = model.processor
     inputs = processor(prompts, images).to(model.model.device)
-    pad = processor.tokenizer.pad_token_id
-    output = model.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=pad)
+    options: dict[str, Any] = {"pad_token_id": processor.tokenizer.pad_token_id, "do_sample": temperature is not None}
+    if temperature is not None:
+        options |= {"temperature": temperature, "top_k": 0, "top_p": 1.0}
+    if num_beams is not None:
+        options["num_beams"] = num_beams
+    gpus = [inputs["input_ids"].device] if inputs["input_ids"].is_cuda else []
+    with torch.random.fork_rng(devices=gpus, enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        output = model.model.generate(**inputs, max_new_tokens=max_new_tokens, **options)
     new = output[:, inputs["input_ids"].shape[1] :]
     return [text.strip() for text in processor.tokenizer.batch_decode(new, skip_special_tokens=True)]
 

@@ -81,9 +81,11 @@ def _ask(options: EvaluationOptions, questions: Sequence[Question], rank: int, w
         allow_other_encoder=options.test.allow_other_encoder,
     )
     began = said_at = time.monotonic()
-    for start in range(0, len(questions), options.batch_size):
-        batch = questions[start : start + options.batch_size]
-        told = answers(model, [q.prompt for q in batch], [q.images for q in batch], options.max_new_tokens)
+    at_once = 1 if options.temperature else options.batch_size  # draws of a question must not depend on its batch
+    for start in range(0, len(questions), at_once):
+        batch = questions[start : start + at_once]
+        how = {**options.generation(), "seed": options.seed_of(batch[0].line["id"])}
+        told = answers(model, [q.prompt for q in batch], [q.images for q in batch], options.max_new_tokens, **how)
         lines = [{**question.line, "prediction": text} for question, text in zip(batch, told, strict=True)]
         append(options.out, lines, rank=rank, world=world)
         done, now = start + len(batch), time.monotonic()

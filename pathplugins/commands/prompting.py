@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pathplugins.core.errors import PathPluginsError
@@ -17,7 +18,7 @@ def conversation(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
     return prompt(tokenizer, f"{IMAGE_PLACEHOLDER}\n{question}")
 
 
-def prompt(tokenizer: PreTrainedTokenizerBase, user: str) -> str:
+def prompt(tokenizer: PreTrainedTokenizerBase, user: str, *, system: str | None = None) -> str:
     """Return the prompt for a turn of the user, by the chat template of the tokenizer.
 
     Our system prompt is used where the template has none of its own.
@@ -25,9 +26,10 @@ def prompt(tokenizer: PreTrainedTokenizerBase, user: str) -> str:
     Args:
         tokenizer: the model's own.
         user: what the user says, with ``<image>`` where images belong.
+        system: system prompt in place of the template's or ours.
 
     Raises:
-        PathPluginsError: the tokenizer has no chat template.
+        PathPluginsError: the tokenizer has no chat template, or one without a place for ``system``.
     """
     from jinja2 import TemplateError
 
@@ -42,6 +44,8 @@ def prompt(tokenizer: PreTrainedTokenizerBase, user: str) -> str:
         turns.append({"role": "user", "content": user})
         return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
 
+    if system is not None:
+        return _with_system(render, system)
     plain = render()
     try:
         with_ours = render(SYSTEM_PROMPT)
@@ -49,3 +53,18 @@ def prompt(tokenizer: PreTrainedTokenizerBase, user: str) -> str:
         return plain
     # A template with a prompt of its own writes a system turn in any case, so that ours replaces it and adds little.
     return with_ours if len(with_ours) - len(SYSTEM_PROMPT) > len(plain) else plain
+
+
+def _with_system(render: Callable[..., str], system: str) -> str:
+    from jinja2 import TemplateError
+
+    try:
+        text = render(system)
+    except TemplateError:
+        text = ""
+    if system.strip() not in text:
+        raise PathPluginsError(
+            "the chat template of this model has no place for a system prompt; leave --system out, or write it into "
+            "the question"
+        )
+    return text

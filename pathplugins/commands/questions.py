@@ -100,7 +100,9 @@ def prepare(model: str, adapter: str | None, test: QuestionSet, out: Path, setti
         asked, told = (turn.text for turn in record.conversations)
         place = {"id": record.id, "source": record.source, "row": record.row}
         line = {**place, "question": asked.replace(IMAGE_PLACEHOLDER, "").strip(), "answer": told}
-        questions[record.id] = Question(prompt(processor.tokenizer, asked), record.images, line)
+        questions[record.id] = Question(
+            prompt(processor.tokenizer, asked, system=settings.get("system")), record.images, line
+        )
     known = {
         "model": f"{model} ({_fingerprint(model) or folder.name})",  # the folder of a hub id is named by its commit
         "adapter": adapter and f"{adapter} ({_fingerprint(adapter_directory(adapter))})",

@@ -323,6 +323,41 @@ def test_scores_per_category(
     assert re.search(r"answer_type +questions +accuracy .*\nclosed +2 ", capsys.readouterr().out)
 
 
+def test_drawn_answers_depend_on_the_seed_alone(words: Callable[..., list[str]], whole: Path, tmp_path: Path) -> None:
+    """Not on batches nor on where a run was stopped; the settings say how they were drawn."""
+    drawn = words("--temperature", "1.5", "--seed", "3")
+    assert main([*drawn, "--batch-size", "4", "--out", str(tmp_path / "a")]) == 0
+    said = [line["prediction"] for line in lines(tmp_path / "a")]
+    assert said != [line["prediction"] for line in lines(whole)]
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    kept = (tmp_path / "b" / "predictions.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[2:]
+    (tmp_path / "b" / "predictions.jsonl").write_text("".join(kept), encoding="utf-8")
+    assert main([*drawn, "--batch-size", "1", "--out", str(tmp_path / "b")]) == 0
+    assert lines(tmp_path / "b") == lines(tmp_path / "a")
+    settings = read_json(tmp_path / "a" / "settings.json")
+    assert (settings["temperature"], settings["seed"], settings["num_beams"], settings["system"]) == (
+        1.5,
+        3,
+        None,
+        None,
+    )
+    assert main([*words("--temperature", "1.5", "--seed", "4"), "--out", str(tmp_path / "a")]) == 2
+
+
+def test_beams_and_a_system_prompt_are_obeyed(
+    words: Callable[..., list[str]], whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both change the answers of this model, and are recorded."""
+    greedy = [line["prediction"] for line in lines(whole)]
+    for option, value in (("--num-beams", "3"), ("--system", "You see normal tissue of the gland.")):
+        out = tmp_path / option
+        assert main([*words(option, value), "--out", str(out)]) == 0
+        assert [line["prediction"] for line in lines(out)] != greedy
+        assert str(read_json(out / "settings.json")[option[2:].replace("-", "_")]) == value
+    assert main([*words("--system", "Other."), "--out", str(tmp_path / "--system")]) == 2
+    assert "system was You see normal tissue of the gland., is Other." in capsys.readouterr().err
+
+
 def write_suite(name: str, folder: Path, images: Path) -> None:
     """Three questions as they are published, and their images."""
     if name == "class-folders":
@@ -399,6 +434,11 @@ def test_reports_are_scored_with_terms_of_ones_own(
         ({"terms": "terms.txt"}, "--terms belongs to --task report, not to --task vqa; leave it out"),
         ({"task": "report", "terms": "nowhere.txt"}, "--terms nowhere.txt: no such file; give a text file"),
         ({"by": "organ"}, "--by organ: the data has no such field, only 'id', 'image', 'conversations', 'answer_type'"),
+        ({"temperature": 0}, "--temperature is 0.0, expected above 0; leave it out for no draws"),
+        ({"seed": 3}, "--seed is of draws, and nothing is drawn without --temperature"),
+        ({"temperature": 1, "seed": -1}, "--seed is -1, expected 0 to 4294967295"),
+        ({"num_beams": 0}, "--num-beams is 0, expected 1 or more"),
+        ({"system": " "}, "--system is empty"),
         ({"bits": 4}, "--bits 4 needs an NVIDIA GPU, the device is cpu"),
         ({"batch_size": 0}, "--batch-size is 0, expected 1 or more"),
         ({"option": "split=test"}, "--option split=test: expected NAME=VALUE; llava has the options ids"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pathplugins.commands.prompting import conversation
+from pathplugins.commands.prompting import conversation, prompt
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.prompts import SYSTEM_PROMPT
 
@@ -53,3 +53,13 @@ def test_a_template_with_a_system_prompt_keeps_it(tokenizer: Any) -> None:
     )
     rest = "{% for m in messages if m['role'] != 'system' %}<{{ m['content'] }}>{% endfor %}"
     assert conversation(with_template(tokenizer, default + rest), "Why?") == "[As trained.]<<image>\nWhy?>"
+
+
+def test_a_system_prompt_of_ones_own_is_used_or_refused(tokenizer: Any) -> None:
+    told = prompt(with_template(tokenizer, LLAMA), "Why?", system="Be short.")
+    assert told.startswith("<|start_header_id|>system<|end_header_id|>Be short.<|eot_id|>")
+    assert SYSTEM_PROMPT not in told
+    silent = "{% for m in messages if m['role'] == 'user' %}[{{ m['content'] }}]{% endfor %}"
+    for template in (NO_SYSTEM, silent):
+        with pytest.raises(PathPluginsError, match="has no place for a system prompt; leave --system out"):
+            prompt(with_template(tokenizer, template), "Why?", system="Be short.")
