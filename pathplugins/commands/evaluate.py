@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
-import time
-from collections.abc import Sequence
-from datetime import timedelta
-from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from pathplugins.commands import evaluation_options
-from pathplugins.commands.ask import answers
 from pathplugins.commands.evaluation_options import EvaluationOptions
-from pathplugins.commands.loading import load_model
-from pathplugins.commands.predictions import append, gather
-from pathplugins.commands.questions import Prepared, Question, prepare
-from pathplugins.core.errors import PathPluginsError
+from pathplugins.commands.predictions import Line
+from pathplugins.commands.question_runs import answered, ask_share, load, processes, versions
+from pathplugins.commands.questions import Prepared, prepare
 from pathplugins.core.files import write_json
 from pathplugins.data.scoring.tables import table, table_by
 from pathplugins.data.scoring.tasks import score, score_groups
 from pathplugins.data.scoring.terms import Terms
 from pathplugins.published.suites import SUITES
 
-_PROGRESS_S = 10.0
+METRICS = "metrics.json"
 
 logger = logging.getLogger(__name__)
 
@@ -40,89 +34,42 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("pathplugins").setLevel(logging.INFO)
     options = EvaluationOptions.of(args)
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    if world > 1:
-        import torch.distributed as dist
-
-        dist.init_process_group("gloo", timeout=timedelta(days=7))  # shares may take very different times
     terms = options.clinical_terms()
-    shared: list[Any] = [_prepared(options)] if rank == 0 else [None]
-    if world > 1:
-        dist.broadcast_object_list(shared)  # the checks ran once, and all ranks cut the same list
-    prepared: Prepared = shared[0]
-    _ask(options, prepared.open[rank::world], rank, world)
-    if world > 1:
-        dist.barrier()
-        dist.destroy_process_group()
-    if rank == 0:
-        _report(options, prepared, terms)
+    with processes() as here:
+        prepared: Prepared = here.shared(  # the checks run once, and all processes cut the same list
+            lambda: prepare(options.model, options.adapter, options.test, options.out, options.settings())
+        )
+        if prepared.open[here.rank :: here.world]:
+            ask_share(load(options, here), options, prepared.open, options.out, here)
+    if here.rank == 0:
+        told = write_scores(options, options.out, prepared, answered(options.out, prepared), terms)
+        tables = [table(told["metrics"]), *(table_by(field, groups) for field, groups in told["by"].items())]
+        text = "\n\n".join(tables)
+        sys.stdout.write(f"{text}\n{options.out / METRICS}\n")
     return 0
 
 
-def _prepared(options: EvaluationOptions) -> Prepared:
-    return prepare(options.model, options.adapter, options.test, options.out, options.settings())
-
-
-def _ask(options: EvaluationOptions, questions: Sequence[Question], rank: int, world: int) -> None:
-    """Answer the questions batch by batch, each batch on disk before the next."""
-    if not questions:
-        return
-    device = options.device
-    if device == "auto" and world > 1:
-        import torch
-
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-    model = load_model(
-        options.model,
-        adapter=options.adapter,
-        device=device,
-        dtype=options.dtype,
-        bits=options.bits,
-        allow_other_encoder=options.test.allow_other_encoder,
-    )
-    began = said_at = time.monotonic()
-    at_once = 1 if options.temperature else options.batch_size  # draws of a question must not depend on its batch
-    for start in range(0, len(questions), at_once):
-        batch = questions[start : start + at_once]
-        how = {**options.generation(), "seed": options.seed_of(batch[0].line["id"])}
-        told = answers(model, [q.prompt for q in batch], [q.images for q in batch], options.max_new_tokens, **how)
-        lines = [{**question.line, "prediction": text} for question, text in zip(batch, told, strict=True)]
-        append(options.out, lines, rank=rank, world=world)
-        done, now = start + len(batch), time.monotonic()
-        if rank == 0 and (now - said_at > _PROGRESS_S or done == len(questions)):
-            left = timedelta(seconds=round((now - began) / done * (len(questions) - done)))
-            share = f" (this process's share of {world})" if world > 1 else ""
-            logger.info("%d of %d questions answered%s, %s left", done, len(questions), share, left)
-            said_at = now
-
-
-def _report(options: EvaluationOptions, prepared: Prepared, terms: Terms | None) -> None:
-    """Score what is on disk, write ``metrics.json``, print the numbers."""
-    lines = [*gather(options.out, prepared.ids).values()]
-    if len(lines) < len(prepared.ids):
-        raise PathPluginsError(
-            f"{options.out}: {len(prepared.ids) - len(lines)} answers are missing; run the command again"
-        )
+def write_scores(
+    options: EvaluationOptions, out: Path, prepared: Prepared, lines: list[Line], terms: Terms | None
+) -> dict[str, Any]:
+    """Score what was answered, write ``metrics.json`` and return what it holds."""
     task = options.test.task
-    scores = score(task, lines, labels=prepared.labels, terms=terms)
-    by = {
-        field: score_groups(task, lines, groups, labels=prepared.labels, terms=terms)
-        for field, groups in prepared.groups.items()
-    }
     suite = SUITES.get(options.suite or "")
     if suite and suite.questions and not options.test.limit and len(lines) != suite.questions:
         said = "%s: published numbers are of %d questions, these are of %d"
         logger.warning(said, suite.name, suite.questions, len(lines))
-    versions = {name: version(name) for name in ("pathplugins", "torch", "transformers")}
     told = {
         "task": task,
         "suite": options.suite,
         "questions": len(lines),
         "left_out": prepared.left_out,
-        "metrics": scores,
-        "by": by,
+        "metrics": score(task, lines, labels=prepared.labels, terms=terms),
+        "by": {
+            field: score_groups(task, lines, groups, labels=prepared.labels, terms=terms)
+            for field, groups in prepared.groups.items()
+        },
+        "settings": prepared.settings,
+        "versions": versions(),
     }
-    write_json(options.out / "metrics.json", {**told, "settings": prepared.settings, "versions": versions})
-    tables = [table(scores), *(table_by(field, groups) for field, groups in by.items())]
-    sys.stdout.write("\n\n".join(tables))
-    sys.stdout.write(f"\n{options.out / 'metrics.json'}\n")
+    write_json(out / METRICS, told)
+    return told

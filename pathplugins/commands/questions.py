@@ -58,21 +58,32 @@ class Question(NamedTuple):
     line: dict[str, Any]
 
 
-class Prepared(NamedTuple):
-    """Everything that is known before the first question is asked."""
+class Checked(NamedTuple):
+    """A test set whose rows and images are all checked."""
 
     settings: dict[str, Any]
     """What decides the answers; a run with others is not continued."""
-    ids: list[str]
-    """Ids of all questions, in their order."""
-    open: list[Question]
-    """Those without an answer yet."""
+    questions: list[Question]
     left_out: int
     """Bad rows that were skipped."""
     labels: list[str]
     """The classes, for the task ``labels``."""
     groups: dict[str, dict[str, str]]
     """Field -> id of a question -> its value."""
+
+
+class Prepared(NamedTuple):
+    """Everything that is known before the first question is asked."""
+
+    settings: dict[str, Any]
+    """See `Checked`."""
+    ids: list[str]
+    """Ids of all questions, in their order."""
+    open: list[Question]
+    """Those without an answer yet."""
+    left_out: int
+    labels: list[str]
+    groups: dict[str, dict[str, str]]
 
 
 def prepare(model: str, adapter: str | None, test: QuestionSet, out: Path, settings: dict[str, Any]) -> Prepared:
@@ -88,6 +99,22 @@ def prepare(model: str, adapter: str | None, test: QuestionSet, out: Path, setti
     Raises:
         PathPluginsError: the model, the data or an option cannot be used, or ``out`` holds answers of another run.
     """
+    return begun(check(model, adapter, test, out, settings), out)
+
+
+def check(model: str, adapter: str | None, test: QuestionSet, out: Path, settings: dict[str, Any]) -> Checked:
+    """Read and check a test set; ``out`` gets a list of bad rows, if there are any.
+
+    Args:
+        model: see `prepare`.
+        adapter: see `prepare`.
+        test: see `prepare`.
+        out: see `prepare`.
+        settings: see `prepare`.
+
+    Raises:
+        PathPluginsError: the model, the data or an option cannot be used.
+    """
     from transformers import AutoConfig
 
     folder = model_directory(model)
@@ -95,25 +122,34 @@ def prepare(model: str, adapter: str | None, test: QuestionSet, out: Path, setti
     vision_config = AutoConfig.from_pretrained(folder).vision_config
     records, labels, left_out = _checked(test, model, processor, vision_config, out)
     groups = {field: categories(records, field) for field in test.by} | _there(records, test)
-    questions = {}
+    questions = []
     for record in records:
         asked, told = (turn.text for turn in record.conversations)
         place = {"id": record.id, "source": record.source, "row": record.row}
         line = {**place, "question": asked.replace(IMAGE_PLACEHOLDER, "").strip(), "answer": told}
-        questions[record.id] = Question(
-            prompt(processor.tokenizer, asked, system=settings.get("system")), record.images, line
-        )
+        whole = prompt(processor.tokenizer, asked, system=settings.get("system"))
+        questions.append(Question(whole, record.images, line))
     known = {
         "model": f"{model} ({_fingerprint(model) or folder.name})",  # the folder of a hub id is named by its commit
         "adapter": adapter and f"{adapter} ({_fingerprint(adapter_directory(adapter))})",
-        "data": f"{len(questions)} questions of {test.data} ({_digest([*questions.values()])})",
+        "data": f"{len(questions)} questions of {test.data} ({_digest(questions)})",
         **settings,
     }
-    done = begin(out, known, [*questions])
+    return Checked(known, questions, left_out, labels, groups)
+
+
+def begun(test: Checked, out: Path) -> Prepared:
+    """Begin the folder of predictions of a test set, or continue one.
+
+    Raises:
+        PathPluginsError: it holds answers of another run.
+    """
+    ids = [question.line["id"] for question in test.questions]
+    done = begin(out, test.settings, ids)
     if done:
-        logger.info("%s: continuing after %d of %d answers", out, len(done), len(questions))
-    unanswered = [question for name, question in questions.items() if name not in done]
-    return Prepared(known, [*questions], unanswered, left_out, labels, groups)
+        logger.info("%s: continuing after %d of %d answers", out, len(done), len(ids))
+    unanswered = [question for question in test.questions if question.line["id"] not in done]
+    return Prepared(test.settings, ids, unanswered, test.left_out, test.labels, test.groups)
 
 
 def _there(records: Sequence[Record], test: QuestionSet) -> dict[str, dict[str, str]]:
