@@ -126,13 +126,14 @@ def check(model: str, adapter: str | None, test: QuestionSet, out: Path, setting
     for record in records:
         asked, told = (turn.text for turn in record.conversations)
         place = {"id": record.id, "source": record.source, "row": record.row}
-        line = {**place, "question": asked.replace(IMAGE_PLACEHOLDER, "").strip(), "answer": told}
+        words = asked.replace(IMAGE_PLACEHOLDER, "").strip()
+        line = {**place, "images": [*record.images], "question": words, "answer": told}
         whole = prompt(processor.tokenizer, asked, system=settings.get("system"))
         questions.append(Question(whole, record.images, line))
     known = {
         "model": f"{model} ({_fingerprint(model) or folder.name})",  # the folder of a hub id is named by its commit
         "adapter": adapter and f"{adapter} ({_fingerprint(adapter_directory(adapter))})",
-        "data": f"{len(questions)} questions of {test.data} ({_digest(questions)})",
+        "data": f"{len(questions)} questions of {test.data} ({_digest([*map(_asked, questions)])})",
         **settings,
     }
     return Checked(known, questions, left_out, labels, groups)
@@ -150,6 +151,11 @@ def begun(test: Checked, out: Path) -> Prepared:
         logger.info("%s: continuing after %d of %d answers", out, len(done), len(ids))
     unanswered = [question for question in test.questions if question.line["id"] not in done]
     return Prepared(test.settings, ids, unanswered, test.left_out, test.labels, test.groups)
+
+
+def _asked(question: Question) -> Question:
+    """Return a question without what its line only says of it."""
+    return question._replace(line={name: value for name, value in question.line.items() if name != "images"})
 
 
 def _there(records: Sequence[Record], test: QuestionSet) -> dict[str, dict[str, str]]:

@@ -137,8 +137,9 @@ def test_a34_every_question_is_asked_as_ask_does(whole: Path, data: Path, told: 
     written = lines(whole)
     assert [line["prediction"] for line in written] == told
     assert [(line["id"], line["row"]) for line in written] == [("q0", 1), ("q1", 2), ("q2", 3), ("q3", 4)]
-    assert written[1].keys() == {"id", "source", "row", "question", "answer", "prediction"}
+    assert written[1].keys() == {"id", "source", "row", "images", "question", "answer", "prediction"}
     assert (written[1]["source"], written[1]["question"], written[1]["answer"]) == (str(data), "Is it benign?", "Yes")
+    assert [Path(image).name for image in written[1]["images"]] == ["1.png"]
     assert sorted(path.name for path in whole.iterdir()) == ["metrics.json", "predictions.jsonl", "settings.json"]
 
 

@@ -6,7 +6,7 @@ All of it is computed offline. METEOR aligns equal words and equal stems; synony
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def score_reports(answers: Sequence[str], predictions: Sequence[str], terms: Ter
     right, said = ([*map(words_of, texts)] for texts in (answers, predictions))
     pairs = [*zip(right, said, strict=True)]
     scores: dict[str, Any] = _bleu(pairs)
-    scores["rouge_l"] = _mean(_rouge_l(pairs))
+    scores["rouge_l"] = _mean(rouge_l(zip(answers, predictions, strict=True)))
     scores["meteor"] = _mean(_meteor(pairs))
     if len(pairs) > 1:
         scores["cider"] = _mean(cider_d(right, said))
@@ -79,10 +79,10 @@ def _matches(bleu: Any, wanted: Words, words: Words, order: int) -> tuple[int, i
     return precision.numerator, max(len(words) - order + 1, 0)  # its own denominator is 1 where there are no n-grams
 
 
-def _rouge_l(pairs: Sequence[tuple[Words, Words]]) -> list[float]:
-    """Return F1 of the longest common sequence of words (Lin, 2004) of each report."""
-    scorer = need(MODULES[2], extra=EXTRA).RougeScorer(["rougeL"], tokenizer=_Blanks())
-    return [scorer.score(" ".join(wanted), " ".join(words))["rougeL"].fmeasure for wanted, words in pairs]
+def rouge_l(pairs: Iterable[tuple[str, str]]) -> list[float]:
+    """Return F1 of the longest common sequence of words (Lin, 2004) of each report, given as (right, said)."""
+    scorer = need(MODULES[2], extra=EXTRA).RougeScorer(["rougeL"], tokenizer=_Words())
+    return [scorer.score(right, said)["rougeL"].fmeasure for right, said in pairs]
 
 
 def _meteor(pairs: Sequence[tuple[Words, Words]]) -> list[float]:
@@ -101,12 +101,12 @@ def _mean(values: Sequence[float] | np.ndarray) -> Measure:
     return measure(lambda at: float(array[at].mean()), len(array))
 
 
-class _Blanks:
-    """Splits at blanks, for words that are already apart."""
+class _Words:
+    """Splits texts as for the other scores."""
 
     def tokenize(self, text: str) -> Words:
         """Return the words of a text."""
-        return text.split()
+        return words_of(text)
 
 
 class _NoSynonyms:

@@ -44,6 +44,33 @@ def table_by(field: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(rows)
 
 
+def table_of_conditions(told: Mapping[str, Any]) -> str:
+    """Return an ablation as lines to print: the measure of each condition, what it loses, and a verdict.
+
+    Args:
+        told: with ``measure`` and ``conditions``: name -> ``metrics`` and, for all but the first, ``lost`` and
+            ``unchanged``.
+    """
+    name, conditions = told["measure"], told["conditions"]
+    rows = [f"{'':12}{name:>10}  {'95 % interval':18}{'lost':>8}  {'95 % interval':20}{'same answers':>12}"]
+    for condition, found in conditions.items():
+        rows.append(f"{condition:12}{_between(found['metrics'][name], 10, 18)}")
+        if "lost" in found:
+            rows[-1] += f"{_between(found['lost'], 8, 20)}{found['unchanged']['value']:>12.4f}"
+    needed = [condition for condition, found in conditions.items() if "lost" in found and found["lost"]["low"] > 0]
+    rest = [condition for condition, found in conditions.items() if "lost" in found and condition not in needed]
+    if needed:
+        rows.append(f"answers need the picture: worse when {', '.join(needed)}")
+    if rest:
+        rows.append(f"no loss to be told from chance when {', '.join(rest)}")
+    return "\n".join(rows)
+
+
+def _between(score: Mapping[str, float], before: int, after: int) -> str:
+    between = f"{score['low']:.4f} - {score['high']:.4f}"
+    return f"{score['value']:>{before}.4f}  {between:{after}}"
+
+
 def _number(score: Any) -> str:
     if score is None:
         return "-"
