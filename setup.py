@@ -39,7 +39,7 @@ EXTRAS = {
         *("segmentation-models-pytorch>=0.3.4", "tensorboard>=2.14", "timm>=1.0", "torchmetrics>=1.2"),
     ],
     "ray": ["ray>=2.9"],
-    "scores": ["nltk>=3.9", "rouge-score>=0.1.2"],
+    "scores": ["jinja2>=3.0", "nltk>=3.9", "rouge-score>=0.1.2"],
     "tissue": ["onnxruntime>=1.17"],
     "test": [
         *("codespell[toml]>=2.2", "hypothesis>=6.100", "pytest>=8.0", "ruff>=0.9", "pyyaml>=6.0"),
@@ -112,6 +112,7 @@ setup(
     package_data={
         **{"pathplugins.data_tools": ["prompts/*"], "pathplugins.classify": ["configs/*.yaml"]},
         "pathplugins.classify.scoring": ["page/*"],
+        "pathplugins.commands.report": ["page/*"],
         "pathplugins.data.scoring": ["clinical_terms.txt"],
     },
     entry_points={

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "select": ("pathplugins.commands.select", "draw which patches of a slide a token selector keeps, and their scores"),
     "evaluate": ("pathplugins.commands.evaluate", "ask a model every question of a test set and score the answers"),
     "ablate": ("pathplugins.commands.ablate", "the same questions without their pictures: do answers come from there?"),
+    "report": ("pathplugins.commands.report", "results of evaluate and ablate -> one page that opens offline"),
     "classify": (
         "pathplugins.commands.classify",
         "train patch encoders on labelled patches, and score them",

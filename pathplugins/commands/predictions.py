@@ -66,6 +66,11 @@ def gather(folder: Path, order: Sequence[str]) -> dict[str, Line]:
     return lines
 
 
+def read_lines(folder: Path) -> list[Line]:
+    """Return the answers of a folder as they are on disk, in the order of the questions where a run has ended."""
+    return [line for file in _files(folder) for line in _read(file)]
+
+
 def append(folder: Path, lines: Iterable[Line], *, rank: int, world: int) -> None:
     """Append answers to the file of a process at once."""
     name = NAME if world == 1 else NAME.replace(".", f".{rank}.")
