@@ -37,5 +37,5 @@ def run(args: argparse.Namespace) -> int:
     shown = runs or [each.real for each in ablations]
     text = page(runs, ablations, compared(runs), worst_cases(shown, args.cases), shown)
     write_text_whole(args.out, text)
-    say(f"{args.out} ({len(text.encode()) / 1e6:.1f} MB)")
+    say(f"{args.out} ({len(text.encode()) / 1000:,.0f} kB)")
     return 0

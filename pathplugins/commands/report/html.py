@@ -8,6 +8,7 @@ from typing import Any
 
 from pathplugins.classify.scoring.html import TEMPLATES
 from pathplugins.classify.scoring.plots import shades
+from pathplugins.commands.blinding import CONDITIONS
 from pathplugins.commands.report.comparison import Comparison
 from pathplugins.commands.report.results import Ablation, Run
 from pathplugins.commands.report.worst import BadAnswer
@@ -50,7 +51,7 @@ def page(
         groups=[(run.name, field, _groups(groups)) for run in runs for field, groups in run.told["by"].items()],
         matrices=[(run.name, _matrix(run)) for run in runs if "confusion" in run.told["metrics"]],
         comparisons=comparisons,
-        ablations=ablations,
+        ablations=[(each, _in_order(each.told["conditions"])) for each in ablations],
         cases=cases,
         answers=_answers(alike),
         alike=alike,
@@ -68,6 +69,11 @@ def _table(run: Run) -> list[tuple[str, Any]]:
 def _groups(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     names = list(dict.fromkeys(name for scores in groups.values() for name in scores if name != "questions"))
     return {"names": names, "rows": groups}
+
+
+def _in_order(conditions: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the conditions as they are asked; JSON has them by name."""
+    return [(name, conditions[name]) for name in CONDITIONS if name in conditions]
 
 
 def _matrix(run: Run) -> dict[str, Any]:

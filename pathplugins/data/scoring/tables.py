@@ -54,9 +54,10 @@ def table_of_conditions(told: Mapping[str, Any]) -> str:
     name, conditions = told["measure"], told["conditions"]
     rows = [f"{'':12}{name:>10}  {'95 % interval':18}{'lost':>8}  {'95 % interval':20}{'same answers':>12}"]
     for condition, found in conditions.items():
-        rows.append(f"{condition:12}{_between(found['metrics'][name], 10, 18)}")
+        row = f"{condition:12}{_between(found['metrics'][name], 10, 18)}"
         if "lost" in found:
-            rows[-1] += f"{_between(found['lost'], 8, 20)}{found['unchanged']['value']:>12.4f}"
+            row += f"{_between(found['lost'], 8, 20)}{found['unchanged']['value']:>12.4f}"
+        rows.append(row.rstrip())
     needed = [condition for condition, found in conditions.items() if "lost" in found and found["lost"]["low"] > 0]
     rest = [condition for condition, found in conditions.items() if "lost" in found and condition not in needed]
     if needed:

@@ -106,7 +106,7 @@ def test_a_page_of_everything(tmp_path: Path, images: list[Path], capsys: pytest
     ablation = write_ablation(tmp_path / "ablation", right)
     out = tmp_path / "report.html"
     assert main(["report", *map(str, (first, second, other, ablation)), "--out", str(out)]) == 0
-    assert re.fullmatch(rf"{out} \(\d\.\d MB\)\n", capsys.readouterr().out)
+    assert re.fullmatch(rf"{out} \(\d+ kB\)\n", capsys.readouterr().out)
     text = out.read_text(encoding="utf-8")
     page = Page(text)
     assert {address.partition(",")[0] for address in page.loaded} == {"data:image/jpeg;base64"}
