@@ -29,7 +29,7 @@ from pathplugins.models.custom_llava.placeholders import (
     unused,
 )
 from pathplugins.models.custom_llava.prefix_lm import check_prefix_lm_mask, prefix_lm_mask
-from pathplugins.models.custom_llava.vision_inputs import VISION_INPUTS
+from pathplugins.models.custom_llava.vision_inputs import FILE_INPUTS, VISION_INPUTS
 from pathplugins.models.custom_llava.vision_tokens import (
     bag_candidates,
     check_looking,
@@ -157,7 +157,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
             [sum of tokens, H] and the number of tokens per image.
         """
         bags, images = (patch_features, patch_coords, patch_counts, patch_seeds), (pixel_values, tile_counts)
-        vision = dict(zip(VISION_INPUTS, (*bags, *images), strict=True))
+        vision = dict(zip(FILE_INPUTS, (*bags, *images), strict=True))
         chosen = self.select_image_tokens(input_ids, attention_mask, **vision)
         features = chosen.tokens if self._merges_tiles else self.multi_modal_projector(chosen.tokens)
         return (features * 0 if self.ablate_vision else features), chosen.counts
@@ -176,7 +176,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
             Tokens of the tower's width, or the language model's where the connector merges an image's tiles. Rows are
             counted within each slide, or within each image over the patch tokens of all its tiles.
         """
-        vision = {name: vision.get(name) for name in VISION_INPUTS}
+        vision = {name: vision.get(name) for name in FILE_INPUTS}
         if vision["pixel_values" if self._reads_images else "patch_features"] is None:
             wanted, got = ("pixel_values", "a bag") if self._reads_images else ("patch_features", "an image")
             raise PathPluginsError(
@@ -211,6 +211,8 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
         patch_seeds: Tensor | None = None,
         pixel_values: Tensor | None = None,
         tile_counts: Tensor | None = None,
+        vision_tokens: Tensor | None = None,
+        vision_counts: Tensor | None = None,
         cache: Any = None,
         **kwargs: Any,
     ) -> Any:
@@ -229,6 +231,8 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
             patch_seeds: see `get_image_features`.
             pixel_values: see `get_image_features`.
             tile_counts: see `get_image_features`.
+            vision_tokens: [sum of tokens, H] that `get_image_features` returned before, instead of all these.
+            vision_counts: [I] int64, the number of them per image.
             cache: the cache by its later name.
             **kwargs: handed to the language model's own forward.
         """
@@ -240,7 +244,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
             attention_mask = numbers
         if inputs_embeds is None:
             bags, images = (patch_features, patch_coords, patch_counts, patch_seeds), (pixel_values, tile_counts)
-            vision = dict(zip(VISION_INPUTS, (*bags, *images), strict=True))
+            vision = dict(zip(VISION_INPUTS, (*bags, *images, vision_tokens, vision_counts), strict=True))
             inputs_embeds, surplus = self._embed(input_ids, attention_mask, vision, prompt=past == 0)
         if surplus is not None:
             attention_mask = hidden(attention_mask, surplus)
@@ -279,11 +283,16 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
         is_image = input_ids == self.config.image_token_id  # [B, T]
         # The placeholder may lie outside the vocabulary, so it is never looked up.
         embeds = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))  # [B, T, H]
-        if vision["patch_features"] is None and vision["pixel_values"] is None:
+        known, counts = vision["vision_tokens"], vision["vision_counts"]
+        if known is None and vision["patch_features"] is None and vision["pixel_values"] is None:
             if prompt and bool(is_image.any()):
                 raise PathPluginsError("the text holds image placeholders but no image: pass what the processor gives")
             return embeds, None
-        features, tokens = self.get_image_features(**vision, input_ids=input_ids, attention_mask=attention_mask)
+        if known is None:
+            files = {name: vision[name] for name in FILE_INPUTS}
+            features, tokens = self.get_image_features(**files, input_ids=input_ids, attention_mask=attention_mask)
+        else:
+            features, tokens = (known * 0 if self.ablate_vision else known), counts.tolist()
         surplus = None
         if self.token_selector.adaptive:
             surplus = unused(is_image, self._tokens_per_image(vision), tokens)  # [B, T]
@@ -292,6 +301,8 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
 
     def _tokens_per_image(self, vision: dict[str, Any]) -> list[int]:
         """Return the placeholders of each image: its vision tokens, or the most an adaptive selector may keep."""
+        if (counts := vision.get("vision_counts")) is not None:
+            return counts.tolist()
         if self._reads_images:
             tiles = [1] * len(vision["tile_counts"]) if self._merges_tiles else vision["tile_counts"].tolist()
             rows, cls = [count * self.vision_tower.tokens_per_tile for count in tiles], 0

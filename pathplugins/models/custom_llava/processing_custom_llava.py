@@ -68,28 +68,21 @@ class CustomLlavaProcessor(ProcessorMixin):
 
     def expand(self, text: str, images: Sequence[str | Path]) -> str:
         """Replace the i-th ``<image>`` by as many image tokens as the i-th image takes."""
-        parts = self._around_images(text, images)
-        tokens = [self.image_token * self.num_image_tokens(image) for image in images]
+        _around_images(text, len(images))
+        return self._expanded(text, [self.num_image_tokens(image) for image in images])
+
+    def _expanded(self, text: str, counts: Sequence[int]) -> str:
+        parts, tokens = _around_images(text, len(counts)), [self.image_token * count for count in counts]
         return "".join(part + token for part, token in zip(parts, [*tokens, ""], strict=True))
 
-    def _around_images(self, text: str, images: Sequence[str | Path]) -> list[str]:
-        """Return the pieces of a text before, between and after its images."""
-        parts = text.split(PLACEHOLDER)
-        if len(parts) - 1 != len(images):
-            raise PathPluginsError(
-                f"the text has {len(parts) - 1} {PLACEHOLDER} but {len(images)} images were given: {text[:80]!r}; "
-                f"write one {PLACEHOLDER} where each image belongs"
-            )
-        return parts
-
-    def _by_chunks(self, text: str, images: Sequence[str | Path]) -> list[int]:
+    def _by_chunks(self, text: str, counts: Sequence[int]) -> list[int]:
         """Return the token ids of a prompt in a format of LLaVA v1.5: the text around images is tokenized by itself."""
         begin = self.tokenizer.bos_token or ""
         starts = bool(begin) and text.startswith(begin)
-        first, *others = self._around_images(text[len(begin) * starts :], images)
+        first, *others = _around_images(text[len(begin) * starts :], len(counts))
         ids = [self.tokenizer.bos_token_id] * starts + self._ids(first)
-        for image, chunk in zip(images, others, strict=True):
-            ids += [self.image_token_id] * self.num_image_tokens(image) + self._ids(chunk)
+        for count, chunk in zip(counts, others, strict=True):
+            ids += [self.image_token_id] * count + self._ids(chunk)
         return ids
 
     def _ids(self, text: str) -> list[int]:
@@ -108,6 +101,22 @@ class CustomLlavaProcessor(ProcessorMixin):
         """
         texts = [text] if isinstance(text, str) else list(text)
         per_text = [images or []] if isinstance(text, str) else images or [[]] * len(texts)
+        for each, owned in zip(texts, per_text, strict=True):
+            _around_images(each, len(owned))
+        counts = [[self.num_image_tokens(image) for image in owned] for owned in per_text]
+        encoded = self.text_inputs(texts, counts, **kwargs)
+        flat = [image for owned in per_text for image in owned]
+        vision = self.image_processor(flat) if flat else {}
+        return BatchFeature({**encoded, **vision})
+
+    def text_inputs(self, texts: Sequence[str], counts: Sequence[Sequence[int]], **kwargs: Any) -> dict[str, Any]:
+        """Return ``input_ids`` and ``attention_mask`` [B, T] of texts, without reading an image.
+
+        Args:
+            texts: with one ``<image>`` for each of their images.
+            counts: vision tokens of each image of each text.
+            **kwargs: options of the tokenizer, see `__call__`.
+        """
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token  # never seen: the attention mask hides it
         options = {
@@ -119,14 +128,12 @@ class CustomLlavaProcessor(ProcessorMixin):
         }
         if CHUNKED in str(self.tokenizer.chat_template):
             del options["add_special_tokens"]
-            ids = [self._by_chunks(t, owned) for t, owned in zip(texts, per_text, strict=True)]
+            ids = [self._by_chunks(text, each) for text, each in zip(texts, counts, strict=True)]
             encoded = self.tokenizer.pad({"input_ids": ids}, **options)
         else:
-            expanded = [self.expand(t, owned) for t, owned in zip(texts, per_text, strict=True)]
+            expanded = [self._expanded(text, each) for text, each in zip(texts, counts, strict=True)]
             encoded = self.tokenizer(expanded, **options)
-        flat = [image for owned in per_text for image in owned]
-        vision = self.image_processor(flat) if flat else {}
-        return BatchFeature({"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"], **vision})
+        return {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> list[str]:
         """Write the layout every supported Transformers version can read (v5's own cannot be read by v4)."""
@@ -155,3 +162,14 @@ class CustomLlavaProcessor(ProcessorMixin):
             folder, **{k: v for k, v in kwargs.items() if k == "trust_remote_code"}
         )
         return cls(load_image_processor(folder), tokenizer, image_token=own["image_token"])
+
+
+def _around_images(text: str, images: int) -> list[str]:
+    """Return the pieces of a text before, between and after its images."""
+    parts = text.split(PLACEHOLDER)
+    if len(parts) - 1 != images:
+        raise PathPluginsError(
+            f"the text has {len(parts) - 1} {PLACEHOLDER} but {images} images were given: {text[:80]!r}; "
+            f"write one {PLACEHOLDER} where each image belongs"
+        )
+    return parts

@@ -2,6 +2,7 @@
 
 Bags: ``patch_features`` [sum N, D], ``patch_coords`` [sum N, 2], ``patch_counts`` [I], ``patch_seeds`` [I].
 Images: ``pixel_values`` [T, 3, S, S], an image's thumbnail before its tiles, ``tile_counts`` [I].
+Either, where its vision tokens were computed before: ``vision_tokens`` [sum K, H], ``vision_counts`` [I].
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from typing import Any
 import torch
 
 PACKED = {"patch_features": "patch_counts", "patch_coords": "patch_counts", "pixel_values": "tile_counts"}
+PACKED["vision_tokens"] = "vision_counts"
 """Name -> the input that says how many of its rows each image owns."""
-PER_IMAGE = ("patch_counts", "patch_seeds", "tile_counts")
-VISION_INPUTS = ("patch_features", "patch_coords", "patch_counts", "patch_seeds", "pixel_values", "tile_counts")
+PER_IMAGE = ("patch_counts", "patch_seeds", "tile_counts", "vision_counts")
+FILE_INPUTS = ("patch_features", "patch_coords", "patch_counts", "patch_seeds", "pixel_values", "tile_counts")
+"""What a processor makes of files, in the order in which `get_image_features` takes them."""
+VISION_INPUTS = (*FILE_INPUTS, "vision_tokens", "vision_counts")
 """In the order in which `forward` takes them."""
 
 
