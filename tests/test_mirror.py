@@ -17,6 +17,8 @@ SERVED_BY: dict[str, str] = {
     "pathplugins/classify/networks/build.py": "tests/classify/test_runs.py",
     "pathplugins/classify/recipes.py": "tests/classify/test_objectives.py",
     "pathplugins/classify/train.py": "tests/commands/classify/test_train.py",
+    "pathplugins/commands/asked_file.py": "tests/commands/test_ask.py",
+    "pathplugins/commands/chat_session.py": "tests/commands/test_chat.py",
     "pathplugins/commands/classify/__init__.py": "tests/commands/classify/test_train.py",
     "pathplugins/classify/scoring/cases.py": "tests/classify/scoring/test_evaluation.py",
     "pathplugins/classify/scoring/metric_names.py": "tests/classify/scoring/test_report.py",

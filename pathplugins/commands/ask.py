@@ -1,46 +1,74 @@
-"""``pathplugins ask``: put a question about one image or feature bag to a trained model."""
+"""``pathplugins ask``: put questions about one slide, image or feature bag to a trained model."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pathplugins.commands.loading import LoadedModel, Reads, add_encoder_option, load_model, load_processor, reads_of
+from pathplugins.commands.answering import answer, open_file
+from pathplugins.commands.asked_file import AskedFile, asked_file, check_file, given_file
+from pathplugins.commands.loading import LoadedModel, add_encoder_option, load_model, load_processor, reads_of
 from pathplugins.commands.model_directory import model_directory
 from pathplugins.commands.prompting import conversation
-from pathplugins.commands.vision_input import check_vision_input
+from pathplugins.commands.quick_start import start_quickly
+from pathplugins.commands.sampling import MAX_NEW_TOKENS, Sampling, add_sampling_options, sampling_of
+from pathplugins.commands.slide_bags import SlideOptions, add_slide_options, slide_options_of
 from pathplugins.core.errors import PathPluginsError
 
-MAX_NEW_TOKENS = 128
+__all__ = ["MAX_NEW_TOKENS", "answers", "ask", "check_file"]
+
+GREEDY = Sampling()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("model", metavar="MODEL", help="composed or trained model directory, or hub id")
-    image = parser.add_mutually_exclusive_group()
-    image.add_argument("--image", type=Path, metavar="FILE", help="image, or H5 feature bag of a slide")
-    image.add_argument("--bag", type=Path, metavar="FILE", help="H5 feature bag of a slide")
-    parser.add_argument("--question", required=True, metavar="TEXT")
-    parser.add_argument(
-        "--max-new-tokens", type=int, default=MAX_NEW_TOKENS, metavar="N", help="length of the answer, at most"
-    )
+    add_file_options(parser)
+    parser.add_argument("--question", required=True, action="append", metavar="TEXT", help="may be given several times")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each answer")
+    add_model_options(parser)
+
+
+def add_file_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name what is asked about, of which one may be given."""
+    file = parser.add_mutually_exclusive_group()
+    file.add_argument("--slide", type=Path, metavar="FILE", help="slide; its features are made and kept")
+    file.add_argument("--image", type=Path, metavar="FILE", help="image, or H5 feature bag of a slide")
+    file.add_argument("--bag", type=Path, metavar="FILE", help="H5 feature bag of a slide")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how a model is loaded and how it answers."""
+    parser.add_argument("--system", metavar="TEXT", help="system prompt, instead of the model's own")
+    add_sampling_options(parser)
     parser.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, ...; auto: a GPU if any")
     parser.add_argument("--adapter", metavar="DIR", help="LoRA adapter trained on the model")
     add_encoder_option(parser)
+    add_slide_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check what was given, load the model, print its answer."""
+    """Check what was given, load the model, print its answers."""
+    sampling, slides = sampling_of(args), slide_options_of(args)
+    _check_questions(args.question)
+    start_quickly()
     folder, other = model_directory(args.model), args.allow_other_encoder
     processor: Any = load_processor(folder, allow_other_encoder=other)
-    path = _checked(args.question, args.bag, args.image, args.max_new_tokens, reads_of(processor), args.model)
-    check_file(processor, path)
+    given = given_file(reads_of(processor), args.model, bag=args.bag, image=args.image, slide=args.slide)
+    conversation(processor.tokenizer, args.question[0], system=args.system)
+    file = asked_file(given, processor, slides, device=args.device)
     model = load_model(folder, adapter=args.adapter, device=args.device, allow_other_encoder=other)
-    told = ask(model, args.question, bag=args.bag, image=args.image, max_new_tokens=args.max_new_tokens)
-    sys.stdout.write(f"{told}\n")
+    for question, told, seconds in _answered(model, args.question, file, sampling, args.system):
+        if args.json:
+            _write_line(question, told, file, args.model, seconds)
+        else:
+            sys.stdout.write(f"> {question}\n{told}\n" if len(args.question) > 1 else f"{told}\n")
+        sys.stdout.flush()
     return 0
 
 
@@ -50,37 +78,51 @@ def ask(
     *,
     bag: str | Path | None = None,
     image: str | Path | None = None,
+    slide: str | Path | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
+    temperature: float = 0.0,
+    num_beams: int | None = None,
+    seed: int | None = None,
+    system: str | None = None,
+    slide_options: SlideOptions | None = None,
+    on_text: Callable[[str], None] | None = None,
 ) -> str:
-    """Ask a model one question about one bag or image, without sampling: the answer is the same each time.
+    """Ask a model one question about one slide, bag or image; the answer is the same each time.
 
     Args:
         model: of `load_model`.
         question: as a user would ask it; the image is put before it.
         bag: H5 feature bag of a slide, for a model that reads bags.
         image: image file, for a model that reads images (a bag is taken too where the model reads bags).
+        slide: slide, for a model that reads bags; its bag is made with the model's patch encoder and kept
+            (`pathplugins.commands.slide_bags`).
         max_new_tokens: length of the answer, at most.
+        temperature: above 0, tokens are drawn at random, the more freely the higher.
+        num_beams: beams of beam search.
+        seed: of the draw, 0 when None.
+        system: system prompt, instead of the model's own.
+        slide_options: weights of the patch encoder, and how the slide is cut.
+        on_text: called with each piece of the answer as it is generated.
 
     Returns:
         The answer, without the tokens that end it and the blanks around it.
 
     Raises:
-        PathPluginsError: neither or both of ``bag`` and ``image``, or a file that the model cannot read.
+        PathPluginsError: none or several of ``bag``, ``image`` and ``slide``, or a file that the model cannot read.
     """
-    path = _checked(question, bag, image, max_new_tokens, model.reads, model.name)
-    check_file(model.processor, path)
-    return answers(model, [conversation(model.processor.tokenizer, question)], [[path]], max_new_tokens)[0]
+    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, num_beams=num_beams, seed=seed)
+    _check_questions([question])
+    given = given_file(model.reads, model.name, bag=bag, image=image, slide=slide)
+    file = asked_file(given, model.processor, slide_options or SlideOptions(), device=str(model.model.device))
+    ((_, told, _),) = _answered(model, [question], file, sampling, system, on_text)
+    return told
 
 
 def answers(
     model: LoadedModel,
     prompts: Sequence[str],
     images: Sequence[Sequence[str | Path]],
-    max_new_tokens: int,
-    *,
-    temperature: float | None = None,
-    num_beams: int | None = None,
-    seed: int | None = None,
+    sampling: Sampling = GREEDY,
 ) -> list[str]:
     """Answer a batch of prompts (see `pathplugins.commands.prompting`), each as if it had been asked alone.
 
@@ -88,59 +130,41 @@ def answers(
         model: of `load_model`.
         prompts: with one ``<image>`` for each of their images.
         images: the bags or images of each prompt.
-        max_new_tokens: length of an answer, at most.
-        temperature: draw each token, at this temperature and from the whole vocabulary; None takes the likeliest.
-        num_beams: follow so many beams; None is 1.
-        seed: of the draws; the generators of torch are as before afterwards. None goes on with them as they are.
+        sampling: length of the answers, and how their tokens are chosen. With a temperature an answer depends on the batch it is drawn in.
     """
-    import torch
-
     processor: Any = model.processor
     inputs = processor(prompts, images).to(model.model.device)
-    options: dict[str, Any] = {"pad_token_id": processor.tokenizer.pad_token_id, "do_sample": temperature is not None}
-    if temperature is not None:
-        options |= {"temperature": temperature, "top_k": 0, "top_p": 1.0}
-    if num_beams is not None:
-        options["num_beams"] = num_beams
-    gpus = [inputs["input_ids"].device] if inputs["input_ids"].is_cuda else []
-    with torch.random.fork_rng(devices=gpus, enabled=seed is not None):
-        if seed is not None:
-            torch.manual_seed(seed)
-        output = model.model.generate(**inputs, max_new_tokens=max_new_tokens, **options)
+    with sampling.seeded(model.model.device):
+        output = model.model.generate(**inputs, **sampling.options(), pad_token_id=processor.tokenizer.pad_token_id)
     new = output[:, inputs["input_ids"].shape[1] :]
     return [text.strip() for text in processor.tokenizer.batch_decode(new, skip_special_tokens=True)]
 
 
-def check_file(processor: Any, path: Path) -> None:
-    """Refuse a damaged file and one of another encoder, and a bag by every rule that training has for it."""
-    from pathplugins.models.custom_llava.image_checks import image_check
+def _answered(
+    model: LoadedModel,
+    questions: Sequence[str],
+    file: AskedFile,
+    sampling: Sampling,
+    system: str | None,
+    on_text: Callable[[str], None] | None = None,
+) -> Iterator[tuple[str, str, float]]:
+    """Yield every question with its answer and the seconds it took; the file is read and encoded once."""
+    tokenizer: Any = model.processor.tokenizer
+    start, opened = time.monotonic(), open_file(model, file.path)
+    for question in questions:
+        text = conversation(tokenizer, question, system=system)
+        told = answer(model, opened, text, sampling, on_text=on_text)
+        yield question, told, time.monotonic() - start
+        start = time.monotonic()
 
-    processor.num_image_tokens(path)
-    check, _ = image_check(processor.image_processor, {})
-    check(str(path))
+
+def _write_line(question: str, told: str, file: AskedFile, model: str, seconds: float) -> None:
+    line = {"question": question, "answer": told, "file": str(file.given), "model": model, "seconds": round(seconds, 3)}
+    if file.picture is not None:
+        line["patches"] = str(file.picture)
+    sys.stdout.write(f"{json.dumps(line, ensure_ascii=False)}\n")
 
 
-def _checked(
-    question: str,
-    bag: str | Path | None,
-    image: str | Path | None,
-    max_new_tokens: int,
-    reads: Reads,
-    model: str,
-) -> Path:
-    """Return the file that is asked about, or refuse what cannot be asked."""
-    if not question.strip():
+def _check_questions(questions: Sequence[str]) -> None:
+    if any(not question.strip() for question in questions):
         raise PathPluginsError("the question is empty; give some text with --question")
-    if max_new_tokens < 1:
-        raise PathPluginsError(f"--max-new-tokens is {max_new_tokens}, expected 1 or more")
-    if bag is None and image is None:
-        option = "--bag FILE.h5" if reads == "bags" else "--image FILE"
-        raise PathPluginsError(
-            f"{model} reads {reads} and was given none: it would answer from its language model alone; add {option}"
-        )
-    if bag is not None and image is not None:
-        raise PathPluginsError(f"one question is about one file, got a bag ({bag}) and an image ({image}); give one")
-    option, given = ("--image", image) if bag is None else ("--bag", bag)
-    path = Path(str(given))
-    check_vision_input(path, option, reads=reads, model=model)
-    return path

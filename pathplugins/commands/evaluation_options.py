@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
-import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pathplugins.commands.loading import add_encoder_option
 from pathplugins.commands.questions import QuestionSet
+from pathplugins.commands.sampling import MAX_NEW_TOKENS, Sampling, add_sampling_options, sampling_of
 from pathplugins.commands.suite_files import suite_files
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.optional import require
@@ -21,9 +21,7 @@ from pathplugins.data.scoring.tasks import TASKS
 from pathplugins.data.scoring.terms import Terms, read_terms
 from pathplugins.published.suites import SUITES
 
-MAX_NEW_TOKENS = 128
 FORMAT = "llava"
-_SEEDS = 2**32
 
 logger = logging.getLogger(__name__)
 
@@ -41,31 +39,18 @@ class EvaluationOptions:
     dtype: str
     bits: Literal[4, 8] | None
     batch_size: int
-    max_new_tokens: int
+    sampling: Sampling
+    """Length of the answers, and how their tokens are chosen; draws are seeded for each question by itself."""
     terms: Path | None
     """List of clinical terms, for reports; None is the one of the package."""
-    temperature: float | None
-    """Draw each token at this temperature; None takes the likeliest."""
-    num_beams: int | None
-    seed: int | None
-    """Of the draws, which are seeded for each question by itself."""
     system: str | None
     """System prompt in place of the template's or ours."""
 
     def __post_init__(self) -> None:
-        numbers = {"limit": self.test.limit, "batch-size": self.batch_size, "max-new-tokens": self.max_new_tokens}
-        numbers["num-beams"] = self.num_beams
+        numbers = {"limit": self.test.limit, "batch-size": self.batch_size}
         for name, number in numbers.items():
             if number is not None and number < 1:
                 raise PathPluginsError(f"--{name} is {number}, expected 1 or more")
-        if self.temperature is not None and not 0 < self.temperature < math.inf:
-            raise PathPluginsError(f"--temperature is {self.temperature}, expected above 0; leave it out for no draws")
-        if self.seed is not None and self.temperature is None:
-            raise PathPluginsError("--seed is of draws, and nothing is drawn without --temperature; add it")
-        if self.seed is not None and not 0 <= self.seed < _SEEDS:
-            raise PathPluginsError(f"--seed is {self.seed}, expected 0 to {_SEEDS - 1}")
-        if self.system is not None and not self.system.strip():
-            raise PathPluginsError("--system is empty; leave it out for the system prompt of the training")
         if self.terms is not None and self.test.task != "report":
             raise PathPluginsError(f"--terms belongs to --task report, not to --task {self.test.task}; leave it out")
 
@@ -74,24 +59,21 @@ class EvaluationOptions:
         """Take them from the command line."""
         test, longest = _of_suite(args) if args.suite else _of_options(args)
         own = ("model", "adapter", "suite", "out", "device", "dtype", "bits", "batch_size", "terms")
-        own += ("temperature", "num_beams", "seed", "system")
-        given = {name: getattr(args, name) for name in own}
-        return cls(test=test, max_new_tokens=_first(args.max_new_tokens, longest, MAX_NEW_TOKENS), **given)
+        given = {name: getattr(args, name) for name in (*own, "system")}
+        args.max_new_tokens = _first(args.max_new_tokens, longest, MAX_NEW_TOKENS)
+        return cls(test=test, sampling=sampling_of(args), **given)
 
     def settings(self) -> dict[str, Any]:
         """Return what decides the answers beside the model and the questions."""
-        names = ("max_new_tokens", "dtype", "bits", "temperature", "num_beams", "seed", "system")
-        return {name: getattr(self, name) for name in names}
+        own = {name: getattr(self, name) for name in ("dtype", "bits", "system")}
+        return {**asdict(self.sampling), **own}
 
-    def generation(self) -> dict[str, Any]:
-        """Return how `answers` is to find the words of greedy answers and beams; see `seed_of` for draws."""
-        return {"temperature": self.temperature, "num_beams": self.num_beams}
-
-    def seed_of(self, name: str) -> int | None:
-        """Return the seed of a question by its id: other questions, batches and processes change no answer."""
-        if self.temperature is None:
-            return None
-        return int.from_bytes(hashlib.sha256(f"{self.seed or 0} {name}".encode()).digest()[:4], "big")
+    def sampling_for(self, name: str) -> Sampling:
+        """Return how a question is answered, by its id: other questions, batches and processes change no draw."""
+        if not self.sampling.temperature:
+            return self.sampling
+        drawn = hashlib.sha256(f"{self.sampling.seed or 0} {name}".encode()).digest()[:4]
+        return replace(self.sampling, seed=int.from_bytes(drawn, "big"))
 
     def clinical_terms(self) -> Terms | None:
         """Return the clinical terms of reports, with all that scores them there before the first question."""
@@ -123,12 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "float16", "bfloat16"))
     parser.add_argument("--bits", type=int, choices=(4, 8), help="quantize the language model by bitsandbytes (GPU)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="questions at once; default %(default)s")
-    parser.add_argument(
-        "--max-new-tokens", type=int, metavar="N", help=f"length of an answer, at most; default {MAX_NEW_TOKENS}"
-    )
-    parser.add_argument("--temperature", type=float, metavar="T", help="draw each token; without it the likeliest")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the draws; default 0")
-    parser.add_argument("--num-beams", type=int, metavar="N", help="follow N beams; default 1")
+    add_sampling_options(parser, max_new_tokens=None)
     parser.add_argument("--system", metavar="TEXT", help="system prompt, instead of that of the training")
     add_encoder_option(parser)
 

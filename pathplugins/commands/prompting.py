@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pathplugins.core.errors import PathPluginsError
@@ -13,23 +13,46 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def conversation(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
-    """Return the prompt for a question about one image, which is put before the question."""
-    return prompt(tokenizer, f"{IMAGE_PLACEHOLDER}\n{question}")
+Turns = Sequence[tuple[str, str]]
+"""(question, answer) of the turns of a conversation that are over."""
 
 
-def prompt(tokenizer: PreTrainedTokenizerBase, user: str, *, system: str | None = None) -> str:
+def conversation(
+    tokenizer: PreTrainedTokenizerBase, question: str, *, before: Turns = (), system: str | None = None
+) -> str:
+    """Return the prompt for a question about one image, which is put before the first question.
+
+    Args:
+        tokenizer: the model's own.
+        question: what the user asks now.
+        before: the conversation up to here.
+        system: see `prompt`.
+
+    Raises:
+        PathPluginsError: see `prompt`, or the chat template does not take the conversation.
+    """
+    first, *others = [*(asked for asked, _ in before), question]
+    return prompt(
+        tokenizer,
+        f"{IMAGE_PLACEHOLDER}\n{first}",
+        after=[(told, asked) for (_, told), asked in zip(before, others, strict=True)],
+        system=system,
+    )
+
+
+def prompt(tokenizer: PreTrainedTokenizerBase, user: str, *, after: Turns = (), system: str | None = None) -> str:
     """Return the prompt for a turn of the user, by the chat template of the tokenizer.
 
-    Our system prompt is used where the template has none of its own.
+    Our system prompt is used where none is given and the template has none of its own.
 
     Args:
         tokenizer: the model's own.
         user: what the user says, with ``<image>`` where images belong.
-        system: system prompt in place of the template's or ours.
+        after: (answer, what the user said then) of the turns after the first.
+        system: a system prompt instead.
 
     Raises:
-        PathPluginsError: the tokenizer has no chat template, or one without a place for ``system``.
+        PathPluginsError: the tokenizer has no chat template, or no place for ``system``, or that is empty.
     """
     from jinja2 import TemplateError
 
@@ -42,6 +65,8 @@ def prompt(tokenizer: PreTrainedTokenizerBase, user: str, *, system: str | None 
     def render(*system: str) -> str:
         turns = [{"role": "system", "content": text} for text in system]
         turns.append({"role": "user", "content": user})
+        for told, asked in after:
+            turns += [{"role": "assistant", "content": told}, {"role": "user", "content": asked}]
         return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
 
     if system is not None:
@@ -56,15 +81,17 @@ def prompt(tokenizer: PreTrainedTokenizerBase, user: str, *, system: str | None 
 
 
 def _with_system(render: Callable[..., str], system: str) -> str:
+    """Return a conversation under a system prompt that the user gave, or refuse one that the template drops."""
     from jinja2 import TemplateError
 
+    if not system.strip():
+        raise PathPluginsError("--system is empty; leave it out for the system prompt of the training")
     try:
         text = render(system)
-    except TemplateError:
-        text = ""
-    if system.strip() not in text:
+    except TemplateError as error:
         raise PathPluginsError(
-            "the chat template of this model has no place for a system prompt; leave --system out, or write it into "
-            "the question"
-        )
+            f"--system: the chat template of this model takes no system prompt ({error}); leave it out"
+        ) from error
+    if system.strip() not in text:
+        raise PathPluginsError("--system: the chat template of this model leaves system prompts out; leave it out")
     return text

@@ -77,11 +77,11 @@ def ask_share(
     """Answer this process's share of the open questions."""
     questions = questions[here.rank :: here.world]
     began = said_at = time.monotonic()
-    at_once = 1 if options.temperature else options.batch_size  # draws of a question must not depend on its batch
+    at_once = 1 if options.sampling.temperature else options.batch_size  # draws of a question must not depend on its batch
     for start in range(0, len(questions), at_once):
         batch = questions[start : start + at_once]
-        how = {**options.generation(), "seed": options.seed_of(batch[0].line["id"])}
-        told = answers(model, [q.prompt for q in batch], [q.images for q in batch], options.max_new_tokens, **how)
+        sampling = options.sampling_for(batch[0].line["id"])
+        told = answers(model, [q.prompt for q in batch], [q.images for q in batch], sampling)
         lines = [{**question.line, "prediction": text} for question, text in zip(batch, told, strict=True)]
         append(out, lines, rank=here.rank, world=here.world)
         done, now = start + len(batch), time.monotonic()

@@ -20,12 +20,15 @@ _IMAGE_OR_SLIDE = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 def kind_of(path: Path) -> Kind:
     """Return what a file is, by its first bytes, its suffix and its size in pixels.
 
-    A TIFF is a slide where it holds several pages or more pixels than training takes of an image.
+    A TIFF is a slide where it holds several pages or more pixels than training takes of an image; a folder is one of
+    several files (DICOM, OME-Zarr).
     """
     from PIL import Image
 
     from pathplugins.data.images import DAMAGE, MAX_PIXELS
 
+    if path.is_dir():
+        return "slide"
     with path.open("rb") as stream:
         if stream.read(len(_HDF5)) == _HDF5:
             return "bag"
@@ -63,6 +66,28 @@ def check_vision_input(path: Path, option: str, *, reads: Reads, model: str) -> 
         raise PathPluginsError(f"--bag {path}: {model} reads images, not bags; give it with --image {path}")
 
 
+def check_slide(path: Path, *, reads: Reads, model: str) -> None:
+    """Refuse a path that is no slide, or a slide for a model that reads images.
+
+    Args:
+        path: what was given with ``--slide``: a file, or the folder of a slide of several files.
+        reads: what the model reads.
+        model: its directory or hub id, for messages.
+
+    Raises:
+        PathPluginsError: the message says what it is and what to type.
+    """
+    if not path.exists():
+        raise PathPluginsError(f"--slide {path}: no such file; give a slide (`pathdata formats`){near_path(path)}")
+    kind = kind_of(path)
+    if kind == "bag":
+        raise PathPluginsError(f"--slide {path} is a feature bag; give it with --bag {path}")
+    if reads == "images":
+        if kind == "image":
+            raise PathPluginsError(f"--slide {path} is an image, which {model} reads; give it with --image {path}")
+        raise PathPluginsError(f"--slide {_slide_for_images(path, model)}")
+
+
 def misfit(path: Path, *, reads: Reads, model: str) -> str | None:
     """Return why a model cannot read a file that is readable as something else, and what to type; None if it may."""
     kind = kind_of(path)
@@ -82,8 +107,12 @@ def misfit(path: Path, *, reads: Reads, model: str) -> str | None:
             "reads bags"
         )
     if reads == "images" and kind == "slide":
-        return (
-            f"{path} is a slide; {model} reads images. Cut patches with `pathdata patch {path} --out work "
-            "--save-patches png` and give one of work/patches"
-        )
+        return _slide_for_images(path, model)
     return None
+
+
+def _slide_for_images(path: Path, model: str) -> str:
+    return (
+        f"{path} is a slide; {model} reads images. Cut patches with `pathdata patch {path} --out work "
+        "--save-patches png` and give one of work/patches"
+    )

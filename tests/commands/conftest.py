@@ -1,6 +1,7 @@
 """Tiny models and bags, made once per session."""
 
 from pallava_weights import published, shapes_of
+from talking_models import slide, talker
 from tiny_models import (
     grads,
     load,
@@ -29,6 +30,8 @@ __all__ = [
     "published",
     "shapes_of",
     "shared",
+    "slide",
+    "talker",
     "vlm",
     "write_h5",
 ]

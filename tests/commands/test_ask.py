@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -121,10 +122,11 @@ def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
 
 
 def test_nothing_is_answered_without_a_file(model: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for directory, reads, option in ((model, "bags", "--bag FILE.h5"), (images, "images", "--image FILE")):
+    give = "--slide FILE, or --bag FILE.h5"
+    for directory, reads, option in ((model, "bags", give), (images, "images", "--image FILE")):
         said = refused(capsys, directory, "--question", QUESTION)
         assert f"{directory} reads {reads} and was given none: it would answer from its language model alone" in said
-        assert said.endswith(f"add {option}\n")
+        assert said.endswith(f"add {option}\n"), said
 
 
 def test_the_function_refuses_what_the_command_refuses(model: Path, bag: Path) -> None:
@@ -207,3 +209,76 @@ def test_features_of_another_encoder_need_an_option(
     assert "other.h5: features are of the encoder 'uni2-h', but the vision tower was trained on those of 'giga" in said
     assert "--allow-other-encoder" in said
     assert main(["ask", *map(str, words), "--allow-other-encoder", "--device", "cpu"]) == 0
+
+
+def test_a_slide_is_made_into_the_bag_that_is_asked_about(
+    talker: Path, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("timm")
+    from talking_models import TRIAL
+
+    from pathplugins.commands.ask import ask
+    from pathplugins.commands.loading import load_model
+    from pathplugins.commands.slide_bags import SlideOptions
+
+    monkeypatch.setenv("PATHPLUGINS_CACHE", str(tmp_path / "cache"))
+    asked = ["What is it?", QUESTION, "What is it?"]
+    words = [word for question in asked for word in ("--question", question)]
+    more = ["--max-new-tokens", "6", *TRIAL]
+    assert main(["ask", str(talker), "--slide", str(slide), *words, *more, "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["question"] for line in lines] == asked
+    (bag,) = (tmp_path / "cache").rglob("bags/case_1.h5")
+    picture = bag.parent.parent / "overlays" / "case_1.png"
+    assert picture.is_file()
+    for line in lines:
+        assert list(line) == ["question", "answer", "file", "model", "seconds", "patches"]
+        assert (line["file"], line["model"], line["patches"]) == (str(slide), str(talker), str(picture))
+        assert line["seconds"] > 0
+    model = load_model(talker, device="cpu")
+    options = SlideOptions(encoder="test_vit", random_weights=0)
+    right = [ask(model, question, bag=bag, max_new_tokens=6) for question in asked]
+    assert [line["answer"] for line in lines] == right
+    assert ask(model, QUESTION, slide=slide, slide_options=options, max_new_tokens=6) == right[1]
+    capsys.readouterr()
+    assert main(["ask", str(talker), "--bag", str(bag), *words, *more]) == 0
+    told = "".join(f"> {question}\n{answer}\n" for question, answer in zip(asked, right, strict=True))
+    assert capsys.readouterr().out == told
+    assert "patches" not in told
+
+
+def test_a_slide_for_another_model_and_what_is_no_slide(
+    model: Path, images: Path, bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide, picture = tmp_path / "case.svs", images.parent / "patch.png"
+    slide.write_bytes(b"II*\0 and so on")
+    said = refused(capsys, images, "--slide", slide, "--question", QUESTION)
+    assert f"--slide {slide} is a slide; {images} reads images. Cut patches with `pathdata patch {slide} --out" in said
+    said = refused(capsys, images, "--slide", picture, "--question", QUESTION)
+    assert f"--slide {picture} is an image, which {images} reads; give it with --image {picture}" in said
+    said = refused(capsys, model, "--slide", bag, "--question", QUESTION)
+    assert f"--slide {bag} is a feature bag; give it with --bag {bag}" in said
+    said = refused(capsys, model, "--slide", tmp_path / "cas.svs", "--question", QUESTION)
+    assert f"cas.svs: no such file; give a slide (`pathdata formats`); did you mean {slide}" in said
+
+
+def test_a_system_prompt_changes_the_prompt(model: Path, bag: Path) -> None:
+    from pathplugins.commands.ask import answers, ask
+    from pathplugins.commands.loading import load_model
+    from pathplugins.commands.prompting import conversation
+
+    loaded = load_model(model, device="cpu")
+    text = conversation(loaded.processor.tokenizer, QUESTION, system="What?")
+    assert "system<|end_header_id|>What?<|eot_id|>" in text
+    assert SYSTEM_PROMPT not in text
+    right = answers(loaded, [text], [[bag]], 6)[0]
+    assert ask(loaded, QUESTION, bag=bag, max_new_tokens=6, system="What?") == right
+
+
+def test_options_that_cannot_be_obeyed_are_refused_before_the_model_is_loaded(
+    model: Path, bag: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (model, "--bag", bag, "--question", QUESTION)
+    assert "--seed 3 has nothing to draw" in refused(capsys, *words, "--seed", 3)
+    assert "--temperature is -1" in refused(capsys, *words, "--temperature=-1")
+    assert "the question is empty" in refused(capsys, *words, "--question", " ")

@@ -28,16 +28,16 @@ def test_a_suite_sets_them(bench: Path) -> None:
     given = options("--suite", "slidebench", "--data", bench, "--option", "image_suffix=.h5", "--by", "Slide")
     assert given.test.data == bench / "SlideBench-VQA(TCGA).csv"
     assert given.test.image_folder == bench / "bags"
-    assert (given.test.format, given.test.task, given.max_new_tokens) == ("slidebench", "choices", 500)
+    assert (given.test.format, given.test.task, given.sampling.max_new_tokens) == ("slidebench", "choices", 500)
     assert given.test.format_options == ("published_prompt=true", "image_suffix=.h5")
     assert (given.test.by, given.test.wanted_by) == (("Slide",), ("Tumor", "Broad Category", "Narrow Category"))
 
 
 def test_the_command_line_wins(bench: Path) -> None:
     given = options("--suite", "slidebench", "--data", bench, "--max-new-tokens", 7, "--image-folder", bench)
-    assert (given.max_new_tokens, given.test.image_folder) == (7, bench)
+    assert (given.sampling.max_new_tokens, given.test.image_folder) == (7, bench)
     plain = options("--task", "vqa", "--data", "x.json")
-    assert (plain.max_new_tokens, plain.test.format, plain.suite) == (128, "llava", None)
+    assert (plain.sampling.max_new_tokens, plain.test.format, plain.suite) == (128, "llava", None)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pathplugins.commands.prompting import conversation, prompt
+from pathplugins.commands.prompting import conversation
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.prompts import SYSTEM_PROMPT
 
@@ -55,11 +55,19 @@ def test_a_template_with_a_system_prompt_keeps_it(tokenizer: Any) -> None:
     assert conversation(with_template(tokenizer, default + rest), "Why?") == "[As trained.]<<image>\nWhy?>"
 
 
-def test_a_system_prompt_of_ones_own_is_used_or_refused(tokenizer: Any) -> None:
-    told = prompt(with_template(tokenizer, LLAMA), "Why?", system="Be short.")
-    assert told.startswith("<|start_header_id|>system<|end_header_id|>Be short.<|eot_id|>")
-    assert SYSTEM_PROMPT not in told
-    silent = "{% for m in messages if m['role'] == 'user' %}[{{ m['content'] }}]{% endfor %}"
-    for template in (NO_SYSTEM, silent):
-        with pytest.raises(PathPluginsError, match="has no place for a system prompt; leave --system out"):
-            prompt(with_template(tokenizer, template), "Why?", system="Be short.")
+def test_a_system_prompt_that_is_given_is_used_or_refused(tokenizer: Any) -> None:
+    given = conversation(with_template(tokenizer, LLAMA), QUESTION, system="Be brief.")
+    assert given.startswith("<|start_header_id|>system<|end_header_id|>Be brief.<|eot_id|>")
+    assert SYSTEM_PROMPT not in given
+    with pytest.raises(PathPluginsError, match="--system: the chat template of this model takes no system prompt"):
+        conversation(with_template(tokenizer, NO_SYSTEM), QUESTION, system="Be brief.")
+    deaf = "{% for m in messages if m['role'] != 'system' %}<{{ m['content'] }}>{% endfor %}"
+    with pytest.raises(PathPluginsError, match="leaves system prompts out"):
+        conversation(with_template(tokenizer, deaf), QUESTION, system="Be brief.")
+
+
+def test_the_turns_before_stand_before_and_the_image_in_the_first(tokenizer: Any) -> None:
+    template = "{% for m in messages if m['role'] != 'system' %}[{{ m['role'] }}:{{ m['content'] }}]{% endfor %}"
+    told = conversation(with_template(tokenizer, template), "Sure?", before=[("What?", "This."), ("Why?", "So.")])
+    turns = ["user:<image>\nWhat?", "assistant:This.", "user:Why?", "assistant:So.", "user:Sure?"]
+    assert told == "".join(f"[{turn}]" for turn in turns)

@@ -45,6 +45,10 @@ def test_kinds(files: Path, name: str, kind: str) -> None:
     assert kind_of(files / name) == kind
 
 
+def test_a_folder_is_a_slide_of_several_files(tmp_path: Path) -> None:
+    assert kind_of(tmp_path) == "slide"
+
+
 def test_a_tiff_too_large_for_an_image_is_a_slide(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "MAX_PIXELS", 31 * 22 - 1)
     assert kind_of(files / "patch.tif") == "slide"

@@ -1,0 +1,71 @@
+"""Answering: one answer about an opened bag or image, whole or word by word as it is generated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pathplugins.commands.loading import LoadedModel
+from pathplugins.commands.sampling import Sampling
+
+if TYPE_CHECKING:
+    from pathplugins.models.custom_llava.opened_image import OpenedImage
+
+
+def open_file(model: LoadedModel, path: Path) -> OpenedImage:
+    """Read and encode a bag or image that is asked about."""
+    from pathplugins.models.custom_llava.opened_image import OpenedImage
+
+    return OpenedImage(model.model, model.processor, path)
+
+
+def answer(
+    model: LoadedModel,
+    opened: OpenedImage,
+    prompt: str,
+    sampling: Sampling,
+    *,
+    on_text: Callable[[str], None] | None = None,
+) -> str:
+    """Answer a prompt (see `pathplugins.commands.prompting`) about an opened bag or image.
+
+    Args:
+        model: of `load_model`.
+        opened: of `open_file`, with the same model.
+        prompt: with one ``<image>``.
+        sampling: length of the answer, and how its tokens are chosen.
+        on_text: called with each piece of the answer as soon as it is final; with beams once, at the end.
+
+    Returns:
+        The answer, without the tokens that end it and the blanks around it.
+    """
+    tokenizer: Any = model.processor.tokenizer
+    options, inputs = sampling.options(), opened.inputs(prompt)
+    if on_text is not None and sampling.streams:
+        options["streamer"] = _streamer(tokenizer, on_text)
+    with sampling.seeded(model.model.device):
+        output = model.model.generate(**inputs, **options, pad_token_id=tokenizer.pad_token_id)
+    text = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+    if on_text is not None and not sampling.streams:
+        on_text(text)
+    return text
+
+
+def _streamer(tokenizer: Any, on_text: Callable[[str], None]) -> Any:
+    """Return a streamer of Transformers that hands on an answer without the blanks around it."""
+    from transformers import TextStreamer
+
+    class Pieces(TextStreamer):
+        blanks: str | None = None  # what may turn out to be the end of the answer; None before its first word
+
+        def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+            said = text.lstrip() if self.blanks is None else self.blanks + text
+            if not said.strip():
+                self.blanks = None if self.blanks is None else said
+                return
+            end = len(said.rstrip())
+            self.blanks = said[end:]
+            on_text(said[:end])
+
+    return Pieces(tokenizer, skip_prompt=True, skip_special_tokens=True)

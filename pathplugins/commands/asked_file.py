@@ -1,0 +1,104 @@
+"""Asked file: the one slide, bag or image that a question is about, checked and ready to be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pathplugins.commands.loading import Reads
+from pathplugins.commands.slide_bags import SlideOptions, bag_of_slide
+from pathplugins.commands.vision_input import check_slide, check_vision_input
+from pathplugins.core.errors import PathPluginsError
+
+
+class GivenFile(NamedTuple):
+    """What is asked about, as it was given; looked at, but not read."""
+
+    option: Literal["--bag", "--image", "--slide"]
+    path: Path
+
+
+class AskedFile(NamedTuple):
+    """What is asked about, as it was given and as the model reads it."""
+
+    given: Path
+    """The slide, bag or image."""
+    path: Path
+    """The bag or image."""
+    picture: Path | None
+    """Of a slide: its tissue and the patches of its bag."""
+
+
+def given_file(
+    reads: Reads,
+    model: str,
+    *,
+    bag: str | Path | None = None,
+    image: str | Path | None = None,
+    slide: str | Path | None = None,
+) -> GivenFile:
+    """Return the file that a question is about; costs next to nothing.
+
+    Args:
+        reads: what the model reads.
+        model: its directory or hub id, for messages.
+        bag: H5 feature bag of a slide.
+        image: image file, or a bag.
+        slide: slide file, or the folder of a slide of several files.
+
+    Raises:
+        PathPluginsError: none or several were given, or one that is plainly no input of the model.
+    """
+    given = [
+        GivenFile(option, Path(path))
+        for option, path in (("--bag", bag), ("--image", image), ("--slide", slide))
+        if path is not None
+    ]
+    if not given:
+        raise PathPluginsError(
+            f"{model} reads {reads} and was given none: it would answer from its language model alone; "
+            f"add {what_to_give(reads)}"
+        )
+    if len(given) > 1:
+        names = {"--bag": "a bag", "--image": "an image", "--slide": "a slide"}
+        said = " and ".join(f"{names[option]} ({path})" for option, path in given)
+        raise PathPluginsError(f"one question is about one file, got {said}; give one")
+    (file,) = given
+    if file.option == "--slide":
+        check_slide(file.path, reads=reads, model=model)
+    else:
+        check_vision_input(file.path, file.option, reads=reads, model=model)
+    return file
+
+
+def asked_file(file: GivenFile, processor: Any, slide_options: SlideOptions, *, device: str) -> AskedFile:
+    """Return a file as the model reads it, checked; the bag of a slide is made where there is none yet.
+
+    Args:
+        file: of `given_file`.
+        processor: of the model.
+        slide_options: how a slide becomes a bag.
+        device: torch's name of the device of the patch encoder, or ``auto``.
+
+    Raises:
+        PathPluginsError: the model cannot read it.
+    """
+    path, picture = file.path, None
+    if file.option == "--slide":
+        path, picture = bag_of_slide(file.path, processor.image_processor, slide_options, device=device)
+    check_file(processor, path)
+    return AskedFile(file.path, path, picture)
+
+
+def what_to_give(reads: Reads) -> str:
+    """Return the options that name what a model reads, in words."""
+    return "--slide FILE, or --bag FILE.h5" if reads == "bags" else "--image FILE"
+
+
+def check_file(processor: Any, path: Path) -> None:
+    """Refuse a damaged file and one of another encoder, and a bag by every rule that training has for it."""
+    from pathplugins.models.custom_llava.image_checks import image_check
+
+    processor.num_image_tokens(path)
+    check, _ = image_check(processor.image_processor, {})
+    check(str(path))
