@@ -15,6 +15,7 @@ from pathplugins.commands.chat_session import ChatSession
 from pathplugins.commands.loading import load_model, load_processor, reads_of
 from pathplugins.commands.model_directory import model_directory
 from pathplugins.commands.prompting import conversation
+from pathplugins.commands.quick_start import start_quickly
 from pathplugins.commands.sampling import sampling_of
 from pathplugins.commands.slide_bags import slide_options_of
 from pathplugins.core.errors import MissingDependencyError, PathPluginsError
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Load the model and talk; from a pipe the exit code is 1 where a line could not be done."""
     sampling = sampling_of(args)
     slide_options_of(args)
+    start_quickly()
     folder = model_directory(args.model)
     processor: Any = load_processor(folder, allow_other_encoder=args.allow_other_encoder)
     conversation(processor.tokenizer, "?", system=args.system)
