@@ -19,6 +19,9 @@ _LLAMAFACTORY = "pathplugins.llamafactory.register"
 _XTUNER = "pathplugins.xtuner.register"
 
 ADAPTERS = {
+    "llamafactory.api.chat": _LLAMAFACTORY,
+    "llamafactory.chat.chat_model": _LLAMAFACTORY,
+    "llamafactory.chat.hf_engine": _LLAMAFACTORY,
     "llamafactory.data.converter": _LLAMAFACTORY,
     "llamafactory.data.loader": _LLAMAFACTORY,
     "llamafactory.data.mm_plugin": _LLAMAFACTORY,
@@ -33,6 +36,7 @@ ADAPTERS = {
     "llamafactory.train.pt.workflow": _LLAMAFACTORY,
     "llamafactory.train.rm.workflow": _LLAMAFACTORY,
     "llamafactory.train.sft.workflow": _LLAMAFACTORY,
+    "llamafactory.webui.chatter": _LLAMAFACTORY,
     "bitsandbytes.triton.triton_utils": _XTUNER,
     "mmengine.dist.utils": _XTUNER,
     "mmengine.model.base_model.data_preprocessor": _XTUNER,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.commands.answering import answer, open_file
-from pathplugins.commands.asked_file import AskedFile, asked_file, check_file, given_file
+from pathplugins.commands.asked_file import AskedFile, asked_file, given_file
 from pathplugins.commands.loading import LoadedModel, add_encoder_option, load_model, load_processor, reads_of
 from pathplugins.commands.model_directory import model_directory
 from pathplugins.commands.prompting import conversation
@@ -19,8 +19,6 @@ from pathplugins.commands.quick_start import start_quickly
 from pathplugins.commands.sampling import MAX_NEW_TOKENS, Sampling, add_sampling_options, sampling_of
 from pathplugins.commands.slide_bags import SlideOptions, add_slide_options, slide_options_of
 from pathplugins.core.errors import PathPluginsError
-
-__all__ = ["MAX_NEW_TOKENS", "answers", "ask", "check_file"]
 
 GREEDY = Sampling()
 
@@ -130,7 +128,8 @@ def answers(
         model: of `load_model`.
         prompts: with one ``<image>`` for each of their images.
         images: the bags or images of each prompt.
-        sampling: length of the answers, and how their tokens are chosen. With a temperature an answer depends on the batch it is drawn in.
+        sampling: length of the answers, and how their tokens are chosen. With a temperature an answer depends on the
+            batch it is drawn in.
     """
     processor: Any = model.processor
     inputs = processor(prompts, images).to(model.model.device)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pathplugins.commands.loading import Reads
 from pathplugins.commands.slide_bags import SlideOptions, bag_of_slide
 from pathplugins.commands.vision_input import check_slide, check_vision_input
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.models.custom_llava.input_files import Reads, check_file
 
 
 class GivenFile(NamedTuple):
@@ -93,12 +93,3 @@ def asked_file(file: GivenFile, processor: Any, slide_options: SlideOptions, *, 
 def what_to_give(reads: Reads) -> str:
     """Return the options that name what a model reads, in words."""
     return "--slide FILE, or --bag FILE.h5" if reads == "bags" else "--image FILE"
-
-
-def check_file(processor: Any, path: Path) -> None:
-    """Refuse a damaged file and one of another encoder, and a bag by every rule that training has for it."""
-    from pathplugins.models.custom_llava.image_checks import image_check
-
-    processor.num_image_tokens(path)
-    check, _ = image_check(processor.image_processor, {})
-    check(str(path))

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pathplugins.commands.model_directory import adapter_directory, model_directory
 from pathplugins.core.errors import CheckpointError, MissingDependencyError, PathPluginsError
+from pathplugins.models.custom_llava.input_files import Reads, reads_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
-
-Reads = Literal["bags", "images"]
 
 
 class LoadedModel(NamedTuple):
@@ -132,11 +131,6 @@ def add_encoder_option(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take bags whose features are of another patch encoder than the vision tower was trained on",
     )
-
-
-def reads_of(processor: ProcessorMixin) -> Reads:
-    """Return whether a processor reads ``bags`` or ``images``."""
-    return "bags" if hasattr(processor.image_processor, "patches_per_wsi") else "images"
 
 
 def existing_device(name: str) -> str:

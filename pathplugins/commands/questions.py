@@ -13,7 +13,6 @@ from pathplugins.commands.loading import load_processor, reads_of
 from pathplugins.commands.model_directory import adapter_directory, model_directory
 from pathplugins.commands.predictions import begin
 from pathplugins.commands.prompting import prompt
-from pathplugins.commands.vision_input import misfit
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import is_file
 from pathplugins.core.json_values import parse_json
@@ -23,6 +22,7 @@ from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, apply
 from pathplugins.data.scoring.answers import options_in, parse_choice
 from pathplugins.data.scoring.metrics import label_set
 from pathplugins.data.scoring.tasks import Task
+from pathplugins.models.custom_llava.input_files import misfit
 
 logger = logging.getLogger(__name__)
 

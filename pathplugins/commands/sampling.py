@@ -36,7 +36,9 @@ class Sampling:
         if self.num_beams is not None and self.num_beams < 1:
             raise PathPluginsError(f"--num-beams is {self.num_beams}, expected 1 or more")
         if self.seed is not None and not self.temperature:
-            raise PathPluginsError(f"--seed {self.seed} has nothing to draw without --temperature; add that, or leave it")
+            raise PathPluginsError(
+                f"--seed {self.seed} has nothing to draw without --temperature; add that, or leave it"
+            )
         if self.seed is not None and not 0 <= self.seed < _SEEDS:
             raise PathPluginsError(f"--seed is {self.seed}, expected 0 to {_SEEDS - 1}")
 

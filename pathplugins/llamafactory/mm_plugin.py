@@ -62,7 +62,7 @@ class PathologyPlugin(BasePlugin):
         if len(images) == 0:
             return {}
         if not _reads_bags(processor):
-            images = [_picture(image) for image in images]
+            images = [as_picture(image) for image in images]
         elif isinstance(images[0], Image.Image):
             return dict(_null_bag(images, processor))
         epoch = getattr(processor, "sampling_epoch", None)
@@ -97,7 +97,7 @@ def _reads_bags(processor: Any) -> bool:
 def image_tokens(image: Any, processor: Any) -> int:
     """Return how many vision tokens an image takes, whatever LLaMA-Factory hands on as one."""
     if not _reads_bags(processor):
-        return processor.num_image_tokens(_picture(image))
+        return processor.num_image_tokens(as_picture(image))
     if isinstance(image, Image.Image):
         return processor.image_processor.null_tokens
     return processor.num_image_tokens(image)
@@ -108,7 +108,7 @@ def _name(image: str | Path | Image.Image) -> str:
     return "" if isinstance(image, Image.Image) else Path(image).name
 
 
-def _picture(image: Any) -> str | Path | Image.Image:
+def as_picture(image: Any) -> str | Path | Image.Image:
     """Return a path or a Pillow image, whatever LLaMA-Factory and ``datasets`` hand on as an image."""
     if isinstance(image, dict):  # a Parquet column of images
         image = image["path"] if image.get("bytes") is None else image["bytes"]

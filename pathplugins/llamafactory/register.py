@@ -21,6 +21,15 @@ def _replace(module: ModuleType, name: str, make: Callable[[ModuleType], Callabl
         setattr(module, name, replacement)
 
 
+def _replace_class(module: ModuleType, name: str, ours: Callable[[type], type]) -> None:
+    """Put a subclass in the place of a class of the trainer, once."""
+    original = getattr(module, name)
+    if not getattr(original, "by_pathplugins", False):
+        replacement = ours(original)
+        replacement.by_pathplugins = True
+        setattr(module, name, replacement)
+
+
 def on_mm_plugin(module: ModuleType) -> None:
     """Register, in ``llamafactory.data.mm_plugin``, the plugins that read images and bags."""
     from pathplugins.llamafactory.mm_plugin import LLAVA_PLUGIN, PLUGIN, LlavaPlugin, PathologyPlugin
@@ -117,7 +126,40 @@ def on_workflow(module: ModuleType) -> None:
     _replace(module, f"run_{stage}", functools.partial(with_our_trainer, stage=stage))
 
 
+def on_chat_engine(module: ModuleType) -> None:
+    """Let ``llamafactory.chat.hf_engine`` refuse questions without an image, which our models would answer anyhow."""
+    from pathplugins.llamafactory.chat_engine import asking_with_images
+
+    _replace_class(module, "HuggingfaceEngine", asking_with_images)
+
+
+def on_terminal_chat(module: ModuleType) -> None:
+    """Let ``llamafactory.chat.chat_model`` take the names of files in a chat in a terminal."""
+    from pathplugins.llamafactory.chat_files import chatting_about_files
+
+    _replace(module, "run_chat", chatting_about_files)
+
+
+def on_web_chat(module: ModuleType) -> None:
+    """Let ``llamafactory.webui.chatter`` take the names of files that the server may read."""
+    from pathplugins.llamafactory.chat_files import with_files
+    from pathplugins.llamafactory.media_files import media_file
+
+    _replace_class(module, "WebChatModel", functools.partial(with_files, place=media_file))
+
+
+def on_api(module: ModuleType) -> None:
+    """Let ``llamafactory.api.chat`` hand bags to our models, and answer 400 where they cannot be asked."""
+    from pathplugins.llamafactory.api_images import answering_with_images, streaming_with_images
+
+    _replace(module, "create_chat_completion_response", answering_with_images)
+    _replace(module, "create_stream_chat_completion_response", streaming_with_images)
+
+
 HOOKS: dict[str, Callable[[ModuleType], None]] = {
+    "llamafactory.api.chat": on_api,
+    "llamafactory.chat.chat_model": on_terminal_chat,
+    "llamafactory.chat.hf_engine": on_chat_engine,
     "llamafactory.data.mm_plugin": on_mm_plugin,
     "llamafactory.data.template": on_template,
     "llamafactory.data.converter": on_converter,
@@ -126,6 +168,7 @@ HOOKS: dict[str, Callable[[ModuleType], None]] = {
     "llamafactory.model.model_utils.quantization": on_quantization,
     "llamafactory.model.model_utils.visual": on_visual,
     "llamafactory.model.loader": on_model_loader,
+    "llamafactory.webui.chatter": on_web_chat,
     **{f"llamafactory.train.{stage}.workflow": on_workflow for stage in ("pt", "sft", "rm", "ppo", "dpo", "kto")},
 }
 

@@ -58,6 +58,8 @@ def _is_ours(config: dict[str, Any]) -> bool:
 def _check(config: dict[str, Any], parser: ModuleType, source: str) -> None:
     """Name what is wrong with a configuration of ours, and fit it to this machine."""
     _refuse_unknown(config, parser)
+    if (engine := config.get("infer_backend", "huggingface")) not in ("huggingface", "hf"):
+        raise PathPluginsError(f"infer_backend: {engine} does not know this model; set infer_backend: huggingface")
     check_values(config, PathPluginsArguments, [*_classes(parser)], source)
     if isinstance(config.get("model_name_or_path"), str):
         check_paths(config)

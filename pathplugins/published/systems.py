@@ -57,7 +57,12 @@ WSI_LLAVA = System(
     language_model="Llama-3.2-1B-Instruct",
     weights=(Link(name=f"{GIGAPATH.hub_id}: {GIGAPATH.file}", url=f"https://huggingface.co/{GIGAPATH.hub_id}"),),
     licence=GIGAPATH.licence,
-    llamafactory=("wsi_llava_stage2.yaml", "wsi_llava_stage3.yaml", "wsi_llava_export.yaml"),
+    llamafactory=(
+        "wsi_llava_stage2.yaml",
+        "wsi_llava_stage3.yaml",
+        "wsi_llava_export.yaml",
+        "wsi_llava_infer.yaml",
+    ),
     xtuner=("wsi_llava_stage2.py", "wsi_llava_stage3.py"),
     compared="slide encoder, connector, token selection, layout of its YAML files",
     not_compared="the released slide_encoder.pth was not opened (the names of its tensors come from the code); no "

@@ -1,4 +1,4 @@
-"""What a file is, whatever its name says."""
+"""Files that a model cannot read are refused before it is loaded."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pathplugins.commands.vision_input import check_vision_input, kind_of, misfit
+from pathplugins.commands.vision_input import check_vision_input, misfit
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data import images
 
 
 @pytest.fixture
@@ -26,33 +25,6 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "notes.txt").write_text("notes")
     (tmp_path / "empty.h5").touch()
     return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("bag.png", "bag"),
-        ("patch.png", "image"),
-        ("patch.jpg", "image"),
-        ("patch.tif", "image"),
-        ("pyramid.tif", "slide"),
-        ("case.SVS", "slide"),
-        ("notes.txt", "unknown"),
-        ("empty.h5", "unknown"),
-    ],
-)
-def test_kinds(files: Path, name: str, kind: str) -> None:
-    assert kind_of(files / name) == kind
-
-
-def test_a_folder_is_a_slide_of_several_files(tmp_path: Path) -> None:
-    assert kind_of(tmp_path) == "slide"
-
-
-def test_a_tiff_too_large_for_an_image_is_a_slide(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 31 * 22 - 1)
-    assert kind_of(files / "patch.tif") == "slide"
-    assert kind_of(files / "patch.png") == "image"
 
 
 def test_what_fits_passes(files: Path) -> None:

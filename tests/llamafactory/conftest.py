@@ -417,6 +417,43 @@ def arguments(environment: dict[str, str]) -> Any:
     return PathModelArguments
 
 
+def _ready_to_ask(spec: Any, template: str, folder: Path) -> Path:
+    """Compose a directory with the chat template that training would leave in it; its connector has learnt nothing."""
+    import shutil
+
+    from llamafactory.data.template import TEMPLATES
+    from transformers import AutoProcessor
+
+    from pathplugins.models.compose.compose import composed
+
+    shutil.copytree(composed(spec), folder)
+    processor = AutoProcessor.from_pretrained(folder)
+    TEMPLATES[template].fix_jinja_template(processor.tokenizer)
+    processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bag_model(toy: Toy) -> Path:
+    """A model that reads the toy's bags."""
+    from pathplugins.models.compose.spec import ComposeSpec
+
+    options = {"vision_tower": str(toy.tower), "vision_config": json.loads(TOWER)}
+    spec = ComposeSpec(llm=str(toy.llm), image_seq_length=12, patches_per_wsi=24, **options)
+    return _ready_to_ask(spec, "custom_vqa_llama3", toy.root / "bag_model")
+
+
+@pytest.fixture(scope="session")
+def picture_model(toy: Toy) -> Path:
+    """A model that reads pictures."""
+    from pathplugins.models.compose.spec import ComposeSpec
+
+    eye = {**SMALL_EYE, "image_size": 16, "patch_size": 8}
+    options = {"vision_model_name": "clip", "random_vision_seed": 0, "vision_config": eye, "image_aspect_ratio": "pad"}
+    spec = ComposeSpec(llm=str(toy.llm), mm_projector_type="mlp2x_gelu", **options)
+    return _ready_to_ask(spec, "patch_vqa_llama3", toy.root / "picture_model")
+
+
 SMALL_EYE = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 

@@ -234,6 +234,47 @@ LLAMAFACTORY: tuple[TouchPoint, ...] = (
         why="overridden: writes the connector beside the model; the weights are gathered at this point",
         drop_when="Transformers calls back with the gathered weights",
     ),
+    TouchPoint(
+        path="llamafactory.chat.hf_engine:HuggingfaceEngine",
+        uses=("model_args", "data_args"),
+        replaced="always",
+        why="our models are never asked without an image, and a bag they cannot read is refused with the reason",
+        drop_when="upstream lets a template's plugin refuse messages",
+    ),
+    TouchPoint(
+        path="llamafactory.chat.hf_engine:HuggingfaceEngine._process_args",
+        uses=("processor", "template", "messages", "images"),
+        why="overridden: every question of chat, api and webchat becomes model inputs here",
+        drop_when="upstream lets a template's plugin refuse messages",
+    ),
+    TouchPoint(
+        path="llamafactory.chat.chat_model:run_chat",
+        replaced="always",
+        why="a chat in a terminal takes the names of files",
+        drop_when="upstream takes images in `chat`",
+    ),
+    TouchPoint(
+        path="llamafactory.chat.chat_model:ChatModel.stream_chat",
+        uses=("messages", "system", "tools", "images"),
+        why="overridden while a chat runs in a terminal or a browser: it takes the names of files out of the messages",
+    ),
+    TouchPoint(
+        path="llamafactory.webui.chatter:WebChatModel",
+        uses=("manager",),
+        replaced="always",
+        why="webchat takes the names of bags, and shows why something is not answered",
+        drop_when="upstream's page takes other files than pictures",
+    ),
+    *(
+        TouchPoint(
+            path=f"llamafactory.api.chat:{name}",
+            uses=("request", "chat_model"),
+            replaced="always",
+            why="an image_url may name a bag, and what cannot be answered is a 400 with the reason",
+            drop_when="upstream hands files on that are no pictures",
+        )
+        for name in ("create_chat_completion_response", "create_stream_chat_completion_response")
+    ),
     DEEPSPEED,
 )
 """Checked against every LLaMA-Factory in ``versions.TESTED``."""

@@ -12,12 +12,12 @@ import h5py
 import numpy as np
 import pytest
 
-from pathplugins.commands.ask import check_file
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
 from pathplugins.data.bags.rows import row_checksums
 from pathplugins.data.records import Record
 from pathplugins.models.custom_llava.image_checks import image_check, other_encoders
+from pathplugins.models.custom_llava.input_files import check_file
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
 
 N, D = 12, 6
