@@ -229,6 +229,12 @@ LLAMAFACTORY: tuple[TouchPoint, ...] = (
         drop_when=_OWN,
     ),
     TouchPoint(
+        path="llamafactory.train.sft.trainer:CustomSeq2SeqTrainer.save_predictions",
+        uses=("dataset", "predict_results"),
+        why="overridden: each answer is written beside the bag or image that it is about",
+        drop_when="upstream writes the images of a sample beside its answer",
+    ),
+    TouchPoint(
         path="llamafactory.train.sft.trainer:CustomSeq2SeqTrainer._save",
         uses=("output_dir", "state_dict"),
         why="overridden: writes the connector beside the model; the weights are gathered at this point",

@@ -1,11 +1,13 @@
-"""Trainer of ``stage: sft``: with evaluation without vision."""
+"""Trainer of ``stage: sft``: with evaluation without vision, and answers that say what they are about."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from llamafactory.train.sft.trainer import CustomSeq2SeqTrainer
 
+from pathplugins.llamafactory.named_predictions import name_predictions
 from pathplugins.llamafactory.trainer import OurTraining, core_model
 
 
@@ -24,6 +26,12 @@ class SupervisedTrainer(OurTraining, CustomSeq2SeqTrainer):
         if self.do_sanity_check and not several:
             metrics.update(self._evaluate_blind(eval_dataset, metric_key_prefix))
         return metrics
+
+    def save_predictions(self, dataset: Any, *args: Any, **kwargs: Any) -> None:
+        """Save the answers as usual, each with the bags or images that it is about."""
+        super().save_predictions(dataset, *args, **kwargs)
+        if self.is_world_process_zero():
+            name_predictions(Path(self.args.output_dir), dataset, self.data_collator.processor.image_token)
 
     def _evaluate_blind(self, eval_dataset: Any, prefix: str) -> dict[str, float]:
         """Return the metrics without vision, by the same loop: the loss, or what ``predict_with_generate`` measures."""
