@@ -46,6 +46,7 @@ ADAPTERS = {
     "mmengine.runner.checkpoint": _XTUNER,
     "mmengine.runner.runner": _XTUNER,
     "triton.runtime.driver": _XTUNER,
+    "xtuner.tools.chat": _XTUNER,
     "xtuner.tools.utils": _XTUNER,
     "xtuner.utils.device": _XTUNER,
     "deepspeed.runtime.zero.partition_parameters": "pathplugins.deepspeed_cpu",

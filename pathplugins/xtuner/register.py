@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -146,6 +147,15 @@ def on_resume(module: ModuleType) -> None:
     module.get_seed_from_checkpoint = read
 
 
+def on_chat(module: ModuleType) -> None:
+    """End ``xtuner chat`` where it is to ask a model of ours, before ``xtuner.tools.chat`` loads anything."""
+    from pathplugins.xtuner.chat import refusal
+
+    del module
+    if said := refusal(sys.argv):
+        raise SystemExit(said)
+
+
 def on_runner(module: ModuleType) -> None:
     """Let the runners of ``mmengine.runner`` look at the work directory of our model's run before they build anything.
 
@@ -198,6 +208,7 @@ EVERYWHERE: dict[str, Callable[[ModuleType], None]] = {
     "mmengine.runner.checkpoint": on_checkpoint,
     "mmengine.runner.runner": on_runner,
     "triton.runtime.driver": on_triton,  # imported before MMEngine can be asked
+    "xtuner.tools.chat": on_chat,
     "xtuner.tools.utils": on_resume,
 }
 

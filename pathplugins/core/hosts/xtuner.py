@@ -128,6 +128,11 @@ XTUNER: tuple[TouchPoint, ...] = (
         drop_when=_NO_GPU,
     ),
     TouchPoint(
+        path="xtuner.tools.chat:parse_args",
+        why="`xtuner chat` imports its module before it starts it: a model of ours is answered with what asks it",
+        drop_when="upstream asks models of other packages",
+    ),
+    TouchPoint(
         path="xtuner.tools.utils:get_seed_from_checkpoint",
         uses=("pth_model",),
         replaced="always",
