@@ -27,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "pathplugins.commands.export_weights",
         "a model -> a checkpoint of LLaVA or of Transformers' LLaVA",
     ),
+    "validate": (
+        "pathplugins.commands.validate",
+        "check a configuration before a GPU is taken: keys, files, data, names, outputs",
+    ),
     "preprocess": ("pathplugins.xtuner.preprocess", "tokenize the data of an XTuner config once, for many runs"),
     "export": ("pathplugins.xtuner.export", "a checkpoint of XTuner -> one Hugging Face directory"),
     "ask": ("pathplugins.commands.ask", "put questions about one slide, image or feature bag to a model"),

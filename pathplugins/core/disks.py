@@ -77,8 +77,11 @@ def check_writable(out: Path) -> None:
         out: A folder or file, there or not.
 
     Raises:
-        PathPluginsError: the nearest folder that exists is read-only, forbidden to this user, or on a full disk.
+        PathPluginsError: the nearest folder that exists is read-only, forbidden to this user, or on a full disk, or one
+            of the folders is a file.
     """
+    if file := next((parent for parent in out.parents if parent.is_file()), None):
+        raise PathPluginsError(f"{file} is a file, so that {out} cannot be written below it; name another folder")
     folder = _nearest(out)
     state = os.statvfs(folder)
     if state.f_flag & os.ST_RDONLY:

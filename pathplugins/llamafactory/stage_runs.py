@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -36,33 +36,62 @@ def with_our_trainer(workflow: ModuleType, stage: str = "sft") -> Callable[..., 
         settings = model_settings(model_args.model_name_or_path) if ours else None
         if settings is None:
             return original(model_args, data_args, training_args, finetuning_args, *rest, **named)
-        check_stage(stage, {**vars(model_args), "use_prefix_lm_mask": settings["use_prefix_lm_mask"]})
-        _refuse(settings, model_args, training_args, finetuning_args, data_args)
-        if training_args.do_train:
-            check_rates(model_args, finetuning_args)
+        for _, check in checks(stage, model_args, data_args, training_args, finetuning_args):
+            check()
         for version in untested("llamafactory", "transformers") if training_args.should_log else ():
             logger.warning("%s; `pathplugins doctor` checks every symbol that is leaned on", version)
-        _choose_checkpoint(training_args)
-        from pathplugins.llamafactory.preflight import checked_datasets
-        from pathplugins.llamafactory.trainers import TRAINERS  # a run of another model never loads them
-
-        row_tokens = None
-        if data_args.neat_packing:
-            data_args = without_packing(model_args, data_args)
-            row_tokens = data_args.cutoff_len
-        parts = STAGES[stage].parts
-        checked = checked_datasets(workflow.get_dataset, finetuning_args, row_tokens, parts)
-        conditions: dict[str, Any] = {}
-        judge = functools.partial(run_conditions, model_args, training_args, finetuning_args, parts=parts)
-        replaced = {
-            STAGES[stage].trainer: functools.partial(TRAINERS.get(stage), path_args=model_args, conditions=conditions),
-            "get_dataset": _of_the_same_run(checked, training_args, judge, conditions),
-        }
-        output = Path(training_args.output_dir) if training_args.should_save else None
-        with refusals_in_words(output), _in_the_place_of_theirs(workflow, replaced):
+        with in_a_run_of_ours(workflow, stage, model_args, data_args, training_args, finetuning_args) as data_args:
             return original(model_args, data_args, training_args, finetuning_args, *rest, **named)
 
     return run
+
+
+def checks(
+    stage: str, model_args: PathModelArguments, data_args: Any, training_args: Any, finetuning_args: Any
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield what is looked at before any data are: its name for people, and what raises `PathPluginsError`."""
+    settings = model_settings(model_args.model_name_or_path)
+    values = {**vars(model_args), "use_prefix_lm_mask": settings["use_prefix_lm_mask"]}
+    yield "stage", lambda: check_stage(stage, values)
+    yield "options", lambda: _refuse(settings, model_args, training_args, finetuning_args, data_args)
+    if training_args.do_train:
+        yield "learning rates", lambda: check_rates(model_args, finetuning_args)
+        yield "checkpoint", lambda: _choose_checkpoint(training_args)
+
+
+@contextmanager
+def in_a_run_of_ours(
+    workflow: ModuleType,
+    stage: str,
+    model_args: PathModelArguments,
+    data_args: Any,
+    training_args: Any,
+    finetuning_args: Any,
+    *,
+    uncompared: Sequence[str] = (),
+) -> Iterator[Any]:
+    """Let ``run_<stage>`` find our trainer and our data sets within the block, and give the ``data_args`` for it.
+
+    ``uncompared`` are conditions in which a resumed run may differ.
+    """
+    from pathplugins.llamafactory.preflight import checked_datasets
+    from pathplugins.llamafactory.trainers import TRAINERS  # a run of another model never loads them
+
+    row_tokens = None
+    if data_args.neat_packing:
+        data_args = without_packing(model_args, data_args)
+        row_tokens = data_args.cutoff_len
+    parts = STAGES[stage].parts
+    checked = checked_datasets(workflow.get_dataset, finetuning_args, row_tokens, parts)
+    conditions: dict[str, Any] = {}
+    judge = functools.partial(run_conditions, model_args, training_args, finetuning_args, parts=parts)
+    replaced = {
+        STAGES[stage].trainer: functools.partial(TRAINERS.get(stage), path_args=model_args, conditions=conditions),
+        "get_dataset": _of_the_same_run(checked, training_args, judge, conditions, uncompared),
+    }
+    output = Path(training_args.output_dir) if training_args.should_save else None
+    with refusals_in_words(output), in_the_place_of_theirs(workflow, replaced):
+        yield data_args
 
 
 def _of_the_same_run(
@@ -70,18 +99,20 @@ def _of_the_same_run(
     training_args: Any,
     judge: Callable[..., dict[str, Any]],
     conditions: dict[str, Any],
+    uncompared: Sequence[str],
 ) -> Callable[..., dict[str, Any]]:
     """Return ``get_dataset``, which then fills ``conditions`` and compares them with those of the resumed run."""
 
-    def compared(*args: Any, **named: Any) -> dict[str, Any]:
+    def get_compared(*args: Any, **named: Any) -> dict[str, Any]:
         found = get_dataset(*args, **named)
         if training_args.do_train:
             conditions.update(judge(samples=found.get("train_dataset")))
             if training_args.resume_from_checkpoint is not None:
-                check_same_run(Path(training_args.resume_from_checkpoint), conditions, training_args)
+                compared = {name: value for name, value in conditions.items() if name not in uncompared}
+                check_same_run(Path(training_args.resume_from_checkpoint), compared, training_args)
         return found
 
-    return compared
+    return get_compared
 
 
 def _choose_checkpoint(training_args: Any) -> None:
@@ -94,7 +125,7 @@ def _choose_checkpoint(training_args: Any) -> None:
 
 
 @contextmanager
-def _in_the_place_of_theirs(workflow: ModuleType, ours: dict[str, Any]) -> Iterator[None]:
+def in_the_place_of_theirs(workflow: ModuleType, ours: dict[str, Any]) -> Iterator[None]:
     """Let the workflow find ours under these names within the block; one that it imports as it runs, in that module."""
     places = {
         name: workflow if hasattr(workflow, name) else importlib.import_module(f"{workflow.__package__}.trainer")

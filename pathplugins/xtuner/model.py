@@ -56,11 +56,8 @@ class PathologyLLaVAModel(BaseModel):
         lr_mult: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
-        if pretrained_pth is not None and not Path(pretrained_pth).exists():
-            raise PathPluginsError(f"pretrained_pth: {pretrained_pth} does not exist; give the iter_N.pth of stage 1")
-        frozen = {TOWER: freeze_visual_encoder, CONNECTOR: freeze_projector, SELECTOR: freeze_projector}
-        if not isinstance(llm, nn.Module):
-            _check_names(llm, lr_mult or {}, llm_lora, {**frozen, "": freeze_llm and llm_lora is None})
+        frozen = frozen_parts(freeze_visual_encoder, freeze_projector)
+        check_before_loading(llm, frozen, freeze_llm, llm_lora, pretrained_pth, lr_mult)
         core = llm if isinstance(llm, nn.Module) else _build(llm)
         core.config.use_cache = core.config.text_config.use_cache = False
         core = _prepare_quantised(core)
@@ -149,6 +146,35 @@ class PathologyLLaVAModel(BaseModel):
         state = {name: value for name, value in self.state_dict().items() if not value.is_meta}
         options = {**(save_pretrained_kwargs or {}), "safe_serialization": True}
         write_directory(cfg, state, Path(save_dir), fp32=fp32, **options)
+
+
+def frozen_parts(freeze_visual_encoder: bool, freeze_projector: bool) -> dict[str, bool]:
+    """Return part of a name -> whether such weights of vision tower, connector and selector stay as they are."""
+    return {TOWER: freeze_visual_encoder, CONNECTOR: freeze_projector, SELECTOR: freeze_projector}
+
+
+def check_before_loading(
+    llm: Any,
+    frozen: Mapping[str, bool],
+    freeze_llm: bool,
+    llm_lora: Any,
+    pretrained_pth: str | None,
+    lr_mult: Mapping[str, float] | None,
+) -> None:
+    """Refuse options of `PathologyLLaVAModel` that name what is not there.
+
+    Args:
+        llm: of the config.
+        frozen: part of a name -> whether such weights of vision tower, selector and connector stay as they are.
+        freeze_llm: of the config.
+        llm_lora: of the config.
+        pretrained_pth: of the config.
+        lr_mult: of the config.
+    """
+    if pretrained_pth is not None and not Path(pretrained_pth).exists():
+        raise PathPluginsError(f"pretrained_pth: {pretrained_pth} does not exist; give the iter_N.pth of stage 1")
+    if not isinstance(llm, nn.Module):
+        _check_names(llm, lr_mult or {}, llm_lora, {**frozen, "": freeze_llm and llm_lora is None})
 
 
 def _build(llm: Mapping[str, Any]) -> nn.Module:

@@ -78,6 +78,13 @@ def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
+def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "saves").touch()
+    with pytest.raises(PathPluginsError, match=r"saves is a file, so that .*run cannot be written below it"):
+        check_writable(tmp_path / "saves" / "run")
+    check_writable(tmp_path / "saves")
+
+
 def test_reserved_bytes_are_zeros_and_a_disk_without_room_says_so(small: Path) -> None:
     with (small / "a").open("wb+") as file:
         reserve(file, 12_000)
