@@ -16,6 +16,7 @@ from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.formats import FORMATS, READERS
 from pathplugins.data.llava_format import masked_by_llava
 from pathplugins.data.records import BadSample, Record, apply_policy, check_images
+from pathplugins.llamafactory.bag_folder import BAG_FOLDER, read_bag_folder
 from pathplugins.llamafactory.converters import columns, schema
 from pathplugins.llamafactory.dataset_entries import renamed
 from pathplugins.llamafactory.templates import LLAVA
@@ -62,8 +63,9 @@ def _is_ours(dataset_attr: Any, data_args: Any) -> bool:
 
     Those learn nothing of some samples without a word, which our reader finds, by file and row.
     """
-    if dataset_attr.formatting in FORMATS or data_args.template not in LLAVA:
-        return dataset_attr.formatting in FORMATS
+    ours = dataset_attr.formatting in FORMATS or dataset_attr.formatting == BAG_FOLDER
+    if ours or data_args.template not in LLAVA:
+        return ours
     plain = dataset_attr.load_from == "file" and dataset_attr.formatting == "sharegpt"
     plain = plain and not dataset_attr.ranking and not dataset_attr.kto_tag  # whose marks a record has no place for
     columns = dataset_attr.messages in ("conversations", "messages") and dataset_attr.images in ("image", "images")
@@ -133,6 +135,9 @@ def _records(
             f"custom_llava models, but model_name_or_path is {model_args.model_name_or_path}"
         )
     source = Path(data_args.dataset_dir) / dataset_attr.dataset_name
+    if dataset_attr.formatting == BAG_FOLDER:
+        records = read_bag_folder(source, training_args)
+        return records, _check_files(records, source, model_args, data_args, training_args)
     media_dir = data_args.media_dir if data_args.media_dir != data_args.dataset_dir else None
     reader = READERS.get(dataset_attr.formatting)
     records, bad = reader(source, media_dir=media_dir, **_options(reader, dataset_attr, model_args))

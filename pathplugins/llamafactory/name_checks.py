@@ -13,6 +13,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import is_file, read_json
 from pathplugins.core.registry import unknown
 from pathplugins.data.formats import FORMATS
+from pathplugins.llamafactory.bag_folder import BAG_FOLDER, check_bag_folder
 from pathplugins.llamafactory.dataset_entries import check_entry, entry_of
 from pathplugins.llamafactory.model_directory import VIRTUAL_MODEL, local_model
 from pathplugins.llamafactory.stage_table import PREFERENCES
@@ -87,6 +88,8 @@ def check_datasets(config: Mapping[str, Any]) -> None:
             )
         if formatting in FORMATS:
             check_entry(name, entry, place)
+        elif formatting == BAG_FOLDER:
+            check_bag_folder(name, entry, place)
         else:
             _check_columns(name, entry, formatting, place)
 

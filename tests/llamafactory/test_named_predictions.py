@@ -37,6 +37,27 @@ def test_predictions_name_their_bags(
         assert line["predict"].strip() == ask(model, question, bag=line["images"][0], max_new_tokens=3)
 
 
+def test_a_folder_of_bags_is_asked_its_questions(
+    run: Callable[..., Any], toy: Any, bag_model: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    (data / "bags" / "b").mkdir(parents=True)
+    for place, name in (("b/z.h5", "few2"), ("y.h5", "few1")):
+        (data / "bags" / place).write_bytes((toy.data / "bags" / f"{name}.h5").read_bytes())
+    (data / "bags" / "questions.txt").write_text("Which tissue?\n\nHow much of it?\n")
+    (data / "dataset_info.json").write_text('{"new": {"file_name": "bags", "formatting": "bag_folder"}}')
+    keys = {"model_name_or_path": bag_model, "dataset_dir": data, "eval_dataset": "new", "cutoff_len": 512}
+    keys |= {"preprocessing_num_workers": 1, "dataloader_num_workers": 0, "max_new_tokens": 3}
+    run("train", "wsi_llava_predict.yaml", {**keys, "per_device_eval_batch_size": 3, "output_dir": tmp_path / "out"})
+    lines = [json.loads(line) for line in (tmp_path / "out" / "generated_predictions.jsonl").read_text().splitlines()]
+    told = [(Path(line["images"][0]).name, line["label"]) for line in lines]
+    assert told == [("z.h5", ""), ("z.h5", ""), ("y.h5", ""), ("y.h5", "")]
+    asked = ("Which tissue?", "How much of it?") * 2
+    assert all(f"<image>\n{question}" in line["prompt"] for line, question in zip(lines, asked, strict=True))
+    scores = json.loads((tmp_path / "out" / "predict_results.json").read_text())
+    assert not [name for name in scores if "rouge" in name or "bleu" in name]
+
+
 def test_as_many_answers_as_questions(tmp_path: Path) -> None:
     from datasets import Dataset
 

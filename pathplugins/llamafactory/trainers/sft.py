@@ -27,6 +27,16 @@ class SupervisedTrainer(OurTraining, CustomSeq2SeqTrainer):
             metrics.update(self._evaluate_blind(eval_dataset, metric_key_prefix))
         return metrics
 
+    def predict(self, test_dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """Predict as usual; where no sample has a known answer there is nothing that scores could mean."""
+        if any(self.processing_class.batch_decode([*test_dataset["labels"]], skip_special_tokens=True)):
+            return super().predict(test_dataset, *args, **kwargs)
+        scores, self.compute_metrics = self.compute_metrics, None
+        try:
+            return super().predict(test_dataset, *args, **kwargs)
+        finally:
+            self.compute_metrics = scores
+
     def save_predictions(self, dataset: Any, *args: Any, **kwargs: Any) -> None:
         """Save the answers as usual, each with the bags or images that it is about."""
         super().save_predictions(dataset, *args, **kwargs)
