@@ -77,9 +77,8 @@ def ask_share(
     """Answer this process's share of the open questions."""
     questions = questions[here.rank :: here.world]
     began = said_at = time.monotonic()
-    at_once = (
-        1 if options.sampling.temperature else options.batch_size
-    )  # draws of a question must not depend on its batch
+    # Draws of a question must not depend on its batch.
+    at_once = 1 if options.sampling.temperature else options.batch_size
     for start in range(0, len(questions), at_once):
         batch = questions[start : start + at_once]
         sampling = options.sampling_for(batch[0].line["id"])

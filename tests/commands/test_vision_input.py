@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pathplugins.commands.vision_input import check_vision_input, misfit
+from pathplugins.commands.vision_input import check_vision_input
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.models.custom_llava.input_files import misfit
 
 
 @pytest.fixture
