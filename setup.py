@@ -113,7 +113,7 @@ setup(
         **{"pathplugins.data_tools": ["prompts/*"], "pathplugins.classify": ["configs/*.yaml"]},
         "pathplugins.classify.scoring": ["page/*"],
         "pathplugins.commands.report": ["page/*"],
-        "pathplugins.data.scoring": ["clinical_terms.txt"],
+        "pathplugins.data.scoring": ["clinical_terms.txt", "judge_rubric.txt"],
     },
     entry_points={
         "console_scripts": ["pathplugins = pathplugins.cli:main", "pathdata = pathplugins.data_tools.cli:main"],

@@ -92,7 +92,8 @@ def test_wheel_holds_every_module_the_hook_the_configs_and_the_prompts(wheel: Pa
     ours |= prompts
     pages = ROOT / "pathplugins" / "classify" / "scoring" / "page"
     ours |= {f"pathplugins/classify/scoring/page/{path.name}" for path in pages.iterdir()}
-    ours |= {"pathplugins/data/scoring/clinical_terms.txt", "pathplugins/commands/report/page/results.html"}
+    ours |= {f"pathplugins/data/scoring/{name}.txt" for name in ("clinical_terms", "judge_rubric")}
+    ours |= {"pathplugins/commands/report/page/results.html"}
     assert len(ours) >= 40
     assert ours - names == set()
     assert "pathplugins/data_tools.py" not in names

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pathplugins.core.errors import PathPluginsError
@@ -25,6 +25,17 @@ from .replies import RowFailedError, Usage, error_code, error_text, is_filtered,
 FIRST_WAIT_S, LONGEST_WAIT_S, LONGEST_HOLD_S = 1.0, 60.0, 600.0
 IN_VAIN = 10  #: consecutive requests that fail after all their tries before the run gives up on the server
 _CONNECT_S = 10.0
+
+
+class OptionNames(NamedTuple):
+    """How the options of a server are called where it was given, for messages."""
+
+    url: str = "--base-url"
+    model: str = "--model"
+    key: str = "--api-key-env"
+
+
+OPTIONS = OptionNames()
 
 
 class UnusableServerError(PathPluginsError):
@@ -87,18 +98,28 @@ class _Fault(Exception):
 class Client:
     """Sends requests to one server, from any number of threads."""
 
-    def __init__(self, base_url: str, *, key: str, pace: Pace, count: Count, timeout_s: float, retries: int) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        key: str,
+        pace: Pace,
+        count: Count,
+        timeout_s: float,
+        retries: int,
+        names: OptionNames = OPTIONS,
+    ) -> None:
         """Prepare a client of the server at ``base_url``, which usually ends in ``/v1``; ``key`` may be empty."""
         address = urlsplit(base_url)
         if address.scheme not in ("http", "https") or not address.hostname or address.username is not None:
             raise PathPluginsError(
-                "--base-url must look like http://HOST:PORT/v1, without a user or password (a key comes from the "
-                "environment, see --api-key-env)"
+                f"{names.url} must look like http://HOST:PORT/v1, without a user or password (a key comes from the "
+                f"environment, see {names.key})"
             )
         self.url = f"{base_url.rstrip('/').removesuffix('/chat/completions')}/chat/completions"
         self._requests = need("requests", extra="pathgen")
         self._key, self._pace, self._count = key, pace, count
-        self._timeout_s, self._retries = timeout_s, retries
+        self._timeout_s, self._retries, self._names = timeout_s, retries, names
         self._sessions = threading.local()
         self._reached, self._in_vain, self._lock = False, 0, threading.Lock()
 
@@ -147,7 +168,11 @@ class Client:
         status, text = reply.status_code, self._safe(error_text(content))
         said = f"{status} from {self.url}: {text}"
         if status == 401 or error_code(content) == "insufficient_quota" or (status in (403, 404) and not self._reached):
-            advice = {401: "set the key in the environment (--api-key-env)", 404: "check --base-url and --model"}
+            names = self._names
+            advice = {
+                401: f"set the key in the environment ({names.key})",
+                404: f"check {names.url} and {names.model}",
+            }
             return UnusableServerError("; ".join(filter(None, (said, advice.get(status)))))
         if status in (408, 409, 429) or status >= 500:
             wait_s = _retry_after_s(reply.headers.get("Retry-After"))

@@ -6,6 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 CONTENT_FILTER = "content_filter"
+CUT_OFF = "cut off"  #: reason of a row whose answer reached the token limit
 _FILTERED = (CONTENT_FILTER, "content_policy_violation")  #: error codes of services that filter before they answer
 
 _THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
@@ -79,7 +80,7 @@ def answer_of(body: Any, model: str) -> Answer:
     if refusal:
         return Answer(str(refusal), model, "refusal")
     if ended == "length":
-        raise RowFailedError("cut off", f"reached --max-tokens; it begins {text[:80]!r}")
+        raise RowFailedError(CUT_OFF, f"reached --max-tokens; it begins {text[:80]!r}")
     if not text:
         raise RowFailedError("empty answer", f"no text (finish_reason {ended!r})")
     if _REFUSES.match(text):

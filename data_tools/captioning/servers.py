@@ -67,7 +67,7 @@ def stage_clients(
         for name in values:
             if name not in stages:
                 raise PathPluginsError(unknown(f"stage in {option}", name, stages))
-    own = options.api_key_env or (KEY_NAME if os.environ.get(KEY_NAME) else None)
+    own = key_variable(options.api_key_env)
     clients: dict[tuple[str, str], Client] = {}
     found = list[tuple[str, Client | None]]()
     for name in stages:
@@ -78,7 +78,7 @@ def stage_clients(
         if model is None:
             raise PathPluginsError(f"--model is needed for stage {name}: pass the name that URL/models lists")
         # a key goes only to the server it was given for
-        key = _key(options.stage_key_env.get(name, None if name in options.stage_url else own))
+        key = key_in(options.stage_key_env.get(name, None if name in options.stage_url else own))
         if (url, key) not in clients:
             clients[url, key] = _client(options, url, key, count, stop)
         found.append((model, clients[url, key]))
@@ -90,8 +90,17 @@ def _client(options: ServerOptions, url: str, key: str, count: Count, stop: thre
     return Client(url, key=key, pace=pace, count=count, timeout_s=options.timeout, retries=options.retries)
 
 
-def _key(variable: str | None) -> str:
-    """Return the key in an environment variable; empty without a variable."""
+def key_variable(named: str | None) -> str | None:
+    """Return the environment variable to take a key from: the one that is named, else ``KEY_NAME`` if it is set."""
+    return named or (KEY_NAME if os.environ.get(KEY_NAME) else None)
+
+
+def key_in(variable: str | None) -> str:
+    """Return the key in an environment variable; empty without a variable.
+
+    Raises:
+        PathPluginsError: the variable holds none.
+    """
     if variable is None:
         return ""
     key = os.environ.get(variable, "").strip()

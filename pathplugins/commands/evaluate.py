@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pathplugins.commands import evaluation_options
+from pathplugins.commands import evaluation_options, judging
 from pathplugins.commands.evaluation_options import EvaluationOptions
+from pathplugins.commands.judging import JudgeOptions, judged
 from pathplugins.commands.predictions import Line
 from pathplugins.commands.question_runs import answered, ask_share, load, processes, versions
 from pathplugins.commands.questions import Prepared, prepare
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     evaluation_options.add_arguments(parser)
+    judging.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,23 +36,35 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("pathplugins").setLevel(logging.INFO)
     options = EvaluationOptions.of(args)
-    terms = options.clinical_terms()
+    terms, judge = options.clinical_terms(), JudgeOptions.of(args, options.test.task)
+    if judge:
+        judge.check()
     with processes() as here:
         prepared: Prepared = here.shared(  # the checks run once, and all processes cut the same list
             lambda: prepare(options.model, options.adapter, options.test, options.out, options.settings())
         )
         if prepared.open[here.rank :: here.world]:
             ask_share(load(options, here), options, prepared.open, options.out, here)
+    failed = False
     if here.rank == 0:
-        told = write_scores(options, options.out, prepared, answered(options.out, prepared), terms)
+        lines = answered(options.out, prepared)
+        if judge:
+            lines = judged(judge, options.test.task, lines, options.out)
+        told = write_scores(options, options.out, prepared, lines, terms, judge)
+        failed = bool(told["metrics"].get("judge_failed"))
         tables = [table(told["metrics"]), *(table_by(field, groups) for field, groups in told["by"].items())]
         text = "\n\n".join(tables)
         sys.stdout.write(f"{text}\n{options.out / METRICS}\n")
-    return 0
+    return int(failed)
 
 
 def write_scores(
-    options: EvaluationOptions, out: Path, prepared: Prepared, lines: list[Line], terms: Terms | None
+    options: EvaluationOptions,
+    out: Path,
+    prepared: Prepared,
+    lines: list[Line],
+    terms: Terms | None,
+    judge: JudgeOptions | None = None,
 ) -> dict[str, Any]:
     """Score what was answered, write ``metrics.json`` and return what it holds."""
     task = options.test.task
@@ -71,5 +85,7 @@ def write_scores(
         "settings": prepared.settings,
         "versions": versions(),
     }
+    if judge:
+        told["judge"] = judge.told()
     write_json(out / METRICS, told)
     return told

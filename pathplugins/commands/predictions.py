@@ -56,7 +56,7 @@ def begin(folder: Path, settings: Mapping[str, Any], order: Sequence[str]) -> di
 def gather(folder: Path, order: Sequence[str]) -> dict[str, Line]:
     """Gather all answers into one file, in the order of the questions, and remove the files of the processes."""
     files = _files(folder)
-    found = {line["id"]: line for file in files for line in _read(file)}
+    found = {line["id"]: line for file in files for line in read_rows(file)}
     lines = {name: found[name] for name in order if name in found}
     text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines.values())
     write_text_whole(folder / NAME, text)
@@ -68,7 +68,7 @@ def gather(folder: Path, order: Sequence[str]) -> dict[str, Line]:
 
 def read_lines(folder: Path) -> list[Line]:
     """Return the answers of a folder as they are on disk, in the order of the questions where a run has ended."""
-    return [line for file in _files(folder) for line in _read(file)]
+    return [line for file in _files(folder) for line in read_rows(file)]
 
 
 def append(folder: Path, lines: Iterable[Line], *, rank: int, world: int) -> None:
@@ -83,8 +83,12 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob(NAME.replace(".", "*.")))
 
 
-def _read(path: Path) -> list[Line]:
-    """Read the lines of a file, without a last one that a killed process left unfinished."""
+def read_rows(path: Path) -> list[Line]:
+    """Read the lines of a file, without a last one that a killed process left unfinished.
+
+    Raises:
+        PathPluginsError: a line is not JSON.
+    """
     lines = []
     *whole, _ = path.read_text(encoding="utf-8", errors="replace").split("\n")
     for number, line in enumerate(whole, start=1):

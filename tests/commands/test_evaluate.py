@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chat_server import serving
 from PIL import Image
 
 from pathplugins.cli import main
@@ -429,6 +430,31 @@ def test_reports_are_scored_with_terms_of_ones_own(
     assert "rouge_l" in capsys.readouterr().out
 
 
+def test_a_judge_grades_reports(
+    words: Callable[..., list[str]], whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of answers that are there already: nothing is asked of the model again, and what decides answers is the same."""
+    pytest.importorskip("requests")
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    with serving() as server:
+        server.reply = lambda number, _: server.completion(f"So.\nScore: {number}")
+        judge = ["--judge", server.url, "--judge-model", "wise"]
+        assert main([*words("--by", "answer_type", *judge), "--out", str(out)]) == 0
+        assert (len(server.bodies), server.bodies[0]["model"]) == (2, "wise")  # those not answered by yes or no
+        told = read_json(out / "metrics.json")
+        assert (told["metrics"]["judge_score"]["value"], told["metrics"]["judge_score"]["n"]) == (1.5, 2)
+        assert (told["metrics"]["judge_unparsed"], told["by"]["answer_type"]["open"]["judge_score"]["n"]) == (0, 2)
+        assert (told["judge"]["model"], told["judge"]["scale"]) == ("wise", [0, 4])
+        assert re.search(r"judge_score +1\.5000  1\.0000 - 2\.0000 +2", capsys.readouterr().out)
+        assert (out / "predictions.jsonl").read_bytes() == (whole / "predictions.jsonl").read_bytes()
+        server.reply = lambda *_: (400, "no")
+        assert main([*words(*judge), "--out", str(out)]) == 0
+        assert len(server.bodies) == 2
+        assert main([*words("--judge", server.url, "--judge-model", "other"), "--out", str(out)]) == 1
+    assert read_json(out / "metrics.json")["metrics"]["judge_failed"] == 2
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -441,6 +467,7 @@ def test_reports_are_scored_with_terms_of_ones_own(
         ({"num_beams": 0}, "--num-beams is 0, expected 1 or more"),
         ({"system": " "}, "--system is empty"),
         ({"bits": 4}, "--bits 4 needs an NVIDIA GPU, the device is cpu"),
+        ({"judge": "http://127.0.0.1:1/v1"}, "--judge needs --judge-model NAME; URL/models lists the names"),
         ({"batch_size": 0}, "--batch-size is 0, expected 1 or more"),
         ({"option": "split=test"}, "--option split=test: expected NAME=VALUE; llava has the options ids"),
         (

@@ -47,7 +47,7 @@ def add_patch_request_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--max-tokens", type=int, default=512, metavar="N", help="of an answer (default %(default)s)")
     sub.add_argument(
         "--body",
-        type=_json_object,
+        type=json_object,
         default={},
         metavar="JSON",
         help="further fields of every request, e.g. '{\"seed\": 1}'",
@@ -60,7 +60,7 @@ def add_patch_request_options(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def _json_object(text: str) -> dict[str, Any]:
+def json_object(text: str) -> dict[str, Any]:
     """Return a JSON object; a type for ``add_argument``."""
     try:
         value = parse_json(text)

@@ -96,7 +96,8 @@ def _answers(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _facts(run: Run) -> dict[str, Any]:
-    return {**run.told["settings"], "left_out": run.told["left_out"] or None, **run.told["versions"]}
+    judge = {f"judge_{name}": value for name, value in run.told.get("judge", {}).items()}
+    return {**run.told["settings"], "left_out": run.told["left_out"] or None, **judge, **run.told["versions"]}
 
 
 def _short(text: str) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 from pathplugins.commands.ablate import ABLATION
 from pathplugins.commands.blinding import REAL
 from pathplugins.commands.evaluate import METRICS
-from pathplugins.commands.predictions import Line, read_lines
+from pathplugins.commands.judging import JUDGEMENTS
+from pathplugins.commands.predictions import Line, read_lines, read_rows
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json
 from pathplugins.core.nearest import near_path
@@ -28,6 +29,8 @@ class Run:
     told: Mapping[str, Any]
     """``metrics.json``."""
     lines: list[Line]
+    judgements: Mapping[str, Line]
+    """Id -> line of ``judgements.jsonl``, where a judge was asked."""
 
     @cached_property
     def values(self) -> np.ndarray:
@@ -77,4 +80,5 @@ def _run(folder: Path) -> Run:
             f"{folder}: {METRICS} is about {told['questions']} questions and {len(lines)} are answered; run the "
             "command that made it again"
         )
-    return Run(str(folder), told, lines)
+    rows = read_rows(folder / JUDGEMENTS) if "judge" in told else []
+    return Run(str(folder), told, lines, {row["id"]: row for row in rows})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +14,11 @@ from pathplugins.commands.report.results import Run
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import is_file
 from pathplugins.data.images import DAMAGE, open_image
+from pathplugins.data.scoring.judged import GRADE
+from pathplugins.data.scoring.rubric import BEST
 
 _SIDE = 160  #: longer side of a small picture, pixels
+_WORDS = 600  #: letters of what a judge says
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -27,6 +31,8 @@ class BadAnswer:
     answer: str
     said: Mapping[str, str]
     """Run -> its prediction."""
+    judged: Mapping[str, str]
+    """Run -> what its judge said of it."""
     value: float
     """Mean over the runs of the value of the question."""
     pictures: Sequence[Picture]
@@ -59,10 +65,17 @@ def _case(runs: Sequence[Run], index: int, value: float) -> BadAnswer:
         question=line["question"],
         answer=line["answer"],
         said={run.name: run.lines[index]["prediction"] for run in runs},
+        judged={run.name: _judged(run.judgements[line["id"]]) for run in runs if line["id"] in run.judgements},
         value=value,
         pictures=pictures,
         notes=notes,
     )
+
+
+def _judged(row: Mapping[str, Any]) -> str:
+    grade = f"{row[GRADE]} of {BEST}" if isinstance(row[GRADE], int) else row[GRADE]
+    said = row.get("reply") or row.get("error") or ""
+    return f"{grade}: {said[:_WORDS]}{' ...' if len(said) > _WORDS else ''}"
 
 
 def _small(path: Path) -> Picture | str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from pathplugins.data.scoring.judged import score_judged
 from pathplugins.data.scoring.metrics import score_choices, score_labels, score_vqa
 from pathplugins.data.scoring.reports import score_reports
 from pathplugins.data.scoring.terms import Terms
@@ -26,10 +27,17 @@ def score(
 
     Args:
         task: what they ask for.
-        lines: with ``question``, ``answer`` (the right one) and ``prediction``.
+        lines: with ``question``, ``answer`` (the right one) and ``prediction``; with the grade of a judge where one was
+            asked.
         labels: the classes, for ``labels``.
         terms: the clinical terms, for ``report``.
     """
+    return {**_score(task, lines, labels, terms), **score_judged(lines)}
+
+
+def _score(
+    task: Task, lines: Sequence[Mapping[str, Any]], labels: Sequence[str], terms: Terms | None
+) -> dict[str, Any]:
     questions, right, said = ([line[name] for line in lines] for name in ("question", "answer", "prediction"))
     if task == "vqa":
         return score_vqa(right, said)

@@ -135,6 +135,35 @@ def test_a_thousand_questions_stay_small(tmp_path: Path, images: list[Path]) -> 
     assert Page(out.read_text()).tags.count("tr") > 1000
 
 
+def test_a_judge_is_heard(tmp_path: Path) -> None:
+    """What it said of the worst answers, its mean beside the other scores, and its prompt among the settings."""
+    run = write_run(tmp_path / "run", ["a gland", "no", "no"], ["a gland", "a duct", "fat"])
+    grades: list[Any] = [4, 1, "failed"]
+    rows = [{"id": f"q{n}", "grade": grade} for n, grade in enumerate(grades)]
+    rows[1] |= {"reply": f"It is wrong. {HOSTILE}\nScore: 1", "model": "m"}
+    rows[2] |= {"error": "timeout: no reply within 120 s"}
+    (run / "judgements.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    told = read_json(run / "metrics.json")
+    graded = [{"question": "", "answer": "a", "prediction": "", "grade": grade} for grade in grades]
+    told["metrics"] |= {k: v for k, v in score("vqa", graded).items() if k.startswith("judge")}
+    told["judge"] = {"model": "wise", "prompt": "Compare.\nScore: N"}
+    (run / "metrics.json").write_text(json.dumps(told))
+    out = tmp_path / "report.html"
+    assert main(["report", str(run), "--out", str(out)]) == 0
+    text = out.read_text()
+    assert "script" not in Page(text).tags
+    plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
+    assert "judge 1 of 4: It is wrong. &lt;script&gt;" in plain
+    assert "judge failed: timeout: no reply within 120 s" in plain
+    assert "judge score" in plain
+    assert "2.500 1.000 to 4.000" in plain
+    assert "judge prompt Compare. Score: N" in plain
+    del told["judge"]  # scored again without one: what lies there is of before
+    (run / "metrics.json").write_text(json.dumps(told))
+    assert main(["report", str(run), "--out", str(out)]) == 0
+    assert "It is wrong" not in out.read_text()
+
+
 def test_no_mistake_and_no_case(tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     assert main(["report", str(write_run(tmp_path / "run", ["yes"], ["yes"])), "--out", str(out)]) == 0
