@@ -39,7 +39,7 @@ def test_pieces_join_to_the_answer_of_a_batch(model: LoadedModel, bag: Path, mor
     sampling = Sampling(max_new_tokens=12, **more)
     text, pieces = conversation(model.processor.tokenizer, QUESTION), []
     told = answer(model, open_file(model, bag), text, sampling, on_text=pieces.append)
-    assert told == answers(model, [text], [[bag]], 12, sampling=sampling)[0]
+    assert told == answers(model, [text], [[bag]], sampling)[0]
     assert "".join(pieces) == told
     assert told
 

@@ -266,12 +266,13 @@ def test_a_system_prompt_changes_the_prompt(model: Path, bag: Path) -> None:
     from pathplugins.commands.ask import answers, ask
     from pathplugins.commands.loading import load_model
     from pathplugins.commands.prompting import conversation
+    from pathplugins.commands.sampling import Sampling
 
     loaded = load_model(model, device="cpu")
     text = conversation(loaded.processor.tokenizer, QUESTION, system="What?")
     assert "system<|end_header_id|>What?<|eot_id|>" in text
     assert SYSTEM_PROMPT not in text
-    right = answers(loaded, [text], [[bag]], 6)[0]
+    right = answers(loaded, [text], [[bag]], Sampling(max_new_tokens=6))[0]
     assert ask(loaded, QUESTION, bag=bag, max_new_tokens=6, system="What?") == right
 
 
