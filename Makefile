@@ -22,8 +22,8 @@ python_for     = $(or $(PYTHON),$(call find_python,$(call pythons,$(1))),\
                    $(error $(1) needs one of: $(call pythons,$(1)); name yours with PYTHON=/path/to/python))
 # Ours, the data tools' with the trainer whose tests run them. Then what a trainer leaves to its users: --deepspeed, the
 # metrics of prediction.
-extras         = wsi,test$(if $(filter llamafactory-%,$(1)),$(comma)pathgen$(comma)patchtcga$(comma)ray$(comma)readers$(comma)scores$(comma)tissue)
-needs          = torch torchvision deepspeed $(if $(filter llamafactory-%,$(1)),jieba nltk rouge-chinese hdf5plugin)
+extras         = wsi,test$(if $(filter llamafactory-%,$(1)),$(comma)pathgen$(comma)patchtcga$(comma)ray$(comma)readers$(comma)scores$(comma)serve$(comma)tissue)
+needs          = torch torchvision deepspeed $(if $(filter llamafactory-%,$(1)),jieba nltk rouge-chinese hdf5plugin openai)
 # Compiled once while installing: else every first start of a trainer compiles, and each start reads sources where the
 # environment may not be written to. pip does so by itself.
 export UV_COMPILE_BYTECODE := 1

@@ -40,6 +40,7 @@ EXTRAS = {
     ],
     "ray": ["ray>=2.9"],
     "scores": ["jinja2>=3.0", "nltk>=3.9", "rouge-score>=0.1.2"],
+    "serve": ["fastapi>=0.110", "jinja2>=3.0", "prometheus-client>=0.20", "python-multipart>=0.0.9", "uvicorn>=0.27"],
     "tissue": ["onnxruntime>=1.17"],
     "test": [
         *("codespell[toml]>=2.2", "hypothesis>=6.100", "pytest>=8.0", "ruff>=0.9", "pyyaml>=6.0"),

@@ -19,6 +19,8 @@ SERVED_BY: dict[str, str] = {
     "pathplugins/classify/train.py": "tests/commands/classify/test_train.py",
     "pathplugins/commands/asked_file.py": "tests/commands/test_ask.py",
     "pathplugins/commands/chat_session.py": "tests/commands/test_chat.py",
+    "pathplugins/commands/serve/batch.py": "tests/commands/serve/test_engine.py",
+    "pathplugins/commands/serve/state.py": "tests/commands/serve/test_app.py",
     "pathplugins/commands/classify/__init__.py": "tests/commands/classify/test_train.py",
     "pathplugins/classify/scoring/cases.py": "tests/classify/scoring/test_evaluation.py",
     "pathplugins/classify/scoring/metric_names.py": "tests/classify/scoring/test_report.py",

@@ -128,8 +128,8 @@ def test_requirements_are_few_open_upward_and_met_by_this_trainer_environment(wh
     for requirement in required:
         assert requirement.name not in ("torch", "transformers", "llamafactory", "xtuner")
         assert metadata.version(requirement.name) in requirement.specifier, requirement
-    extras = {"llamafactory", "xtuner", "wsi", "readers", "pathgen", "patchtcga", "ray", "scores", "tissue", "test"}
-    assert set(head.get_all("Provides-Extra")) == extras
+    extras = {"llamafactory", "xtuner", "wsi", "readers", "pathgen", "patchtcga", "ray", "scores", "serve", "tissue"}
+    assert set(head.get_all("Provides-Extra")) == {*extras, "test"}
 
 
 def test_entry_points(wheel: Path) -> None:

@@ -43,7 +43,7 @@ def answer(
     tokenizer: Any = model.processor.tokenizer
     options, inputs = sampling.options(), opened.inputs(prompt)
     if on_text is not None and sampling.streams:
-        options["streamer"] = _streamer(tokenizer, on_text)
+        options["streamer"] = word_by_word(tokenizer, on_text)
     with sampling.seeded(model.model.device):
         output = model.model.generate(**inputs, **options, pad_token_id=tokenizer.pad_token_id)
     text = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
@@ -52,8 +52,13 @@ def answer(
     return text
 
 
-def _streamer(tokenizer: Any, on_text: Callable[[str], None]) -> Any:
-    """Return a streamer of Transformers that hands on an answer without the blanks around it."""
+def word_by_word(tokenizer: Any, on_text: Callable[[str], None]) -> Any:
+    """Return a streamer of Transformers that hands on an answer without the blanks around it.
+
+    Returns:
+        A ``TextStreamer``; its ``take(token)`` is ``put`` for one token of the answer, where no prompt comes before.
+    """
+    import torch
     from transformers import TextStreamer
 
     class Pieces(TextStreamer):
@@ -67,5 +72,9 @@ def _streamer(tokenizer: Any, on_text: Callable[[str], None]) -> Any:
             end = len(said.rstrip())
             self.blanks = said[end:]
             on_text(said[:end])
+
+        def take(self, token: int) -> None:
+            self.next_tokens_are_prompt = False
+            self.put(torch.tensor([token]))
 
     return Pieces(tokenizer, skip_prompt=True, skip_special_tokens=True)

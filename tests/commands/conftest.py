@@ -1,6 +1,7 @@
 """Tiny models and bags, made once per session."""
 
 from pallava_weights import published, shapes_of
+from served_models import bags, minded
 from talking_models import slide, talker
 from tiny_models import (
     grads,
@@ -18,11 +19,13 @@ from tiny_models import (
 )
 
 __all__ = [
+    "bags",
     "grads",
     "load",
     "make_llm",
     "make_spec",
     "make_vlm",
+    "minded",
     "pack",
     "pallava",
     "picture",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,32 @@ class OpenedImage:
             (self._placeholders,) = counts
         self._vision: dict[str, Tensor] = dict(vision)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it holds, on the model's device for the most part."""
+        return sum(each.nbytes for each in self._vision.values())
+
     def inputs(self, prompt: str) -> dict[str, Tensor]:
         """Return what ``generate`` takes for a prompt with one ``<image>``, all on the model's device."""
-        text = self._processor.text_inputs([prompt], [[self._placeholders]])
-        return {**{name: value.to(self._model.device) for name, value in text.items()}, **self._vision}
+        return batch_inputs([self], [prompt])
+
+    def text_length(self, prompt: str) -> int:
+        """Return the tokens of a prompt with one ``<image>``, those of the image among them."""
+        return self._processor.text_inputs([prompt], [[self._placeholders]])["input_ids"].shape[1]
+
+
+def batch_inputs(opened: Sequence[OpenedImage], prompts: Sequence[str]) -> dict[str, Tensor]:
+    """Return what ``generate`` takes for several prompts, each with one ``<image>`` and its opened image.
+
+    Args:
+        opened: of one model; the same may stand there more than once.
+        prompts: as many.
+
+    Returns:
+        ``input_ids`` and ``attention_mask`` [B, T], padded on the left, and the vision inputs of all, on the model's
+        device.
+    """
+    first = opened[0]
+    text = first._processor.text_inputs(prompts, [[each._placeholders] for each in opened])
+    vision = {name: torch.cat([each._vision[name] for each in opened]) for name in first._vision}
+    return {**{name: value.to(first._model.device) for name, value in text.items()}, **vision}

@@ -1,0 +1,1 @@
+"""``pathplugins serve``: one model behind an OpenAI-compatible interface."""
