@@ -13,6 +13,8 @@ from ..slides.demo import KINDS, write_demo_slide
 from ..slides.resolution import MICRONS_PER_PIXEL_AT_1X
 from .options import read_options, size_option
 
+_SUFFIXES = (".svs", ".tif", ".tiff")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSlideOptions:
@@ -50,6 +52,8 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the slide; returns the exit code."""
     options = read_options(args, DemoSlideOptions)
+    if options.path.suffix.lower() not in _SUFFIXES:
+        raise PathPluginsError(f"{options.path}: the slide is a TIFF; let its name end with {', '.join(_SUFFIXES)}")
     if options.path.exists() and not options.overwrite:
         raise PathPluginsError(f"{options.path} exists already; pass --overwrite to replace it")
     if not options.mpp > 0:

@@ -1,4 +1,4 @@
-"""Names in ``lr_mult`` are looked up before the model is loaded."""
+"""Names in ``lr_mult``, ``lora_target`` and ``additional_target`` are looked up before the model is loaded."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathplugins.core.errors import PathPluginsError
 pytestmark = pytest.mark.host
 
 FREEZE = {"freeze_vision_tower": True, "freeze_multi_modal_projector": False, "freeze_language_model": True}
+LORA = {"create_new_adapter": False, "lora_target": ["all"], "additional_target": None}
 
 
 @pytest.mark.parametrize(
@@ -30,11 +31,40 @@ def test_a_name_that_no_trained_weight_has(
 ) -> None:
     from pathplugins.llamafactory.rates import check_rates
 
-    model_args, tuning = arguments(**typed, lr_mult=rates), SimpleNamespace(finetuning_type=kind, **FREEZE)
+    model_args, tuning = arguments(**typed, lr_mult=rates), SimpleNamespace(finetuning_type=kind, **FREEZE, **LORA)
     if unknown is None:
         check_rates(model_args, tuning)
         return
     with pytest.raises(PathPluginsError, match=f"no trained weight has .*'{unknown}'"):
+        check_rates(model_args, tuning)
+
+
+@pytest.mark.parametrize(
+    ("names", "unknown"),
+    [
+        (
+            {"lora_target": ["q_proj", "layers.1.self_attn.v_proj"], "additional_target": ["multi_modal_projector"]},
+            None,
+        ),
+        ({"lora_target": ["q_proj", "v_porj"]}, "lora_target: .* 'v_porj' in its name; did you mean v_proj"),
+        ({"lora_target": ["porj", "q_proj"]}, "lora_target: no module of the model has 'porj' in its name"),
+        (
+            {"additional_target": ["mm_projector"]},
+            "additional_target: .* 'mm_projector' in its name; did you mean multi_modal_pro",
+        ),
+    ],
+)
+def test_a_name_that_no_module_has(
+    arguments: Any, typed: dict[str, Any], names: dict[str, list[str]], unknown: str | None
+) -> None:
+    """PEFT raises only where none of the names is found."""
+    from pathplugins.llamafactory.rates import check_rates
+
+    model_args, tuning = arguments(**typed), SimpleNamespace(finetuning_type="lora", **FREEZE, **{**LORA, **names})
+    if unknown is None:
+        check_rates(model_args, tuning)
+        return
+    with pytest.raises(PathPluginsError, match=unknown):
         check_rates(model_args, tuning)
 
 

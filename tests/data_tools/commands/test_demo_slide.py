@@ -24,6 +24,12 @@ def test_demo_slide_is_not_overwritten_unasked(pathdata: Pathdata, tmp_path: Pat
     assert (tmp_path / "d.svs").read_bytes() != first
 
 
+def test_a_name_of_another_format_is_refused(pathdata: Pathdata, tmp_path: Path) -> None:
+    code, said = pathdata("demo-slide", tmp_path / "d.png", "--size", "400x300")
+    assert (code, "d.png: the slide is a TIFF; let its name end with .svs, .tif, .tiff" in said) == (2, True)
+    assert not (tmp_path / "d.png").exists()
+
+
 def test_the_patches_of_ptcga200_are_cut_from_a_40x_slide(pathdata: Pathdata, tmp_path: Path) -> None:
     """512 px at 0.39 um/px, 799 px of level 0; a slide of 0.5 um/px is refused."""
     slide, work = tmp_path / "sharp.svs", tmp_path / "work"
