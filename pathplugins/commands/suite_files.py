@@ -33,7 +33,7 @@ def suite_files(suite: Suite, data: Path) -> SuiteFiles:
         raise PathPluginsError(f"--data {data}: no such file or folder{near_path(data)}")
     folder = data if data.is_dir() else data.parent
     images = next((folder / name for name in suite.images if (folder / name).is_dir()), None)
-    if not suite.files or not data.is_dir():
+    if not data.is_dir() or not (suite.files or suite.parts):
         return SuiteFiles(data, images)
     for pattern in suite.files:
         found = sorted(path for path in data.glob(pattern) if path.is_file())
@@ -44,6 +44,7 @@ def suite_files(suite: Suite, data: Path) -> SuiteFiles:
             )
         if found:
             return SuiteFiles(found[0], images)
-    raise PathPluginsError(
-        f"--data {data} holds no questions of {suite.name} ({' or '.join(suite.files)}); name the file with --data"
-    )
+    if suite.parts and any(data.glob(suite.parts)):
+        return SuiteFiles(data, images)
+    names = " or ".join((*suite.files, *filter(None, [suite.parts])))
+    raise PathPluginsError(f"--data {data} holds no questions of {suite.name} ({names}); name the file with --data")

@@ -22,12 +22,14 @@ class Suite:
     """Fields that tell its categories; those that a copy of the data lacks are left out."""
     files: tuple[str, ...] = ()
     """Names of the test file in a folder of the data, the first that is there; none: the folder itself."""
+    parts: str | None = None
+    """Names of the files that hold the test set together in a folder without a test file; the folder is the data."""
     images: tuple[str, ...] = ()
     """Folders of the images in that folder, the first that is there."""
     max_new_tokens: int | None = None
     """Length of an answer in the published evaluation, where it is known."""
-    questions: int | None = None
-    """How many the published test set holds."""
+    questions: tuple[int, ...] = ()
+    """How many the published test set holds, in each form it is published in."""
     published: str
     """What the published evaluation does, and how ours differs."""
     source: str
@@ -43,9 +45,11 @@ SUITES = {
             task="vqa",
             by=("answer_type",),
             images=("pvqa/images", "images"),
-            questions=6719,
+            questions=(6719, 6761),  # the hub's, where repeated rows are left out, and the archive's
             published="the test split; questions as they are; exact match of yes/no and of other answers, as here",
-            source="https://huggingface.co/datasets/flaviagiammarino/path-vqa",
+            source="https://huggingface.co/datasets/flaviagiammarino/path-vqa (6,719); the archive of "
+            "https://github.com/UCSD-AI4H/PathVQA (6,761: 3,391 closed and 3,370 open ones, as counted in "
+            "https://huggingface.co/datasets/simwit/medmoe-path-vqa)",
         ),
         Suite(
             name="pmc-vqa",
@@ -53,7 +57,7 @@ SUITES = {
             task="choices",
             files=("test_clean.csv", "test.csv", "test_2.csv"),
             images=("images", "figures", "images_2"),
-            questions=2000,
+            questions=(2000,),
             published="test_clean, which people have checked; accuracy of the letter, as here",
             source="https://huggingface.co/datasets/xmcmic/PMC-VQA",
         ),
@@ -64,7 +68,7 @@ SUITES = {
             by=("answer_type",),
             files=("quiltvqa_test_w_ans.json", "quiltvqa*_w_ans.json"),
             images=("images", "quilt_vqa/images"),
-            questions=1283,
+            questions=(1283,),  # 940 open and 343 closed
             published="questions as they are, greedy; closed: any answer without no or not is a yes (here it has to be "
             "yes or no), open: share of the right words (other_token_recall here counts each once)",
             source="https://github.com/aldraus/quilt-llava",
@@ -78,7 +82,7 @@ SUITES = {
             files=("*TCGA*.csv", "SlideBench*.csv", "*.csv"),
             images=("bags", "TCGA_patch_feat"),
             max_new_tokens=500,
-            questions=7827,
+            questions=(7827,),
             published="VQA (TCGA); the choices as lines `A. text` below the question, greedy; accuracy (no scorer was "
             "published)",
             source="https://github.com/uni-medical/SlideChat",
@@ -86,14 +90,29 @@ SUITES = {
         Suite(
             name="wsi-bench",
             format="wsi_bench",
+            options={"split": "test", "kind": "open"},
             task="report",
             by=("metadata",),
             files=("WSI-Bench-test.jsonl", "*.jsonl"),
+            parts="*_test.json",
             images=("bags",),
             max_new_tokens=1024,
-            questions=2838,
+            questions=(2838,),
             published="open questions, sampled at temperature 0.2 without a seed, claims judged by GPT-4; here greedy, "
             "and without a judge: n-grams and clinical terms, which are not those numbers",
+            source="https://github.com/XinhengLyu/WSI-LLaVA",
+        ),
+        Suite(
+            name="wsi-bench-choices",
+            format="wsi_bench",
+            options={"split": "test", "kind": "choices"},
+            task="choices",
+            by=("metadata",),
+            parts="*_choice_test.json",
+            images=("bags",),
+            max_new_tokens=1024,
+            published="the tasks with choices, which stand in the question; accuracy of the letter (no scorer was "
+            "published)",
             source="https://github.com/XinhengLyu/WSI-LLaVA",
         ),
         Suite(

@@ -413,6 +413,54 @@ def test_suites_of_images(
     assert found == by
 
 
+def write_slide_suite(name: str, folder: Path, write_h5: Callable[..., Path]) -> list[str]:
+    """Questions about two bags as they are published; returns the options that fit their names to the bags."""
+    (folder / "bags").mkdir(parents=True)
+    for slide in ("s1", "s2"):
+        shutil.copy(write_h5(slide, 9, width=64), folder / "bags")
+    if name == "slidebench":
+        header = "ID,Slide,Tumor,Broad Category,Narrow Category,Question,A,B,C,D,Answer"
+        rows = [f"{n},s{n},BRCA,Diagnosis,{'Staging' * (n % 2) or 'Grading'},Which?,I,II,III,IV,B" for n in (1, 2)]
+        (folder / "SlideBench-VQA-TCGA.csv").write_text("\n".join([header, *rows, ""]))
+    else:
+        for task, answer in (("1_Report", "A duct."), ("Staging_choice", "B"), ("Prognosis_TF_question", "Yes")):
+            turns = [("human", "<image>\nWhich stage? A) I B) II"), ("gpt", answer)]
+            conversation = [{"from": speaker, "value": text} for speaker, text in turns]
+            rows = [{"id": f"s{n}-1", "image": f"TCGA-BRCA/s{n}.pt", "conversations": conversation} for n in (1, 2)]
+            (folder / f"{task}_test.json").write_text(json.dumps(rows))
+    return ["--option", "image_suffix=.h5", "--option", "flat_images=true"]
+
+
+@pytest.mark.parametrize(
+    ("suite", "measure", "by"),
+    [
+        (
+            "slidebench",
+            "accuracy",
+            {"Tumor": {"BRCA": 2}, "Broad Category": {"Diagnosis": 2}, "Narrow Category": {"Grading": 1, "Staging": 1}},
+        ),
+        ("wsi-bench", "rouge_l", {"metadata": {"Report": 2}}),
+        ("wsi-bench-choices", "accuracy", {"metadata": {"Staging_choice": 2}}),
+    ],
+)
+def test_suites_of_slides(
+    talker: Path, write_h5: Callable[..., Path], tmp_path: Path, suite: str, measure: str, by: dict[str, Any]
+) -> None:
+    if measure == "rouge_l":
+        pytest.importorskip("rouge_score")
+    data, out = tmp_path / "data", tmp_path / "out"
+    fit = write_slide_suite(suite, data, write_h5)
+    words = ["evaluate", str(talker), "--suite", suite, "--data", str(data), "--out", str(out), *fit]
+    assert main([*words, "--device", "cpu", "--max-new-tokens", "3"]) == 0
+    told = read_json(out / "metrics.json")
+    assert (told["suite"], told["questions"]) == (suite, 2)
+    assert measure in told["metrics"]
+    found = {
+        field: {value: part["questions"] for value, part in groups.items()} for field, groups in told["by"].items()
+    }
+    assert found == by
+
+
 def test_reports_are_scored_with_terms_of_ones_own(
     words: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,15 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "evaluation.md").read_tex
 
 
 def test_the_suites() -> None:
-    assert {*SUITES} == {"pathvqa", "pmc-vqa", "quilt-vqa", "slidebench", "wsi-bench", "class-folders"}
+    assert {*SUITES} == {
+        "pathvqa",
+        "pmc-vqa",
+        "quilt-vqa",
+        "slidebench",
+        "wsi-bench",
+        "wsi-bench-choices",
+        "class-folders",
+    }
 
 
 @pytest.mark.parametrize("suite", SUITES.values(), ids=lambda suite: suite.name)

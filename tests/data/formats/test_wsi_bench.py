@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.formats.wsi_bench import read_wsi_bench
+from pathplugins.data.formats.wsi_bench import KINDS, read_wsi_bench
 
 ASK = {"from": "human", "value": "<image>\nWhat?"}
 SAY = {"from": "gpt", "value": "Tissue."}
@@ -42,3 +42,31 @@ def test_both_files(tmp_path: Path) -> None:
     (tmp_path / "lfs.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     with pytest.raises(PathPluginsError, match="Git-LFS pointer"):
         read_wsi_bench(tmp_path / "lfs.json")
+
+
+def test_a_folder_of_tasks(tmp_path: Path) -> None:
+    """As the author's repository has them; the task is the kind of question, and other files are not read."""
+    for name in ("1_Report_test", "Staging_test", "Staging_choice_test", "Prognosis_TF_question_test", "Staging_train"):
+        sample = {"id": f"{name}-1", "image": "TCGA-BRCA/a.pt", "conversations": [ASK, SAY]}
+        write(tmp_path / f"{name}.json", [sample])
+    (tmp_path / "notes.json").write_text("no samples")
+    found, bad = read_wsi_bench(tmp_path, split="test", kind="open")
+    assert not bad
+    assert [(record.meta["metadata"], record.id) for record in found] == [
+        ("Report", "1_Report_test-1"),
+        ("Staging", "Staging_test-1"),
+    ]
+    assert found[0].images == (str(tmp_path / "TCGA-BRCA/a.pt"),)
+    kinds = {kind: [r.meta["metadata"] for r in read_wsi_bench(tmp_path, kind=kind)[0]] for kind in KINDS}
+    assert kinds == {
+        "open": ["Report", "Staging", "Staging"],
+        "choices": ["Staging_choice"],
+        "yes_no": ["Prognosis_TF_question"],
+    }
+    with pytest.raises(PathPluginsError, match=r"no file of split train and kind yes_no; found 1_Report_test.json, "):
+        read_wsi_bench(tmp_path, split="train", kind="yes_no")
+    with pytest.raises(PathPluginsError, match=r"unknown kind 'choice'. Did you mean 'choices'"):
+        read_wsi_bench(tmp_path, kind="choice")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PathPluginsError, match=r"no task of WSI-Bench in this folder; expected \{task\}_test.json"):
+        read_wsi_bench(tmp_path / "empty")
