@@ -5,13 +5,17 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from pathplugins.data.formats.preferences import MARK, REJECTED
 from pathplugins.data.records import Record
 
 MEDIA = ("images", "videos", "audios")
 
 
-def columns(record: Record) -> dict[str, Any]:
+def columns(record: Record, *, preference: bool = False) -> dict[str, Any]:
     """Return one record as a row: the last turn is the response, an image reference stays a path.
+
+    With ``preference`` the response is two turns, as LLaMA-Factory has them: the chosen and the rejected answer, or a
+    good answer before an empty one, or a bad one behind it.
 
     The media stand there twice. ``datasets`` takes the type of a new column from its first thousand rows unless an old
     one has its name: where those are text, the images behind them would not fit. So LLaMA-Factory finds the columns it
@@ -20,8 +24,14 @@ def columns(record: Record) -> dict[str, Any]:
     turns = [{"role": role, "content": text} for role, text in record.conversations]
     system = turns.pop(0)["content"] if turns[0]["role"] == "system" else ""
     media = {"images": list(record.images) or None, "videos": None, "audios": None}
-    row = {"_prompt": turns[:-1], "_response": turns[-1:], "_system": system, "_tools": ""}
+    response = _both(turns[-1], record.meta) if preference else turns[-1:]
+    row = {"_prompt": turns[:-1], "_response": response, "_system": system, "_tools": ""}
     return {**row, **{f"_{name}": files for name, files in media.items()}, **media}
+
+
+def _both(answer: dict[str, Any], meta: dict[str, str]) -> list[dict[str, Any]]:
+    other = {**answer, "content": meta.get(REJECTED, "")}
+    return [other, answer] if meta.get(MARK) == "false" else [answer, other]
 
 
 def schema() -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.registry import unknown
-from pathplugins.data.formats import FORMATS
+from pathplugins.data.formats import FORMATS, PREFERENCE_FORMATS
 
 PLACES = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
 """Where LLaMA-Factory finds a data set that is no local file."""
@@ -50,7 +50,8 @@ def check_entry(name: str, entry: Mapping[str, Any], place: Path) -> None:
         entry: its value in ``dataset_info.json``.
         place: that file, for the message.
     """
-    takes = inspect.signature(FORMATS.get(entry["formatting"])).parameters
+    formats = PREFERENCE_FORMATS if entry["formatting"] in PREFERENCE_FORMATS else FORMATS
+    takes = inspect.signature(formats.get(entry["formatting"])).parameters
     problems = [unknown("key", key, KEYS) for key in entry if key not in KEYS]
     problems += [f'"{key}": {entry[key]!r}: {said}' for key, said in _unread(entry, takes) if entry.get(key)]
     renames = {"columns": (COLUMNS, {}), "tags": (TAGS, _NEVER)}
@@ -77,8 +78,11 @@ def _unread(entry: Mapping[str, Any], takes: Mapping[str, Any]) -> list[tuple[st
     unread = [(place, f'{download}"file_name"') for place in PLACES]
     unread += [
         ("folder", 'belongs to "hf_hub_url"; name the file or folder in "file_name"'),
-        ("ranking", 'this format has no answers to choose between; pairs are "formatting": "sharegpt"'),
     ]
+    if "ranking" not in takes:
+        unread.append(
+            ("ranking", 'this format has no answers to choose between; pairs are "formatting": "preferences"')
+        )
     if "split" not in takes and entry.get("split") != "train":
         unread.append(("split", "this format has no parts; remove the key, and name the file of the part"))
     return unread

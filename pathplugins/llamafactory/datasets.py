@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
-from pathplugins.data.formats import FORMATS, READERS
+from pathplugins.data.formats import FORMATS, PREFERENCE_FORMATS, READERS
 from pathplugins.data.llava_format import masked_by_llava
 from pathplugins.data.records import BadSample, Record, apply_policy, check_images
 from pathplugins.llamafactory.bag_folder import BAG_FOLDER, read_bag_folder
@@ -34,11 +34,11 @@ def read_our_formats(loader: ModuleType) -> Callable[..., Any]:
     run: list[Any] = [None, []]  # data_args of the run, its (dataset_attr, file of records)
 
     def _load_single_dataset(dataset_attr: Any, model_args: Any, data_args: Any, training_args: Any) -> Any:
-        if _is_ours(dataset_attr, data_args):
+        if is_ours(dataset_attr, data_args):
             if run[0] is not data_args or not any(dataset_attr == attr for attr, _ in run[1]):
                 names = dict.fromkeys([*(data_args.dataset or []), *(data_args.eval_dataset or [])])
                 attrs = loader.get_dataset_list([*names], data_args.dataset_dir)
-                attrs = [attr for attr in attrs if _is_ours(attr, data_args)]
+                attrs = [attr for attr in attrs if is_ours(attr, data_args)]
                 attrs = attrs if dataset_attr in attrs else [*attrs, dataset_attr]
                 run[:] = data_args, _checked(attrs, model_args, data_args, training_args)
             path = next(path for attr, path in run[1] if attr == dataset_attr)
@@ -58,12 +58,13 @@ def _typed(stream: Any) -> Any:
     return stream.cast(Features.from_arrow_schema(schema()))
 
 
-def _is_ours(dataset_attr: Any, data_args: Any) -> bool:
+def is_ours(dataset_attr: Any, data_args: Any) -> bool:
     """Whether our reader reads a data set: ours by its format, and LLaMA-Factory's own under a template of LLaVA v1.5.
 
     Those learn nothing of some samples without a word, which our reader finds, by file and row.
     """
-    ours = dataset_attr.formatting in FORMATS or dataset_attr.formatting == BAG_FOLDER
+    name = dataset_attr.formatting
+    ours = name in FORMATS or name in PREFERENCE_FORMATS or name == BAG_FOLDER
     if ours or data_args.template not in LLAVA:
         return ours
     plain = dataset_attr.load_from == "file" and dataset_attr.formatting == "sharegpt"
@@ -92,7 +93,8 @@ def _checked(attrs: list[Any], model_args: Any, data_args: Any, training_args: A
             raise BadSamplesError(
                 f"{attr} has no usable row left, all {len(places)} are bad; correct them or leave it out"
             )
-        files.append((attr, _to_parquet(good, attr.dataset_name)))
+        preference = attr.formatting in PREFERENCE_FORMATS
+        files.append((attr, _to_parquet(good, attr.dataset_name, preference=preference)))
     return files
 
 
@@ -139,7 +141,8 @@ def _records(
         records = read_bag_folder(source, training_args)
         return records, _check_files(records, source, model_args, data_args, training_args)
     media_dir = data_args.media_dir if data_args.media_dir != data_args.dataset_dir else None
-    reader = READERS.get(dataset_attr.formatting)
+    formats = PREFERENCE_FORMATS if dataset_attr.formatting in PREFERENCE_FORMATS else READERS
+    reader = formats.get(dataset_attr.formatting)
     records, bad = reader(source, media_dir=media_dir, **_options(reader, dataset_attr, model_args))
     if version := LLAVA.get(data_args.template):
         end = AutoTokenizer.from_pretrained(model_args.model_name_or_path).eos_token
@@ -189,6 +192,7 @@ def _options(reader: Callable[..., Any], dataset_attr: Any, model_args: Any) -> 
     """Return reader options from the entry in dataset_info.json, as LLaMA-Factory has read it."""
     takes = inspect.signature(reader).parameters
     options = {"split": dataset_attr.split, "data_source": model_args.filter_by_data_source, **renamed(dataset_attr)}
+    options["ranking"] = dataset_attr.ranking
     subset = dataset_attr.subset
     if "mode" in takes:  # stage 2 asks for reports, stage 3 asks questions
         options["mode"] = subset or "vqa"
@@ -205,12 +209,12 @@ def _options(reader: Callable[..., Any], dataset_attr: Any, model_args: Any) -> 
     return {name: value for name, value in options.items() if name in takes}
 
 
-def _to_parquet(records: list[Record], name: str) -> Path:
+def _to_parquet(records: list[Record], name: str, *, preference: bool) -> Path:
     """Write the records, once per content: every rank and every later run finds the file and its tokenized cache."""
     import pyarrow
     from pyarrow import parquet
 
-    rows = [columns(record) for record in records]
+    rows = [columns(record, preference=preference) for record in records]
     # An image written anew may take another number of tokens: the tokenized rows must not be found again.
     stamps = [(s.st_size, s.st_mtime_ns) for r in records for s in (Path(image).stat() for image in r.images)]
     digest = hashlib.sha256(repr((rows, stamps)).encode()).hexdigest()[:16]

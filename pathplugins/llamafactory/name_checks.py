@@ -12,7 +12,7 @@ from typing import Any
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import is_file, read_json
 from pathplugins.core.registry import unknown
-from pathplugins.data.formats import FORMATS
+from pathplugins.data.formats import FORMATS, PREFERENCE_FORMATS
 from pathplugins.llamafactory.bag_folder import BAG_FOLDER, check_bag_folder
 from pathplugins.llamafactory.dataset_entries import check_entry, entry_of
 from pathplugins.llamafactory.model_directory import VIRTUAL_MODEL, local_model
@@ -84,9 +84,11 @@ def check_datasets(config: Mapping[str, Any]) -> None:
         if formatting in FORMATS and config.get("stage") in PREFERENCES:
             raise PathPluginsError(
                 f'dataset {name}: "formatting": "{formatting}" holds answers and nothing that compares or marks them, '
-                f'which stage: {config["stage"]} trains on; write such samples as "formatting": "sharegpt" in {place}'
+                f'which stage: {config["stage"]} trains on; write them as "formatting": "preferences" in {place}'
             )
-        if formatting in FORMATS:
+        if formatting in PREFERENCE_FORMATS:
+            _check_stage_of(name, entry, config.get("stage"), place)
+        if formatting in FORMATS or formatting in PREFERENCE_FORMATS:
             check_entry(name, entry, place)
         elif formatting == BAG_FOLDER:
             check_bag_folder(name, entry, place)
@@ -118,6 +120,20 @@ def names_of(value: Any) -> list[str]:
         return []
     parts = value.split(",") if isinstance(value, str) else value
     return [str(part).strip() for part in parts]
+
+
+def _check_stage_of(name: str, entry: Mapping[str, Any], stage: Any, place: Path) -> None:
+    """Raise when answers that are compared or marked stand before a stage that is not about them."""
+    compared = bool(entry.get("ranking"))
+    kind, fit = ("compared", "rm or stage: dpo") if compared else ("marked", "kto")
+    if stage is None or stage in (("rm", "dpo") if compared else ("kto",)):
+        return
+    if stage in PREFERENCES:
+        other = 'remove "ranking"' if compared else 'set "ranking": true'
+        use = f"set stage: {fit}, or, where the file fits, {other} in {place}"
+    else:
+        use = f"set stage: {fit}; stage: {stage} would learn good and bad answers alike"
+    raise PathPluginsError(f'dataset {name}: "formatting": "{entry["formatting"]}" has answers that are {kind}; {use}')
 
 
 def _listed(templates: list[str], kind: str) -> str:

@@ -15,7 +15,7 @@ from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.records import first_shown
 from pathplugins.llamafactory.mm_plugin import image_tokens
 from pathplugins.llamafactory.packing import pack
-from pathplugins.llamafactory.preference_images import check_preference_images
+from pathplugins.llamafactory.preference_images import with_preference_images_checked
 from pathplugins.llamafactory.stored_samples import stored_path, with_images_checked
 from pathplugins.models.custom_llava.questions import question_marks, question_problem
 from pathplugins.models.selectors import SELECTORS
@@ -55,12 +55,11 @@ def checked_datasets(
         template: Any, model_args: Any, data_args: Any, training_args: Any, *rest: Any, **named: Any
     ) -> dict[str, Any]:
         arguments, stored = (training_args, *rest), stored_path(data_args)
-        stage = rest[0] if rest else named.get("stage", "sft")
         found = get_dataset(template, model_args, data_args, *arguments, **named)
         if stored is not None:
-            found = with_images_checked(found, stored, model_args, data_args, training_args, stage)
+            found = with_images_checked(found, stored, model_args, data_args, training_args)
         elif len(parts) > 1:
-            check_preference_images(_by_name(found), model_args, data_args, training_args, stage)
+            found = with_preference_images_checked(found, _by_name(found), model_args, data_args, training_args)
 
         def uncut() -> dict[str, Any]:
             whole = copy.copy(data_args)

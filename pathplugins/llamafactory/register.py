@@ -50,11 +50,11 @@ def on_template(module: ModuleType) -> None:
 
 def on_converter(module: ModuleType) -> None:
     """Register, in ``llamafactory.data.converter``, one converter per record format."""
-    from pathplugins.data.formats import FORMATS
+    from pathplugins.data.formats import FORMATS, PREFERENCE_FORMATS
     from pathplugins.llamafactory.bag_folder import BAG_FOLDER
     from pathplugins.llamafactory.converters import record_converter
 
-    for name in (*FORMATS, BAG_FOLDER):
+    for name in (*FORMATS, *PREFERENCE_FORMATS, BAG_FOLDER):
         if name not in module.DATASET_CONVERTERS:
             module.register_dataset_converter(name, record_converter(module))
 

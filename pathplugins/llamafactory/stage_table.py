@@ -44,7 +44,7 @@ STAGES: dict[str, Stage] = {
     ),
 }
 PREFERENCES = ("rm", "dpo", "kto")
-"""Stages about answers that are compared or marked, whose data sets LLaMA-Factory reads itself."""
+"""Stages about answers that are compared or marked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Row:
 
 
 _OUTSIDE = "the loss is computed outside the model, which hides the labels from it; set use_prefix_lm_mask: false"
-_UNREAD = "these data sets are read by LLaMA-Factory, which knows no {}"
+_UNREAD = "preferences and marked answers have no data_source; remove the key and filter the file"
 _MODEL, _CHECKED, _ACCEPTED = (
     "the model and its processor",
     "a check while the model is composed",
@@ -81,13 +81,10 @@ TABLE: dict[str, Row] = {
         refused=dict.fromkeys(PREFERENCES, "it compares answers' losses, which only stage: sft has; remove the key"),
     ),
     "check_features": Row(by="the check of the images"),
-    "on_bad_sample": Row(
-        by="the reader of our data sets",
-        refused=dict.fromkeys(PREFERENCES, f"{_UNREAD.format('skipping')}; set on_bad_sample: error"),
-    ),
+    "on_bad_sample": Row(by="the check of the samples"),
     "filter_by_data_source": Row(
         by="the reader of our data sets",
-        refused=dict.fromkeys(PREFERENCES, f"{_UNREAD.format('data_source')}; remove the key and filter the file"),
+        refused=dict.fromkeys(PREFERENCES, _UNREAD),
     ),
 }
 """Key of ours -> what obeys it, and where it is refused. The documentation and the tests are made of it, too."""
@@ -114,13 +111,6 @@ def check_stage(stage: str, values: Mapping[str, Any]) -> None:
     """Raise a `PathPluginsError` that names every key that the stage cannot obey."""
     if lines := refusals(stage, values):
         raise PathPluginsError("\n".join(lines))
-
-
-def to_skip(stage: str) -> str:
-    """Return how a user trains without bad samples in a stage, for the end of a report."""
-    if stage in TABLE["on_bad_sample"].refused:
-        return "take them out of the data set"
-    return "set on_bad_sample: skip to train without them"
 
 
 def stages_table() -> str:

@@ -10,7 +10,6 @@ import numpy as np
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.records import Record, apply_policy
 from pathplugins.llamafactory.datasets import check_run_images
-from pathplugins.llamafactory.stage_table import to_skip
 
 _PARTS = {"train": "train_dataset", "validation": "eval_dataset"}
 
@@ -22,7 +21,7 @@ def stored_path(data_args: Any) -> Path | None:
 
 
 def with_images_checked(
-    found: dict[str, Any], path: Path, model_args: Any, data_args: Any, training_args: Any, stage: str = "sft"
+    found: dict[str, Any], path: Path, model_args: Any, data_args: Any, training_args: Any
 ) -> dict[str, Any]:
     """Return LLaMA-Factory's datasets without the samples whose images cannot be used, or report all of these.
 
@@ -32,7 +31,6 @@ def with_images_checked(
         model_args: of the run.
         data_args: of the run.
         training_args: of the run.
-        stage: of the run.
 
     Raises:
         BadSamplesError: there are such samples and ``on_bad_sample`` is ``error``, or no other ones.
@@ -56,8 +54,7 @@ def with_images_checked(
         bad = check_run_images(records, path, model_args, data_args, training_args)
     if model_args.on_bad_sample == "error" or training_args.should_log:
         report = Path(training_args.output_dir) / "bad_samples.jsonl" if training_args.should_save else None
-        policy = {"on_bad_sample": model_args.on_bad_sample, "to_skip": to_skip(stage)}
-        apply_policy(records, bad, **policy, report_path=report)
+        apply_policy(records, bad, on_bad_sample=model_args.on_bad_sample, report_path=report)
     for source in dict.fromkeys(sample.source for sample in bad):
         name = Path(source).name
         left = np.setdiff1d(np.arange(len(parts[name])), [sample.row for sample in bad if sample.source == source])

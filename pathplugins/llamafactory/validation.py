@@ -111,7 +111,7 @@ def _run(arguments: Any) -> list[Finding]:
         _until_loading(stage, model_args, data_args, training_args, finetuning_args, *rest)
 
     found += findings([("samples", samples)])
-    if found[-1].said and stage == "sft" and model_args.on_bad_sample == "error":
+    if found[-1].said and model_args.on_bad_sample == "error":
         model_args.on_bad_sample = "skip"  # what is wrong with the other rows
         again = findings([("the other samples", samples)])
         found += [finding for finding in again if finding.said.splitlines()[:1] != found[-1].said.splitlines()[:1]]

@@ -63,6 +63,7 @@ WSI_LLAVA = System(
         "wsi_llava_export.yaml",
         "wsi_llava_infer.yaml",
         "wsi_llava_predict.yaml",
+        "wsi_llava_dpo.yaml",
     ),
     xtuner=("wsi_llava_stage2.py", "wsi_llava_stage3.py"),
     compared="slide encoder, connector, token selection, layout of its YAML files",

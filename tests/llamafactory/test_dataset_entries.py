@@ -20,7 +20,7 @@ PLACE = Path("data/dataset_info.json")
         ("llava", {"hf_hub_url": "owner/name"}, r'"hf_hub_url": \'owner/name\': is read from files alone; download it'),
         ("wsi_csv", {"cloud_file_name": "s3://x.json"}, '"cloud_file_name"'),
         ("llava", {"folder": "part"}, 'belongs to "hf_hub_url"'),
-        ("pmc_vqa", {"ranking": True}, 'no answers to choose between; pairs are "formatting": "sharegpt"'),
+        ("pmc_vqa", {"ranking": True}, 'no answers to choose between; pairs are "formatting": "preferences"'),
         ("llava", {"split": "val"}, "this format has no parts"),
         ("llava", {"colums": {}}, "unknown key 'colums'. Did you mean 'columns'"),
         (
@@ -54,6 +54,8 @@ def test_all_of_an_entry_is_named_at_once() -> None:
         ("llava", {"columns": {"messages": "dialog", "images": "picture"}, "tags": {"user_tag": "Doctor"}}),
         ("llava", {"split": "train", "num_samples": 4, "ranking": False, "tags": {"observation_tag": "observation"}}),
         ("wsi_csv", {"split": "val", "subset": "report", "columns": {"images": "image"}}),
+        ("preferences", {"ranking": True}),
+        ("preferences", {}),
     ],
 )
 def test_what_is_obeyed_passes(formatting: str, entry: dict[str, Any]) -> None:

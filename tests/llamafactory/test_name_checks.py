@@ -38,6 +38,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "renamed": {"file_name": "images.json", "formatting": "sharegpt", "columns": {"messages": "turns"}},
         "long": {"file_name": "long.json"},
         "hub": {"hf_hub_url": "owner/name"},
+        "pairs": {"file_name": "pairs.csv", "formatting": "preferences", "ranking": True},
+        "marked": {"file_name": "marked.csv", "formatting": "preferences"},
     }
     (folder / "dataset_info.json").write_text(json.dumps(entries))
     return folder
@@ -97,8 +99,15 @@ def test_the_rest_is_right(read: Callable[..., Any]) -> None:
         ({"dataset": "unread"}, '(?s)dataset unread in .*"folder": \'x\'.*"columns": {"images": \'h5\'} is not read'),
         (
             {"stage": "kto"},
-            'dataset good: "formatting": "wsi_csv" holds answers and nothing .*stage: kto .*"sharegpt" in',
+            'dataset good: "formatting": "wsi_csv" holds answers and nothing .*stage: kto .*"preferences" in',
         ),
+        (
+            {"stage": "sft", "dataset": "pairs"},
+            'dataset pairs: "formatting": "preferences" has answers that are compared; set stage: rm or stage: dpo; '
+            "stage: sft would learn good and bad answers alike",
+        ),
+        ({"stage": "kto", "dataset": "pairs"}, 'are compared; set stage: rm or stage: dpo, or, .* remove "ranking" in'),
+        ({"stage": "dpo", "dataset": "marked"}, 'are marked; set stage: kto, or, .*, set "ranking": true in'),
         (
             {"dataset_dir": "nowhere"},
             "dataset_dir: nowhere/dataset_info.json does not exist; .*pathplugins configs copy",

@@ -96,4 +96,6 @@ def test_half_a_picture_is_named_before_the_first_step(
     (tmp_path / "dataset_info.json").write_text((pictures / "dataset_info.json").read_text())
     with pytest.raises(BadSamplesError, match=r"half\.png") as refused:
         train_here(stage=stage, dataset=dataset, dataset_dir=str(tmp_path))
-    assert str(refused.value).endswith("Correct these samples, or take them out of the data set."), "it cannot skip"
+    assert "or set on_bad_sample: skip" in str(refused.value)
+    logged = train_here(stage=stage, dataset=dataset, dataset_dir=str(tmp_path), on_bad_sample="skip")
+    assert len(losses(logged)) == 2

@@ -24,9 +24,7 @@ def check(
 
     from pathplugins.llamafactory.stored_samples import stored_path, with_images_checked
 
-    def check(
-        policy: str, columns: dict[str, Any] | None = None, stage: str = "sft", **parts: list[str]
-    ) -> dict[str, Any]:
+    def check(policy: str, columns: dict[str, Any] | None = None, **parts: list[str]) -> dict[str, Any]:
         bags = toy.data / "bags"
         rows = {
             name: Dataset.from_dict(
@@ -46,7 +44,7 @@ def check(
         named = {name.removeprefix("validation_"): part for name, part in rows.items() if name != "train"}
         found = {"train_dataset": rows["train"], "eval_dataset": named.get("validation", named or None)}
         model_args = arguments(**typed, on_bad_sample=policy)
-        return with_images_checked(found, folder, model_args, data_args, training, stage)
+        return with_images_checked(found, folder, model_args, data_args, training)
 
     return check
 
@@ -60,11 +58,6 @@ def test_a_lost_image_is_reported_with_its_part_and_row(check: Callable[..., Any
     assert "tokens/validation:0: missing file" in text
     assert text.endswith("or set on_bad_sample: skip to train without them.")
     assert len((tmp_path / "out" / "bad_samples.jsonl").read_text().splitlines()) == 2
-
-
-def test_a_stage_that_cannot_skip_is_not_told_to(check: Callable[..., Any]) -> None:
-    with pytest.raises(BadSamplesError, match=r"or take them out of the data set\.$"):
-        check("error", stage="rm", train=["few0", "lost"])
 
 
 def test_samples_with_lost_images_are_left_out(check: Callable[..., Any]) -> None:

@@ -41,5 +41,9 @@ which holds a few records at a time. Other packages add theirs as entry points o
 READERS = Registry("record format", {**_FOR_TRAINERS, "sharegpt": f"{_HERE}.sharegpt:read_sharegpt"}, group=_GROUP)
 """``FORMATS`` and those the trainers read themselves: LLaMA-Factory knows ``sharegpt`` by that name."""
 
+PREFERENCE_FORMATS = Registry("preference format", {"preferences": f"{_HERE}.preferences:read_preferences"})
+"""Formats of answers that are compared or marked, for the stages of LLaMA-Factory that train on comparisons; of what a
+record's meta says of its answer nothing else may lose sight, so that they are no `FORMATS`."""
+
 MADE_UP = ("drawn",)
 """Formats that read no files: their path is a folder to draw into, which need not exist."""

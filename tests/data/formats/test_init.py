@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pathplugins.data.formats import FORMATS, READERS
+from pathplugins.data.formats import FORMATS, PREFERENCE_FORMATS, READERS
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = sorted(READERS)
+ALL = {name: formats.get(name) for formats in (READERS, PREFERENCE_FORMATS) for name in formats}
+NAMES = sorted(ALL)
 
 
 def test_there_are_formats() -> None:
@@ -22,7 +23,7 @@ def test_there_are_formats() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_readers_share_a_signature(name: str) -> None:
-    first, *options = inspect.signature(READERS.get(name)).parameters.values()
+    first, *options = inspect.signature(ALL[name]).parameters.values()
     assert first.name == "path"
     assert {"media_dir", "image_suffix"} <= {option.name for option in options}
     assert all(option.kind is option.KEYWORD_ONLY and option.default is not option.empty for option in options)
@@ -30,7 +31,7 @@ def test_readers_share_a_signature(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_readers_stream(name: str) -> None:
-    assert inspect.signature(READERS.get(name).stream) == inspect.signature(READERS.get(name))
+    assert inspect.signature(ALL[name].stream) == inspect.signature(ALL[name])
 
 
 @pytest.mark.parametrize("name", NAMES)
