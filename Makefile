@@ -24,6 +24,8 @@ python_for     = $(or $(PYTHON),$(call find_python,$(call pythons,$(1))),\
 # metrics of prediction.
 extras         = wsi,test$(if $(filter llamafactory-%,$(1)),$(comma)pathgen$(comma)patchtcga$(comma)ray$(comma)readers$(comma)scores$(comma)serve$(comma)tissue)
 needs          = torch torchvision deepspeed $(if $(filter llamafactory-%,$(1)),jieba nltk rouge-chinese hdf5plugin openai)
+# What shows slides on the page of `pathplugins serve`; fetched once, checked by its hash, in no commit.
+VIEWER        := pathplugins/commands/serve/page/openseadragon/openseadragon.min.js
 # Compiled once while installing: else every first start of a trainer compiles, and each start reads sources where the
 # environment may not be written to. pip does so by itself.
 export UV_COMPILE_BYTECODE := 1
@@ -36,7 +38,7 @@ help:  ## this list
 	@echo "  LLaMA-Factory VERSION=$(VERSION) of: $(VERSIONS)    XTUNER=$(XTUNER) of: $(XTUNERS)"
 	@echo "  SLIDE=slide.svs for the demo    PYTHON=python to build with"
 
-env: $(LLAMAFACTORY)/.installed $(XT)/.installed  ## an environment for each trainer, with this package in it
+env: $(LLAMAFACTORY)/.installed $(XT)/.installed $(VIEWER)  ## an environment for each trainer, with this package in it
 
 demo: $(LLAMAFACTORY)/.installed  ## WSI-LLaVA in small, in LLaMA-Factory, on CPU, on SLIDE or on a slide it draws
 	$(call in,$(LLAMAFACTORY)) pathplugins demo $(if $(SLIDE),--slide "$(SLIDE)")
@@ -135,6 +137,9 @@ endef
 .venv/site/.installed: constraints/site.txt | .venv/tools/.ready
 	$(call environment,site); "$${install[@]}" --quiet -r $<
 	touch $@
+
+$(VIEWER): pathplugins/commands/serve/viewer.py | $(LLAMAFACTORY)/.installed
+	$(LLAMAFACTORY)/bin/pathplugins get-viewer || echo "the tests of the page of pathplugins serve will fail without it"
 
 .venv/%/.installed: constraints/%.txt setup.py pyproject.toml pathplugins.pth | .venv/tools/.ready
 	$(call environment,$*); \

@@ -44,7 +44,7 @@ EXTRAS = {
     "tissue": ["onnxruntime>=1.17"],
     "test": [
         *("codespell[toml]>=2.2", "hypothesis>=6.100", "pytest>=8.0", "ruff>=0.9", "pyyaml>=6.0"),
-        "setuptools>=70.1",
+        *("playwright>=1.49", "setuptools>=70.1"),
     ],
 }
 
@@ -114,6 +114,8 @@ setup(
         **{"pathplugins.data_tools": ["prompts/*"], "pathplugins.classify": ["configs/*.yaml"]},
         "pathplugins.classify.scoring": ["page/*"],
         "pathplugins.commands.report": ["page/*"],
+        # OpenSeadragon too, where `pathplugins get-viewer` has put it: such a wheel needs no network later.
+        "pathplugins.commands.serve": ["page/*", "page/openseadragon/*"],
         "pathplugins.data.scoring": ["clinical_terms.txt", "judge_rubric.txt"],
     },
     entry_points={

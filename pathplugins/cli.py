@@ -35,6 +35,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("pathplugins.xtuner.export", "a checkpoint of XTuner -> one Hugging Face directory"),
     "ask": ("pathplugins.commands.ask", "put questions about one slide, image or feature bag to a model"),
     "chat": ("pathplugins.commands.chat", "talk with a model about a slide, image or feature bag"),
+    "get-viewer": (
+        "pathplugins.commands.get_viewer",
+        "fetch the slide viewer of the page of `serve`, once",
+    ),
     "select": ("pathplugins.commands.select", "draw which patches of a slide a token selector keeps, and their scores"),
     "evaluate": ("pathplugins.commands.evaluate", "ask a model every question of a test set and score the answers"),
     "ablate": ("pathplugins.commands.ablate", "the same questions without their pictures: do answers come from there?"),

@@ -94,6 +94,10 @@ def test_wheel_holds_every_module_the_hook_the_configs_and_the_prompts(wheel: Pa
     ours |= {f"pathplugins/classify/scoring/page/{path.name}" for path in pages.iterdir()}
     ours |= {f"pathplugins/data/scoring/{name}.txt" for name in ("clinical_terms", "judge_rubric")}
     ours |= {"pathplugins/commands/report/page/results.html"}
+    pages = ROOT / "pathplugins" / "commands" / "serve" / "page"
+    shown = [path.relative_to(ROOT).as_posix() for path in pages.rglob("*") if path.is_file()]
+    assert "pathplugins/commands/serve/page/openseadragon/LICENSE.txt" in shown, "run `pathplugins get-viewer`"
+    ours |= {*shown}
     assert len(ours) >= 40
     assert ours - names == set()
     assert "pathplugins/data_tools.py" not in names

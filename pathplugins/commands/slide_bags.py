@@ -96,6 +96,40 @@ def bag_of_slide(slide: Path, image_processor: Any, options: SlideOptions, *, de
             tissue.
         MissingDependencyError: the extra ``wsi`` is not installed.
     """
+    from pathplugins.data_tools.engine.progress import say
+
+    plan = _planned(slide, image_processor, options)
+    if not plan.is_made:
+        _make([plan.slide], plan.encoder, options, plan.tiling, plan.work, device)
+    say(f"{slide}: its patches are drawn in {plan.made.picture}")
+    return plan.made
+
+
+def made_bag(slide: Path, image_processor: Any, options: SlideOptions) -> SlideBag | None:
+    """Return what `bag_of_slide` made of a slide and kept; None where it has nothing yet.
+
+    Raises:
+        PathPluginsError: as `bag_of_slide`, for what it refuses before it reads the slide.
+    """
+    plan = _planned(slide, image_processor, options)
+    return plan.made if plan.is_made else None
+
+
+class _Plan(NamedTuple):
+    """What is to be made of a slide, and where it is kept."""
+
+    slide: Path
+    encoder: str
+    tiling: Any
+    work: Path
+    made: SlideBag
+
+    @property
+    def is_made(self) -> bool:
+        return self.made.bag.is_file() and self.made.picture.is_file()
+
+
+def _planned(slide: Path, image_processor: Any, options: SlideOptions) -> _Plan:
     from pathplugins.data_tools.commands.options.tiling import TilingOptions
     from pathplugins.data_tools.engine.progress import say
     from pathplugins.data_tools.slides.find import find_slides
@@ -113,10 +147,7 @@ def bag_of_slide(slide: Path, image_processor: Any, options: SlideOptions, *, de
     )
     work = cache_dir() / "slides" / _key(found[0], name, options, tiling.spec().settings())
     made = SlideBag(work / "bags" / f"{slide_name(found[0])}.h5", work / "overlays" / f"{slide_name(found[0])}.png")
-    if not (made.bag.is_file() and made.picture.is_file()):
-        _make(found, name, options, tiling, work, device)
-    say(f"{slide}: its patches are drawn in {made.picture}")
-    return made
+    return _Plan(found[0], name, tiling, work, made)
 
 
 def _make(slides: Sequence[Path], name: str, options: SlideOptions, tiling: Any, work: Path, device: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from talking_models import ENCODER, WIDTH
 
-from pathplugins.commands.slide_bags import SlideOptions, add_slide_options, bag_of_slide, slide_options_of
+from pathplugins.commands.slide_bags import SlideOptions, add_slide_options, bag_of_slide, made_bag, slide_options_of
 from pathplugins.core.errors import PathPluginsError
 
 pytest.importorskip("openslide")
@@ -158,3 +158,14 @@ def test_options_of_the_command() -> None:
     assert slide_options_of(parser.parse_args(words)) == wanted
     with pytest.raises(PathPluginsError, match="exclude each other"):
         SlideOptions(random_weights=0, download=True)
+
+
+def test_what_was_made_is_found_and_nothing_is_made(slide: Path, cache: Path, encoders: list[str]) -> None:
+    assert made_bag(slide, reader(), TRIAL) is None
+    assert encoders == []
+    made = bag_of_slide(slide, reader(), TRIAL, device="cpu")
+    assert made_bag(slide, reader(), TRIAL) == made
+    made.bag.unlink()
+    assert made_bag(slide, reader(), TRIAL) is None
+    with pytest.raises(PathPluginsError, match="add --encoder NAME"):
+        made_bag(slide, reader(), SlideOptions())
