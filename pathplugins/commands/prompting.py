@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+_TOLD = "Told."
+
 Turns = Sequence[tuple[str, str]]
 """(question, answer) of the turns of a conversation that are over."""
 
@@ -95,3 +97,13 @@ def _with_system(render: Callable[..., str], system: str) -> str:
     if system.strip() not in text:
         raise PathPluginsError("--system: the chat template of this model leaves system prompts out; leave it out")
     return text
+
+
+def before_answer(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the blanks that the chat template writes between a prompt and its answer: LLaVA v1.5 has one there."""
+    asked = [{"role": "user", "content": "?"}]
+    told = [*asked, {"role": "assistant", "content": _TOLD}]
+    ends = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+    whole = tokenizer.apply_chat_template(told, tokenize=False)
+    between = whole[len(ends) :].partition(_TOLD)[0] if whole.startswith(ends) else ""
+    return "" if between.strip() else between

@@ -11,7 +11,7 @@ from pathplugins.commands.prompting import conversation
 from pathplugins.commands.vision_input import check_vision_input
 from pathplugins.core.errors import BagError, PathPluginsError
 from pathplugins.core.suffixes import slide_key
-from pathplugins.data.bags import inspect_bag, sample_rows
+from pathplugins.data.bags import inspect_bag
 from pathplugins.data.bags.coords import read_coords
 from pathplugins.data.bags.layout import BagInfo, open_bag, read_layout
 from pathplugins.data.records import IMAGE_PLACEHOLDER
@@ -19,6 +19,9 @@ from pathplugins.models.selectors import SELECTORS
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from pathplugins.models.custom_llava.opened_image import KeptTokens
+    from pathplugins.models.selectors.base import Selection
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +108,7 @@ def draw_selection(
         level0_mpp=place.level0_mpp,
         kept=chosen.kept,
         scores=chosen.scores,
-        score_name=_score_name(selector),
+        score_name=score_name(selector),
         title=", ".join(title),
         slide=slide,
         qupath_xy=place.qupath_xy,
@@ -148,7 +151,6 @@ def choose(model: LoadedModel, bag: Path, *, prompt: str | None = None, patches:
         prompt: the question, as `pathplugins ask` puts it; needed only by selectors that look at it.
         patches: rows to read, drawn as for a question; all of them when None.
     """
-    import numpy as np
     import torch
 
     processor: Any = model.processor
@@ -156,13 +158,18 @@ def choose(model: LoadedModel, bag: Path, *, prompt: str | None = None, patches:
     usual, reader.patches_per_wsi = reader.patches_per_wsi, patches
     try:
         text = IMAGE_PLACEHOLDER if prompt is None else conversation(processor.tokenizer, prompt)
-        inputs = processor(text, [bag])
+        inputs, rows = processor(text, [bag]), reader.rows_read(bag)
     finally:
         reader.patches_per_wsi = usual  # the model may be asked a question next
-    seed = int(inputs["patch_seeds"][0])
-    rows = sample_rows(inspect_bag(bag).rows, patches, seed, block=reader.patches_block)  # those the processor has read
     with torch.inference_mode():
         selection = model.model.select_image_tokens(**inputs.to(model.model.device))
+    return chosen_of(rows, selection)
+
+
+def chosen_of(rows: np.ndarray, selection: Selection | KeptTokens) -> Chosen:
+    """Return what a selector did with the rows [k] that were read of one bag."""
+    import numpy as np
+
     kept = np.zeros(len(rows), bool)
     kept[selection.indices.cpu().numpy()] = True
     scores = None if selection.scores is None else selection.scores.float().cpu().numpy()
@@ -219,7 +226,8 @@ def _checked_mpp(path: Path, info: BagInfo) -> float | None:
         return resolve(slide, fallback_mpp=info.level0_mpp).mpp if info.nominal else info.level0_mpp
 
 
-def _score_name(selector: Any) -> str:
+def score_name(selector: Any) -> str:
+    """Return what the scores of a selector are, in a few words."""
     if selector.needs_prompt:
         return "cosine to the prompt"
     return "attention of the slide token" if selector.needs_attention else "score"

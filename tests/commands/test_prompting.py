@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pathplugins.commands.prompting import conversation
+from pathplugins.commands.prompting import before_answer, conversation
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.prompts import SYSTEM_PROMPT
 
@@ -71,3 +71,12 @@ def test_the_turns_before_stand_before_and_the_image_in_the_first(tokenizer: Any
     told = conversation(with_template(tokenizer, template), "Sure?", before=[("What?", "This."), ("Why?", "So.")])
     turns = ["user:<image>\nWhat?", "assistant:This.", "user:Why?", "assistant:So.", "user:Sure?"]
     assert told == "".join(f"[{turn}]" for turn in turns)
+
+
+def test_blanks_between_a_prompt_and_its_answer_are_the_templates(tokenizer: Any) -> None:
+    turns = "{% for m in messages %}[{{ m['role'] }}]SEP{{ m['content'] }}{% endfor %}"
+    ends = "{% if add_generation_prompt %}[assistant]{% endif %}"
+    for between, found in ((" ", " "), ("\n\n", "\n\n"), ("", ""), ("<think></think>", "")):
+        template = turns.replace("SEP", between) + ends
+        assert before_answer(with_template(tokenizer, template)) == found
+    assert before_answer(with_template(tokenizer, turns.replace("SEP", " ") + ends + "  ")) == ""

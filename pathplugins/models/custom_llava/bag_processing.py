@@ -19,6 +19,9 @@ from pathplugins.data.bags.encoders import check_encoder
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.published.slide_encoders import GIGAPATH
 
+_EVALUATION = "evaluation"
+"""The draw of rows in evaluation and generation, beside those of the epochs."""
+
 
 class CustomLlavaImageProcessor(ImageProcessingMixin):
     """H5 feature bags to packed tensors.
@@ -119,7 +122,7 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
             BagError: a bag that cannot be read, of another width, or of another encoder than the tower expects.
         """
         keys = keys if keys is not None else [Path(image).name for image in images]
-        draw = "evaluation" if epoch is None else f"epoch {epoch}"
+        draw = _EVALUATION if epoch is None else f"epoch {epoch}"
         features, coords, counts, seeds = [], [], [], []
         for image, key in zip(images, keys, strict=True):
             seed = stable_seed(self.seed, draw, key)
@@ -130,7 +133,7 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
                     "with the encoder the tower was trained on"
                 )
             self._check_encoder(info)
-            rows = sample_rows(info.rows, self.patches_per_wsi, seed, block=self.patches_block)
+            rows = self._drawn(info, seed)
             bag = read_bag(image, rows, coords_mpp=self.coords_mpp, frame_mpp=self.frame_mpp)
             features.append(torch.from_numpy(bag.features))  # [N, D]
             xy = bag.coords_xy[:, ::-1] if self.compat_coords_yx else bag.coords_xy
@@ -145,6 +148,13 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
                 "patch_seeds": torch.tensor(seeds),
             }
         )
+
+    def rows_read(self, bag: str | Path) -> np.ndarray:
+        """Return which rows of a bag are read in evaluation and generation: [N] int64, ascending."""
+        return self._drawn(inspect_bag(bag), stable_seed(self.seed, _EVALUATION, Path(bag).name))
+
+    def _drawn(self, info: BagInfo, seed: int) -> np.ndarray:
+        return sample_rows(info.rows, self.patches_per_wsi, seed, block=self.patches_block)
 
     @property
     def null_tokens(self) -> int:

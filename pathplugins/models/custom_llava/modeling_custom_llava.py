@@ -159,8 +159,12 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
         bags, images = (patch_features, patch_coords, patch_counts, patch_seeds), (pixel_values, tile_counts)
         vision = dict(zip(FILE_INPUTS, (*bags, *images), strict=True))
         chosen = self.select_image_tokens(input_ids, attention_mask, **vision)
+        return self.project(chosen), chosen.counts
+
+    def project(self, chosen: Selection) -> Tensor:
+        """Return chosen tokens in the language model's space: [sum of tokens, C] to [sum of tokens, H]."""
         features = chosen.tokens if self._merges_tiles else self.multi_modal_projector(chosen.tokens)
-        return (features * 0 if self.ablate_vision else features), chosen.counts
+        return features * 0 if self.ablate_vision else features
 
     def select_image_tokens(
         self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **vision: Any

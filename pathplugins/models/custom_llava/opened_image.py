@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class KeptTokens(NamedTuple):
+    """Which candidates of one image are its vision tokens."""
+
+    indices: Tensor
+    """[K] int64 rows of the candidates, ascending; see `pathplugins.models.selectors.base.Kept`."""
+    scores: Tensor | None
+    """[N] float32: what the candidates were ranked by."""
+    count: int
+    """Vision tokens, with the slide's CLS token before those of the rows where the tower has one, and with one behind
+    them that is no candidate where the selector adds one."""
 
 
 class OpenedImage:
@@ -22,15 +34,19 @@ class OpenedImage:
     """
 
     def __init__(self, model: Any, processor: Any, path: str | Path) -> None:
+        self.path = Path(path)
         self._model, self._processor = model, processor
+        self._base = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._placeholders = processor.num_image_tokens(path)
+        self._kept: KeptTokens | None = None
         vision = processor.image_processor([path]).to(model.device)
-        base = model.get_base_model() if hasattr(model, "get_base_model") else model
-        if not base.token_selector.needs_prompt:
+        if not self._base.token_selector.needs_prompt:
             with torch.no_grad():
-                tokens, counts = base.get_image_features(**vision)  # [K, H]
-            vision = {"vision_tokens": tokens, "vision_counts": torch.tensor(counts)}
-            (self._placeholders,) = counts
+                chosen = self._base.select_image_tokens(**vision)
+                tokens = self._base.project(chosen)  # [K, H]
+            self._kept = KeptTokens(chosen.indices, chosen.scores, *chosen.counts)
+            vision = {"vision_tokens": tokens, "vision_counts": torch.tensor(chosen.counts)}
+            (self._placeholders,) = chosen.counts
         self._vision: dict[str, Tensor] = dict(vision)
 
     @property
@@ -45,6 +61,14 @@ class OpenedImage:
     def text_length(self, prompt: str) -> int:
         """Return the tokens of a prompt with one ``<image>``, those of the image among them."""
         return self._processor.text_inputs([prompt], [[self._placeholders]])["input_ids"].shape[1]
+
+    def kept(self, prompt: str) -> KeptTokens:
+        """Return which candidates are the vision tokens of a prompt; of most selectors the same for every prompt."""
+        if self._kept is not None:
+            return self._kept
+        with torch.no_grad():
+            chosen = self._base.select_image_tokens(**self.inputs(prompt))
+        return KeptTokens(chosen.indices, chosen.scores, *chosen.counts)
 
 
 def batch_inputs(opened: Sequence[OpenedImage], prompts: Sequence[str]) -> dict[str, Tensor]:
