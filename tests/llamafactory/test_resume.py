@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from pathplugins.commands.report.training import read_training
+
 pytestmark = pytest.mark.host
 
 
@@ -55,3 +57,5 @@ def test_same_command_resumes_and_the_losses_continue(
     assert set(after) == set(wanted) == set(range(1, 49))
     assert after == pytest.approx(wanted, abs=1e-4)
     assert len({round(loss, 6) for loss in wanted.values()}) > 40, "the losses must differ for this to say anything"
+    drawn = read_training(resumed.out)  # from the log that both processes wrote; the report draws it
+    assert (dict(drawn.losses["loss"]), drawn.odd) == (pytest.approx(wanted, abs=1e-4), 0)

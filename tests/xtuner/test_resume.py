@@ -17,6 +17,7 @@ from mmengine.dataset import DefaultSampler
 from mmengine.registry import PARAM_SCHEDULERS
 from torch.utils.data import Dataset
 
+from pathplugins.commands.report.training import read_training
 from pathplugins.core.errors import CheckpointError
 from pathplugins.xtuner.resume import Remaining, reschedule
 from pathplugins.xtuner.samplers import EpochSampler
@@ -69,6 +70,8 @@ def test_resume_goes_on_as_if_nothing_had_happened(
     assert len({round(loss, 3) for loss in wanted.values()}) == 12, "the losses must differ for this to say anything"
     assert resumed.answers(12) == align.answers(12)
     resumed.checkpoint(12)
+    drawn = dict(read_training(resumed.work).losses["loss"])  # of both starts; the report draws it
+    assert drawn == pytest.approx(wanted, abs=1e-4)
 
 
 OTHER = {

@@ -10,7 +10,9 @@ from pathplugins.classify.scoring.html import TEMPLATES
 from pathplugins.classify.scoring.plots import shades
 from pathplugins.commands.blinding import CONDITIONS
 from pathplugins.commands.report.comparison import Comparison
+from pathplugins.commands.report.loss_plot import HEIGHT, WIDTH, loss_plot
 from pathplugins.commands.report.results import Ablation, Run
+from pathplugins.commands.report.training import Training
 from pathplugins.commands.report.worst import BadAnswer
 from pathplugins.core.optional import need
 
@@ -26,6 +28,7 @@ def page(
     comparisons: Sequence[Comparison],
     cases: Sequence[BadAnswer],
     shown: Sequence[Run],
+    trainings: Sequence[Training] = (),
 ) -> str:
     """Render the page; names and texts in it are data, and never become markup.
 
@@ -35,6 +38,7 @@ def page(
         comparisons: of the runs.
         cases: wrong answers, with pictures.
         shown: runs whose answers are listed: those asked the same as the first.
+        trainings: whose losses are drawn.
     """
     jinja = need("jinja2", extra="scores")
     environment = jinja.Environment(
@@ -52,6 +56,9 @@ def page(
         matrices=[(run.name, _matrix(run)) for run in runs if "confusion" in run.told["metrics"]],
         comparisons=comparisons,
         ablations=[(each, _in_order(each.told["conditions"])) for each in ablations],
+        plots=[loss_plot(training) for training in trainings],
+        width=WIDTH,
+        height=HEIGHT,
         cases=cases,
         answers=_answers(alike),
         alike=alike,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathplugins.core.files import read_json
 from pathplugins.data.scoring.paired import difference, unchanged
 from pathplugins.data.scoring.tasks import Task, score, score_groups
 
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = '<script>alert("x")</script>'
 
 
@@ -162,6 +164,47 @@ def test_a_judge_is_heard(tmp_path: Path) -> None:
     (run / "metrics.json").write_text(json.dumps(told))
     assert main(["report", str(run), "--out", str(out)]) == 0
     assert "It is wrong" not in out.read_text()
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+def test_a_browser_without_a_network_shows_it(tmp_path: Path, images: list[Path]) -> None:
+    """Everything is drawn, nothing is asked for, and nothing is wrong with the page."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    run = write_run(tmp_path / "run", ["fat"] * 4, ["yes", "a gland", "two", "no"], images=images)
+    training = tmp_path / "saves"
+    training.mkdir()
+    rows = [{"current_steps": step, "loss": 3.0 / step} for step in range(1, 30)]
+    rows += [{"current_steps": 29, "eval_loss": 0.5}]
+    (training / "trainer_log.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    out = tmp_path / "report.html"
+    assert main(["report", str(run), "--training", str(training), "--out", str(out)]) == 0
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        context = browser.new_context(offline=True)
+        page = context.new_page()
+        asked: list[str] = []
+        complaints: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(out.as_uri())
+        assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+        assert asked[0] == out.as_uri()
+        assert sum(url.startswith("file:") for url in asked) == 1
+        assert complaints == []
+        assert page.locator("h2").all_inner_texts()[0] == "Scores"
+        assert page.locator("#training").inner_text() == "Training"
+        line = page.locator(".losses > svg .curve").first.bounding_box()
+        assert line is not None
+        assert min(line["width"], line["height"]) > 100
+        assert page.locator(".losses > svg circle").count() == 30
+        assert "evaluation loss: 0.5 at step 29" in page.locator(".losses .legend").inner_text()
+        pictures = page.locator("article img")
+        for index in range(pictures.count()):
+            pictures.nth(index).scroll_into_view_if_needed()
+            assert pictures.nth(index).evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+        assert pictures.count() == 2
+        browser.close()
 
 
 def test_no_mistake_and_no_case(tmp_path: Path) -> None:
