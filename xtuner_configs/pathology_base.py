@@ -7,6 +7,7 @@ from mmengine.optim import AmpOptimWrapper, CosineAnnealingLR
 
 from pathplugins.xtuner.collate import collate
 from pathplugins.xtuner.datasets import PathologyDataset
+from pathplugins.xtuner.evaluation import EvaluationHook
 from pathplugins.xtuner.hooks import PathologyChatHook, SameRunHook
 from pathplugins.xtuner.loop import PathologyTrainLoop
 from pathplugins.xtuner.model import PathologyLLaVAModel
@@ -64,7 +65,12 @@ param_scheduler = [
     ),
 ]
 
-custom_hooks = [dict(type=PathologyChatHook, every_n_iters=1000), dict(type=SameRunHook)]
+custom_hooks = [
+    dict(type=PathologyChatHook, every_n_iters=1000),
+    dict(type=SameRunHook),
+    # with a data_path it logs eval_loss, and eval_sanity_check_loss: the same with the vision tokens zeroed
+    dict(type=EvaluationHook, data_path=None, every_n_iters=1000, do_sanity_check=True),
+]
 default_hooks = dict(
     timer=dict(type=IterTimerHook),
     logger=dict(type=LoggerHook, log_metric_by_epoch=False, interval=10),

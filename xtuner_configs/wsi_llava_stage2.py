@@ -16,6 +16,7 @@ with read_base():
 llm_name_or_path = "meta-llama/Llama-3.2-1B-Instruct"
 vision_tower = "slide_encoder.pth"
 data_path = "data/train.csv"
+eval_data_path = None  # "data/val.csv": its loss is logged, and once more with the vision tokens zeroed
 media_dir = "data"  # where relative h5_path entries are looked for
 
 parts = dict(
@@ -42,6 +43,7 @@ train_dataloader.dataset.update(
 )
 train_dataloader.collate_fn.update(model=parts)
 custom_hooks[0].update(evaluation_inputs=["What does this slide show?"], evaluation_images=None)
+custom_hooks[2].update(data_path=eval_data_path, batch_size=1)
 
 max_epochs = 10
 optim_wrapper.update(dtype="bfloat16", loss_scale=1.0, accumulative_counts=16)

@@ -17,6 +17,7 @@ llm_name_or_path = "meta-llama/Llama-3.2-1B-Instruct"
 vision_tower = "slide_encoder.pth"
 pretrained_pth = "work/wsi_stage2/iter_N.pth"
 data_path = "data/train.csv"
+eval_data_path = None  # "data/val.csv": its loss is logged, and once more with the vision tokens zeroed
 media_dir = "data"
 
 parts.update(llm=llm_name_or_path, vision_tower=vision_tower)
@@ -31,6 +32,7 @@ train_dataloader.dataset.update(
     model=parts, format_options=dict(mode="vqa"), data_path=data_path, image_folder=media_dir
 )
 train_dataloader.collate_fn.update(model=parts)
+custom_hooks[2].update(data_path=eval_data_path)
 
 max_epochs = 10
 optim_wrapper.update(accumulative_counts=8)

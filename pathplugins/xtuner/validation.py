@@ -27,6 +27,8 @@ def validate(config: Path) -> list[Finding]:
     if any_wrong(found):
         return found
     later = [("trained parts", lambda: _check_trained(cfg.model)), ("samples", lambda: _make_samples(cfg))]
+    if any(hook.get("data_path") for hook in _evaluations(cfg)):
+        later.append(("held-out samples", lambda: _make_held_out(cfg)))
     return [*found, *findings(later)]
 
 
@@ -52,3 +54,17 @@ def _make_samples(cfg: Any) -> None:
     from pathplugins.xtuner.concat import PathologyDatasets
 
     PathologyDatasets([{**part, "check_workers": part.get("check_workers", 8)} for part in dataset_configs(cfg)])
+
+
+def _evaluations(cfg: Any) -> list[Any]:
+    from pathplugins.xtuner.evaluation import HOOK
+
+    return [hook for hook in cfg.get("custom_hooks") or [] if HOOK in str(hook.get("type"))]
+
+
+def _make_held_out(cfg: Any) -> None:
+    """Likewise for the samples that `EvaluationHook` is given."""
+    from pathplugins.xtuner.concat import PathologyDatasets
+    from pathplugins.xtuner.evaluation import held_out
+
+    PathologyDatasets([held_out(cfg, hook) for hook in _evaluations(cfg) if hook.get("data_path")])

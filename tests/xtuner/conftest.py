@@ -68,7 +68,12 @@ class Run:
     def losses(self) -> dict[int, float]:
         """Iteration -> loss, as rank 0 saw it, of the run that was started last in this work directory."""
         lines = sorted(self.work.glob("*/vis_data/scalars.json"))[-1].read_text().splitlines()
-        return {entry["iter"]: entry["loss"] for entry in map(json.loads, lines)}
+        return {entry["iter"]: entry["loss"] for entry in map(json.loads, lines) if "loss" in entry}
+
+    def evaluated(self) -> dict[int, dict[str, float]]:
+        """Iteration -> losses of held-out samples."""
+        lines = sorted(self.work.glob("*/vis_data/scalars.json"))[-1].read_text().splitlines()
+        return {entry["step"]: entry for entry in map(json.loads, lines) if "eval_loss" in entry}
 
     def answers(self, iteration: int) -> str:
         """What the evaluation-chat hook wrote."""
@@ -212,13 +217,14 @@ def pairs(align: Run, asks: dict[str, Any]) -> dict[str, Any]:
     align.checkpoint(12)  # which the config names
     steps = {"train_cfg.max_epochs": None, "train_cfg.max_iters": 12}
     saved = {"default_hooks.checkpoint.interval": 11, "default_hooks.checkpoint.save_begin": 1}  # after 1 and 12
-    return {**asks, **steps, **saved, "train_dataloader.batch_size": 1}
+    judged = {"custom_hooks.2.data_path": "pallava_smoke_images", "custom_hooks.2.batch_size": 5}
+    return {**asks, **steps, **saved, **judged, "train_dataloader.batch_size": 1}
 
 
 @pytest.fixture(scope="session")
 def tune(start: Callable[..., Run], pairs: dict[str, Any]) -> Run:
     """Stage 2 by its smoke config on stage 1, in one process, which accumulates the two samples of a step."""
-    own = {"train_cfg.max_iters": 48, "optim_wrapper.accumulative_counts": 2}
+    own = {"train_cfg.max_iters": 48, "optim_wrapper.accumulative_counts": 2, "custom_hooks.2.every_n_iters": 24}
     saved = {"interval": 22, "save_begin": 2, "max_keep_ckpts": -1}  # after 2 and 24, and the last
     own |= {f"default_hooks.checkpoint.{key}": value for key, value in saved.items()}
     work = "work_dirs/pallava_smoke_tune"

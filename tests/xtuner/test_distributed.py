@@ -52,6 +52,9 @@ def test_a24_two_nodes_train_from_a_folder_tokenized_before(
         node.end()
     assert nodes[0].losses() == pytest.approx(alone, rel=1e-4)
     assert len({round(loss, 4) for loss in alone.values()}) == 12, "the losses must differ for this to say anything"
+    judged, wanted = nodes[0].evaluated()[12], tune.evaluated()[24]  # five batches, which two processes cannot halve
+    for name in ("eval_loss", "eval_sanity_check_loss"):
+        assert judged[name] == pytest.approx(wanted[name], rel=1e-3), name
     ours, theirs = read_checkpoint(nodes[0].checkpoint(12)), read_checkpoint(tune.checkpoint(24))
     assert ours.keys() == theirs.keys()
     far = {name: (value - theirs[name]).abs().max().item() for name, value in ours.items()}
