@@ -75,10 +75,6 @@ def is_ours(dataset_attr: Any, data_args: Any) -> bool:
 
 def _checked(attrs: list[Any], model_args: Any, data_args: Any, training_args: Any) -> list[tuple[Any, Path]]:
     """Write the good records of every dataset, in a file each; report what is wrong with the others at once."""
-    if data_args.streaming and training_args.dataloader_num_workers == 0:
-        raise PathPluginsError(
-            "streaming: true needs dataloader_num_workers: 1 or more; LLaMA-Factory cuts its files by them"
-        )
     found = _with_one_encoder([_records(attr, model_args, data_args, training_args) for attr in attrs], model_args)
     if model_args.on_bad_sample == "error" or training_args.should_log:
         report = Path(training_args.output_dir) / "bad_samples.jsonl" if training_args.should_save else None

@@ -230,18 +230,47 @@ def _problems(name: str, dataset: Any, processor: Any, part: str = "") -> list[P
         for row, images in enumerate(table["images"].to_pylist()):
             tokens = [image_tokens(image, processor) for image in images or []]
             wanted, place = sum(tokens), (name, first + row)
-            if vision[row] != wanted:
-                names = ", ".join(str(image)[:200] for image in images or ["no image"])
-                found.append(Problem(*place, f"{vision[row]} of {wanted} vision tokens of {names} are left", cut=True))
-            elif supervised[row] == 0:
-                said = f"nothing of the answer is left after {wanted} vision tokens and the question"
-                found.append(Problem(*place, f"{said}, or the template learns nothing of it", cut=True))
+            if said := _cut(vision[row], wanted, supervised[row], images):
+                found.append(Problem(*place, said, cut=True))
             elif marks is not None:
                 ids = table[f"{part}input_ids"][row].as_py()
                 if problem := question_problem(ids, processor.image_token_id, tokens, marks):
                     found.append(Problem(*place, problem, cut=False))
         first += len(table)
     return found
+
+
+def sample_problem(sample: Mapping[str, Any], processor: Any, parts: Sequence[str] = ("",)) -> str | None:
+    """Return why one tokenized sample cannot be trained on, None where it can.
+
+    Args:
+        sample: with ``input_ids``, ``labels`` and ``images``.
+        processor: knows how many tokens an image takes.
+        parts: what stands before ``input_ids`` and ``labels`` for each text of the sample.
+    """
+    images = sample.get("images")
+    tokens = [image_tokens(image, processor) for image in images or []]
+    asks = SELECTORS.get(processor.image_processor.vision_feature_select_mode).needs_prompt
+    for part in parts:
+        ids, labels = sample[f"{part}input_ids"], sample[f"{part}labels"]
+        vision, supervised = ids.count(processor.image_token_id), len(labels) - labels.count(-100)
+        if said := _cut(vision, sum(tokens), supervised, images):
+            return said
+        marks = question_marks(processor.tokenizer) if asks else None
+        if marks is not None and (said := question_problem(ids, processor.image_token_id, tokens, marks)):
+            return said
+    return None
+
+
+def _cut(vision: int, wanted: int, supervised: int, images: Any) -> str | None:
+    """Return what truncation has taken from a text, None where it has taken nothing that is needed."""
+    if vision != wanted:
+        names = ", ".join(str(image)[:200] for image in images or ["no image"])
+        return f"{vision} of {wanted} vision tokens of {names} are left"
+    if supervised == 0:
+        said = f"nothing of the answer is left after {wanted} vision tokens and the question"
+        return f"{said}, or the template learns nothing of it"
+    return None
 
 
 def _count_per_row(column: Any, test: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

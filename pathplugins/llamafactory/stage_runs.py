@@ -75,6 +75,7 @@ def in_a_run_of_ours(
     ``uncompared`` are conditions in which a resumed run may differ.
     """
     from pathplugins.llamafactory.preflight import checked_datasets
+    from pathplugins.llamafactory.streams import with_streams_checked
     from pathplugins.llamafactory.trainers import TRAINERS  # a run of another model never loads them
 
     row_tokens = None
@@ -82,7 +83,7 @@ def in_a_run_of_ours(
         data_args = without_packing(model_args, data_args)
         row_tokens = data_args.cutoff_len
     parts = STAGES[stage].parts
-    checked = checked_datasets(workflow.get_dataset, finetuning_args, row_tokens, parts)
+    checked = with_streams_checked(checked_datasets(workflow.get_dataset, finetuning_args, row_tokens, parts), parts)
     conditions: dict[str, Any] = {}
     judge = functools.partial(run_conditions, model_args, training_args, finetuning_args, parts=parts)
     replaced = {
@@ -145,6 +146,8 @@ def _refuse(
     settings: dict[str, Any], model_args: PathModelArguments, training_args: Any, finetuning_args: Any, data_args: Any
 ) -> None:
     """Refuse options of LLaMA-Factory that are incompatible with these models."""
+    from pathplugins.llamafactory.streams import refuse_streaming
+
     outside = [
         name for name in ("use_dft_loss", "use_eaft_loss", "use_asft_loss") if getattr(finetuning_args, name, False)
     ]
@@ -157,3 +160,4 @@ def _refuse(
     if model_args.group_by_modality_length and finetuning_args.disable_shuffling:
         raise PathPluginsError("group_by_modality_length shuffles and disable_shuffling does not; drop one")
     refuse_packing(model_args, data_args, outside)
+    refuse_streaming(data_args, training_args)

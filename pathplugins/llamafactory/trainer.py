@@ -17,6 +17,7 @@ from pathplugins.llamafactory.epoch_clock import EpochClock
 from pathplugins.llamafactory.packing import PackedCollator, PackedRows
 from pathplugins.llamafactory.run_conditions import RunRecord
 from pathplugins.llamafactory.samplers import ModalityLengthSampler, modality_lengths
+from pathplugins.llamafactory.streams import CheckedStream
 from pathplugins.models.compose.projector import PREFIX, save_projector
 from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX, save_selector
 from pathplugins.models.custom_llava.modeling_custom_llava import CustomLlavaForConditionalGeneration
@@ -55,6 +56,8 @@ class OurTraining:
         core = core_model(kwargs["model"])
         _check_frozen(core, kwargs["finetuning_args"])
         _freeze_selector(core, kwargs["finetuning_args"])
+        if kwargs["args"].accelerator_config.dispatch_batches is None:
+            kwargs["args"].accelerator_config.dispatch_batches = False  # streams: packed inputs cannot be cut by sample
         super().__init__(**kwargs)
         self.do_sanity_check = path_args.do_sanity_check
         self._group_by_modality_length = path_args.group_by_modality_length
@@ -69,6 +72,8 @@ class OurTraining:
         reader.image_processor.seed = self.args.seed
         reader.sampling_epoch, reader.sampling_by_text = self._clock.epoch, self.draws_by_text
         self._training_collator.processor = reader
+        if isinstance(self.train_dataset, CheckedStream):
+            reader.sampling_epoch = self.train_dataset.passes
         if isinstance(self.train_dataset, PackedRows):
             self._training_collator = PackedCollator(self._training_collator)
 
@@ -122,6 +127,16 @@ class OurTraining:
         """Return batches of all samples, so that each gets its answer."""
         with _set_aside(self.args, dataloader_drop_last=False):
             return super().get_test_dataloader(*args, **kwargs)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Read the optimizer of a checkpoint, on CPUs too.
+
+        Several processes on CPUs have the device ``cpu:0``, which Transformers gives to ``torch.load`` as the place to
+        put what is read: it knows ``cpu`` alone.
+        """
+        several = checkpoint is not None and self.args.device.type == "cpu" and self.args.device.index is not None
+        with _set_aside(self.args, **({"_setup_devices": torch.device("cpu")} if several else {})):
+            super()._load_optimizer_and_scheduler(checkpoint)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save, and let no rank continue before it is done.

@@ -56,10 +56,3 @@ def test_bags_are_refused_by_a_model_that_cannot_read_them(arguments: Any, toy: 
     message = '"formatting": "wsi_csv", images or feature bags for custom_llava models, but'
     with pytest.raises(PathPluginsError, match=message):
         load("t", {"file_name": "table.csv", "formatting": "wsi_csv"}, plain, tmp_path)
-
-
-def test_streaming_without_workers_is_refused(arguments: Any, typed: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "table.csv").write_text(HEADER + "x.h5,c,q,a,x,d\n")
-    entry = {"file_name": "table.csv", "formatting": "wsi_csv"}
-    with pytest.raises(PathPluginsError, match="dataloader_num_workers: 1 or more"):
-        load("t", entry, arguments(**typed), tmp_path, streaming=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,3 +60,18 @@ def test_same_command_resumes_and_the_losses_continue(
     assert len({round(loss, 6) for loss in wanted.values()}) > 40, "the losses must differ for this to say anything"
     drawn = read_training(resumed.out)  # from the log that both processes wrote; the report draws it
     assert (dict(drawn.losses["loss"]), drawn.odd) == (pytest.approx(wanted, abs=1e-4), 0)
+
+
+def test_more_processes_go_on_with_the_same_samples(
+    run: Callable[..., Any], plain: Any, mixed: dict[str, Any], tmp_path: Path
+) -> None:
+    """Two processes take the two batches of a step that one has accumulated, in the middle of an epoch."""
+    shutil.copytree(plain.out / "checkpoint-40", tmp_path / "out" / "checkpoint-40")
+    keys = {**mixed, "gradient_accumulation_steps": 1, "output_dir": tmp_path / "out"}
+    resumed = run("train", "wsi_llava_stage2.yaml", keys, env={"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": "2"})
+    assert "checkpoint-40" in resumed.log
+    after, wanted = resumed.logged("loss"), plain.logged("loss")
+    assert {step: loss for step, loss in after.items() if step > 40} == pytest.approx(
+        {step: loss for step, loss in wanted.items() if step > 40}, abs=2e-3
+    )
+    assert max(after) == 48
