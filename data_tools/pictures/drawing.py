@@ -28,12 +28,12 @@ def scaled_size(size_px0: tuple[int, int], scale: float) -> tuple[int, int]:
     return max(1, round(size_px0[0] * scale)), max(1, round(size_px0[1] * scale))
 
 
-def boxes_px(coords_xy: np.ndarray, size_px0: int, scale: float) -> np.ndarray:
-    """Return int64 ``[N, 4]``: left, top, right, bottom of squares in pixels of the picture, borders included.
+def boxes_px(coords_xy: np.ndarray, size_px0: int | np.ndarray, scale: float) -> np.ndarray:
+    """Return int64 ``[N, 4]``: left, top, right, bottom of boxes in pixels of the picture, borders included.
 
     Args:
         coords_xy: ``[N, 2]`` top-left corners, level-0 pixels from the picture's own corner.
-        size_px0: Side of the squares.
+        size_px0: Side of squares, or ``[N, 2]`` width and height.
         scale: Pixels of the picture per level-0 pixel.
     """
     low = (coords_xy * scale).round()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -11,26 +10,11 @@ from PIL import Image, ImageDraw
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
 
-from ..slides.bounds import origin_xy
-from ..slides.slide import Slide, SlideError
 from ..tissue.geojson import write_patches
 from .colour_scale import HEAT, colours_of, levels_of
-from .drawing import LONGEST_SIDE_PX, boxes_px, fade_outside, scaled_size
+from .drawing import boxes_px, fade_outside
 from .legend import KEPT, NOT_KEPT, SHADE, TINT, with_legend
-
-PATCH_PX, MOST_PX = 8, 4096  #: the picture grows until patches are this wide, or it is this long
-
-
-class View(NamedTuple):
-    """The picture before anything is drawn on it, and where on the slide it lies."""
-
-    picture: Image.Image
-    origin_px0: np.ndarray
-    """``[2]`` (x, y) of its top-left corner."""
-    scale: float
-    """Its pixels per level-0 pixel."""
-    qupath_xy: tuple[int, int] = (0, 0)
-    """Where QuPath counts from on this slide, level-0 pixels."""
+from .views import View, view_of
 
 
 def draw_selection(
@@ -73,16 +57,17 @@ def draw_selection(
     if not len(coords_xy) or kept.shape != (len(coords_xy),) or (scores is not None and scores.shape != kept.shape):
         got = f"coords {coords_xy.shape}, kept {kept.shape}, scores {None if scores is None else scores.shape}"
         raise ValueError(f"{got}: expected [N, 2], [N] and [N] of the same patches, at least one")
-    if scores is not None and not np.isfinite(scores).all():
-        bad = int((~np.isfinite(scores)).sum())
-        raise PathPluginsError(
-            f"{out}: {bad} of {len(scores)} patch scores are NaN or infinite, expected numbers; the features of the "
-            "bag or the weights of the model are damaged: extract the bag again, or take another checkpoint"
-        )
-    view = _blank(coords_xy, patch_size_level0) if slide is None else _of_slide(slide, coords_xy, patch_size_level0)
-    picture = _painted(view, boxes_px(coords_xy - view.origin_px0, patch_size_level0, view.scale), kept, scores)
-    text = f"kept {int(kept.sum())} of {len(kept)} patches, {title}"
-    canvas = with_legend(picture, text, scores, score_name, None if level0_mpp is None else view.scale / level0_mpp)
+    view = view_of(slide, coords_xy, patch_size_level0)
+    canvas = selection_picture(
+        view,
+        coords_xy=coords_xy,
+        patch_size_level0=patch_size_level0,
+        level0_mpp=level0_mpp,
+        kept=kept,
+        scores=scores,
+        score_name=score_name,
+        title=title,
+    )
     patches = out.with_suffix(".geojson")
     with replacing(out) as png, replacing(patches) as geojson:
         canvas.save(png, format="PNG")
@@ -97,34 +82,27 @@ def draw_selection(
     return out, patches
 
 
-def _of_slide(path: Path, coords_xy: np.ndarray, side_px0: int) -> View:
-    """Return a view of the whole slide."""
-    with Slide(path) as slide:
-        w0, h0 = slide.size_px0
-        outside = (coords_xy >= (w0, h0)).any(axis=1)
-        if outside.any():
-            raise SlideError(
-                f"{path} is {w0} x {h0} pixels but {int(outside.sum())} of {len(coords_xy)} patches start outside it, "
-                f"one at x, y = {coords_xy[outside.argmax()].tolist()}; the bag is of another slide: give its own, or "
-                "none for a blank canvas"
-            )
-        scale = _scale((w0, h0), side_px0)
-        picture = Image.fromarray(slide.thumbnail(scaled_size((w0, h0), scale)))
-        return View(picture, np.zeros(2, np.int64), scale, origin_xy(slide.properties))
-
-
-def _blank(coords_xy: np.ndarray, side_px0: int) -> View:
-    """Return a white view, with a margin of one patch around all patches."""
-    origin = coords_xy.min(axis=0) - side_px0
-    w0, h0 = (coords_xy.max(axis=0) + 2 * side_px0 - origin).tolist()
-    scale = _scale((w0, h0), side_px0)
-    return View(Image.new("RGB", scaled_size((w0, h0), scale), "white"), origin, scale)
-
-
-def _scale(size_px0: tuple[int, int], side_px0: int) -> float:
-    """Return the pixels of the picture per level-0 pixel."""
-    longest = max(size_px0)
-    return min(1.0, max(LONGEST_SIDE_PX / longest, min(PATCH_PX / side_px0, MOST_PX / longest)))
+def selection_picture(
+    view: View,
+    *,
+    coords_xy: np.ndarray,
+    patch_size_level0: int,
+    level0_mpp: float | None,
+    kept: np.ndarray,
+    scores: np.ndarray | None,
+    score_name: str,
+    title: str,
+) -> Image.Image:
+    """Return the picture of `draw_selection`, whose arguments these are, on a view of the slide."""
+    if scores is not None and not np.isfinite(scores).all():
+        bad = int((~np.isfinite(scores)).sum())
+        raise PathPluginsError(
+            f"{bad} of {len(scores)} patch scores are NaN or infinite, expected numbers; the features of the "
+            "bag or the weights of the model are damaged: extract the bag again, or take another checkpoint"
+        )
+    picture = _painted(view, boxes_px(coords_xy - view.origin_px0, patch_size_level0, view.scale), kept, scores)
+    text = f"kept {int(kept.sum())} of {len(kept)} patches, {title}"
+    return with_legend(picture, text, scores, score_name, None if level0_mpp is None else view.scale / level0_mpp)
 
 
 def _painted(view: View, boxes: np.ndarray, kept: np.ndarray, scores: np.ndarray | None) -> Image.Image:

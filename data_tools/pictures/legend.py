@@ -19,7 +19,13 @@ BAR_PX = (220, 16)
 
 
 def with_legend(
-    picture: Image.Image, text: str, scores: np.ndarray | None, score_name: str, px_per_um: float | None
+    picture: Image.Image,
+    text: str,
+    scores: np.ndarray | None,
+    score_name: str,
+    px_per_um: float | None,
+    *,
+    kept: bool = True,
 ) -> Image.Image:
     """Return ``picture`` above a description, the scale bar and the meaning of the colours.
 
@@ -29,6 +35,7 @@ def with_legend(
         scores: ``[N]`` scores of the patches; None without any.
         score_name: Name of the scores.
         px_per_um: Pixels of the picture per micron; None draws no scale bar.
+        kept: Explain the outline of patches that were kept.
     """
     width = max(picture.width, NARROWEST_PX)
     lines = _wrapped(text, width - 2 * MARGIN_PX)
@@ -46,7 +53,8 @@ def with_legend(
     x, y = MARGIN_PX, y + MARGIN_PX + LINE_PX // 2
     if px_per_um is not None:
         x = draw_scale_bar(draw, x, y, px_per_um=px_per_um, longest_px=width / 5)
-    x = _swatch(draw, x, y, "kept", on_white(KEPT, 0 if scores is not None else TINT), KEPT)
+    if kept:
+        x = _swatch(draw, x, y, "kept", on_white(KEPT, 0 if scores is not None else TINT), KEPT)
     if scores is None:
         _swatch(draw, x, y, "not kept", on_white(NOT_KEPT, SHADE), None)
     else:

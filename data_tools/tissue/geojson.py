@@ -10,6 +10,7 @@ map, as QuPath 0.4 and later write them.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,32 @@ def write_patches(
         coords_xy: ``[N, 2]`` integer top-left corners, level-0 pixels.
         patch_size_level0: side, level-0 pixels.
         classes: N names and colours.
-        measurements: name -> ``[N]`` finite numbers.
+        measurements: see `write_boxes`.
         origin_xy: where QuPath counts from on this slide, level-0 pixels.
     """
-    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]) * patch_size_level0
-    rings = coords_xy[:, None, :] - np.array(origin_xy) + corners  # [N, 5, 2]
+    boxes = np.concatenate([coords_xy, np.full_like(coords_xy, patch_size_level0)], axis=1)  # [N, 4]
+    write_boxes(path, boxes=boxes, classes=classes, measurements=measurements, origin_xy=origin_xy)
+
+
+def write_boxes(
+    path: Path,
+    *,
+    boxes: np.ndarray,
+    classes: list[tuple[str, Colour]],
+    measurements: Mapping[str, Sequence[float | None] | np.ndarray],
+    origin_xy: tuple[int, int] = (0, 0),
+) -> None:
+    """Write a FeatureCollection with one closed rectangle per box, in the order given.
+
+    Args:
+        path: the file; written in place.
+        boxes: ``[N, 4]`` x, y, width and height, level-0 pixels.
+        classes: N names and colours.
+        measurements: name -> N finite numbers, None for a box that has none.
+        origin_xy: where QuPath counts from on this slide, level-0 pixels.
+    """
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]])
+    rings = boxes[:, None, :2] - np.array(origin_xy) + corners * boxes[:, None, 2:]  # [N, 5, 2]
     features: list[dict[str, Any]] = []
     for row, (ring, (name, colour)) in enumerate(zip(rings.tolist(), classes, strict=True)):
         properties: dict[str, Any] = {
@@ -51,7 +73,8 @@ def write_patches(
             "classification": {"name": name, "color": list(colour)},
         }
         if measurements:
-            properties["measurements"] = {key: float(values[row]) for key, values in measurements.items()}
+            own = {key: values[row] for key, values in measurements.items()}
+            properties["measurements"] = {key: float(value) for key, value in own.items() if value is not None}
         geometry = {"type": "Polygon", "coordinates": [ring]}
         features.append({"type": "Feature", "geometry": geometry, "properties": properties})
     _write(path, features, origin_xy)

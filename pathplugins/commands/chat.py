@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,13 +26,14 @@ HELP = """\
 /slide FILE  open a slide: its features are made with the model's patch encoder, and kept
 /bag FILE    open an H5 feature bag of a slide
 /image FILE  open an image, for a model that reads images
+/why [WORD]  draw where the model looked for its last answer, or for a word of it
 /new         forget the conversation; the file stays open
 /help        show this
 /quit        leave, as the end of input does
 Anything else is a question about the file that is open. Ctrl-C stops an answer.
 """
 FILES = {"/slide": "slide", "/bag": "bag", "/image": "image"}
-OTHERS = ("/new", "/help", "/quit")
+OTHERS = ("/why", "/new", "/help", "/quit")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="composed or trained model directory, or hub id")
     add_file_options(parser)
     add_model_options(parser)
+    parser.add_argument(
+        "--why", type=Path, default=Path("why"), metavar="DIR", help="folder for the pictures of /why; default why"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -98,6 +103,8 @@ def _command(line: str, session: ChatSession, args: argparse.Namespace) -> None:
         _say(f"{rest} is open; the conversation begins anew")
     elif word not in OTHERS:
         raise PathPluginsError(unknown("command", word, [*FILES, *OTHERS]))
+    elif word == "/why":
+        _draw(session, args.why, rest)
     elif rest:
         raise PathPluginsError(f"{word} stands alone, got {rest!r} behind it")
     elif word == "/new":
@@ -105,6 +112,20 @@ def _command(line: str, session: ChatSession, args: argparse.Namespace) -> None:
         _say("the conversation begins anew")
     elif word == "/help":
         _say(HELP.rstrip())
+
+
+def _draw(session: ChatSession, folder: Path, word: str) -> None:
+    """Draw where the model looked for its last answer, or for one word of it, and name the files."""
+    files = session.explained()
+    stem = session.file.given.stem if session.file is not None else ""
+    number = next(n for n in itertools.count(1) if not (folder / f"{stem}_{n}.png").exists())
+    picture = folder / f"{stem}_{number}.png"
+    files.picture(picture, word=word or None)
+    if word:
+        _say(f'for "{word}": {picture}')
+        return
+    files.geojson(picture.with_suffix(".geojson"), words=True)
+    _say(f"for the answer: {picture}, and for QuPath {picture.with_suffix('.geojson')}")
 
 
 def _file(args: argparse.Namespace, processor: Any, given: dict[str, Path]) -> AskedFile:

@@ -7,6 +7,8 @@ from typing import Any
 
 from pathplugins.commands.answering import answer, open_file
 from pathplugins.commands.asked_file import AskedFile
+from pathplugins.commands.explaining import explain
+from pathplugins.commands.explanation_files import ExplanationFiles
 from pathplugins.commands.loading import LoadedModel
 from pathplugins.commands.prompting import conversation
 from pathplugins.commands.sampling import Sampling
@@ -30,6 +32,8 @@ class ChatSession:
         """(question, answer) since it was opened, or since `begin_anew`."""
         self._sampling, self._system = sampling, system
         self._opened: Any = None
+        self._looked: ExplanationFiles | None = None
+        """Of the last answer, once it was asked for."""
 
     def open(self, file: AskedFile) -> None:
         """Read and encode a file, and begin a conversation about it; what was open before is closed."""
@@ -40,6 +44,7 @@ class ChatSession:
     def begin_anew(self) -> None:
         """Forget the turns; the file stays open."""
         self.turns.clear()
+        self._looked = None
 
     def ask(self, question: str, on_text: Callable[[str], None]) -> str:
         """Answer a question about the open file; what was said of an answer that is interrupted counts as the answer.
@@ -58,6 +63,7 @@ class ChatSession:
                 f"no file is open: {self.model.name} reads {self.model.reads} and would answer from its language model "
                 f"alone; type {types}"
             )
+        self._looked = None
         tokenizer: Any = self.model.processor.tokenizer
         text = conversation(tokenizer, question, before=self.turns, system=self._system)
         self._check_length(text)
@@ -75,6 +81,24 @@ class ChatSession:
             raise
         self.turns.append((question, told))
         return told
+
+    def explained(self) -> ExplanationFiles:
+        """Return the pictures and numbers of where the model looked while it gave its last answer.
+
+        Raises:
+            PathPluginsError: there is no answer yet, or see `pathplugins.commands.explaining.explain`.
+        """
+        if not self.turns or self.file is None:
+            raise PathPluginsError("nothing was answered yet; ask a question first, then type /why")
+        if self._looked is None:
+            *before, (question, told) = self.turns
+            text = conversation(self.model.processor.tokenizer, question, before=before, system=self._system)
+            slide = None if self.file.given == self.file.path else self.file.given
+            found = explain(self.model, self._opened, text, told, slide=slide)
+            self._looked = ExplanationFiles(
+                self.model, self.file.path, found, question=question, answer=told, slide=slide
+            )
+        return self._looked
 
     def _check_length(self, text: str) -> None:
         most = getattr(self.model.model.config.text_config, "max_position_embeddings", None)

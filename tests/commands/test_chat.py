@@ -86,6 +86,45 @@ def test_a_conversation_from_a_pipe(chat: Callable[..., Told], model: LoadedMode
     assert code == 0
 
 
+def test_why_draws_where_the_model_looked_for_its_last_answer(
+    chat: Callable[..., Told], bags: tuple[Path, Path], tmp_path: Path
+) -> None:
+    one, blank = bags
+    out = tmp_path / "pictures"
+    lines = f"/why\n{QUESTION}\nWhy?\n/why\n/why\n/why neverSaid\n/bag {blank}\n/why\n{QUESTION}\n/why\n"
+    code, answers, err = chat(lines, "--bag", one, "--why", out)
+    assert code == 1
+    assert len(answers.splitlines()) == 3
+    names = ["one_1.png", "one_2.png", "with blank_1.png"]
+    said = err.splitlines()
+    nothing = "error: nothing was answered yet; ask a question first, then type /why"
+    pictures = [
+        f"for the answer: {out / name}, and for QuPath {(out / name).with_suffix('.geojson')}" for name in names
+    ]
+    assert said[:3] == [nothing, *pictures[:2]]
+    assert said[3].startswith("error: unknown word of the answer 'neverSaid'")
+    assert said[5:] == [nothing, pictures[2]]
+    assert sorted(each.name for each in out.glob("*.png")) == names
+
+
+def test_why_is_of_the_whole_conversation(model: LoadedModel, bags: tuple[Path, Path]) -> None:
+    """The second answer is read behind the first turn, as it was given."""
+    from pathplugins.commands.explaining import explain
+
+    session = ChatSession(model, SHORT)
+    session.open(AskedFile(bags[0], bags[0], None))
+    first = session.ask(QUESTION, lambda _: None)
+    second = session.ask("Why?", lambda _: None)
+    text = conversation(model.processor.tokenizer, "Why?", before=[(QUESTION, first)])
+    wanted = explain(model, open_file(model, bags[0]), text, second)
+    found = session.explained()._explanation
+    assert found.words == wanted.words
+    np.testing.assert_allclose(found.weights, wanted.weights, atol=1e-6)
+    assert session.explained() is session.explained()
+    session.ask(QUESTION, lambda _: None)
+    assert session.explained()._explanation.words != [] and session.explained()._explanation is not found
+
+
 def test_nothing_is_answered_before_a_file_is_open(
     chat: Callable[..., Told], talker: Path, bags: tuple[Path, Path]
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pathplugins.data_tools.tissue.geojson import TISSUE, write_patches, write_tissue
+from pathplugins.data_tools.tissue.geojson import TISSUE, write_boxes, write_patches, write_tissue
 
 
 def features(path: Path) -> list[dict]:
@@ -66,3 +66,17 @@ def test_numbers_that_json_does_not_know_are_refused(tmp_path: Path) -> None:
             classes=[("a", (0, 0, 0))],
             measurements={"x": np.array([np.nan])},
         )
+
+
+def test_boxes_have_any_shape_and_a_measurement_or_none(tmp_path: Path) -> None:
+    boxes = np.array([[3.5, 2, 10, 4], [20, 30, 1, 2.25]])
+    write_boxes(
+        tmp_path / "b.geojson",
+        boxes=boxes,
+        classes=[("a", (1, 2, 3))] * 2,
+        measurements={"x": [None, 0.5], "y": [1, 2]},
+    )
+    one, other = json.loads((tmp_path / "b.geojson").read_text())["features"]
+    assert one["geometry"]["coordinates"] == [[[3.5, 2], [13.5, 2], [13.5, 6], [3.5, 6], [3.5, 2]]]
+    assert other["geometry"]["coordinates"][0][2] == [21, 32.25]
+    assert [each["properties"]["measurements"] for each in (one, other)] == [{"y": 1}, {"x": 0.5, "y": 2}]
