@@ -1,4 +1,4 @@
-"""``pathplugins explain``: files for an answer about a slide, a bag or an image, and mistakes before a model is read."""
+"""``pathplugins explain``: files for an answer about a slide, a bag or an image; mistakes cost no model."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_the_picture_is_brightest_where_the_model_looked_most(slide: Loaded, tmp
         scale = 2048 / (11 * 512)  # 9 patches and two margins
         at = pixels[round((y + 512 + side / 2) * scale), round((x + 512 + side / 2) * scale)]
         assert np.abs(at - (colour * HEAT + 255 * (1 - HEAT))).max() <= 2
-    with pytest.raises(PathPluginsError, match="unknown word of the answer 'tumor'. Known: It, is,, it, was."):
+    with pytest.raises(PathPluginsError, match=r"unknown word of the answer 'tumor'\. Known: It, is,, it, was\."):
         files.picture(tmp_path / "x.png", word="tumor")
     assert not (tmp_path / "x.png").exists()
 

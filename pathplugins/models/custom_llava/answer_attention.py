@@ -45,6 +45,8 @@ def answer_attention(model: Any, inputs: dict[str, Tensor], answer: Tensor) -> T
         raise PathPluginsError("the answer is empty: nothing was said that could be traced to patches")
     if bool(is_image[-1]):
         raise PathPluginsError("the prompt ends with the image: an answer follows text, as chat templates write it")
+    config = base.config.text_config
+    _check_layers(config)
     with torch.inference_mode():
         cache = DynamicCache()
         model(**inputs, past_key_values=cache, use_cache=True)
@@ -56,7 +58,6 @@ def answer_attention(model: Any, inputs: dict[str, Tensor], answer: Tensor) -> T
         ids = torch.cat([prompt[0, -1:], answer[:-1].to(device)])[None]  # [1, A]
         seen = torch.cat([seen, seen.new_ones(1, ids.shape[1] - 1)], 1)  # [1, P + A - 1]
         places = positions_of(seen)
-        config = base.config.text_config
         heads = config.num_hidden_layers * config.num_attention_heads
         step = max(1, HELD // (heads * seen.shape[1]))
         rows = []
@@ -71,20 +72,35 @@ def answer_attention(model: Any, inputs: dict[str, Tensor], answer: Tensor) -> T
                     use_cache=True,
                     output_attentions=True,
                 )
-                rows.append(_mean(output.attentions, end - start, length + end)[:, looked_at])
+                layers = output.attentions
+                _check_shown(layers, config.num_hidden_layers, end - start, length + end)
+                rows.append(_mean(layers)[:, looked_at])
         base._still_seen = None
     return torch.cat(rows)
 
 
-def _mean(layers: tuple[Tensor | None, ...] | None, rows: int, length: int) -> Tensor:
-    """Return the mean over layers and heads: L times [1, S, rows, T] to [rows, T] float32."""
-    wrong = [layer for layer in layers or () if layer is None or layer.shape[2:] != (rows, length)]
-    if not layers or wrong:
+def _check_layers(config: Any) -> None:
+    others = {*(getattr(config, "layer_types", None) or ())} - {"full_attention", "sliding_attention"}
+    if others:
         raise PathPluginsError(
-            "the language model does not show how each of its layers attends to all that it read (a layer without "
-            "attention, or one that has dropped what lies outside its window); its answers cannot be traced to patches"
+            f"the language model has layers of {', '.join(sorted(others))}, which show no attention to single tokens; "
+            "its answers cannot be traced to patches"
         )
-    total = torch.zeros(rows, length, device=layers[0].device)
+
+
+def _check_shown(layers: tuple[Tensor | None, ...] | None, count: int, rows: int, length: int) -> None:
+    """Refuse attention that is not [1, S, rows, length] of each of ``count`` layers."""
+    shown = [layer for layer in layers or () if layer is not None and layer.shape[2:] == (rows, length)]
+    if len(shown) != count:
+        raise PathPluginsError(
+            f"{len(shown)} of {count} layers of the language model show their attention to all that was read; its "
+            "answers cannot be traced to patches"
+        )
+
+
+def _mean(layers: tuple[Tensor, ...]) -> Tensor:
+    """Return the mean over layers and heads: L times [1, S, A, T] to [A, T] float32."""
+    total = torch.zeros(layers[0].shape[2:], device=layers[0].device)
     for layer in layers:
         total += layer[0].float().mean(0).to(total.device)
     return total / len(layers)

@@ -94,7 +94,6 @@ def test_an_adapter_looks_too(shared: Any, vlm: Path, load: Callable[..., Any], 
 def test_what_cannot_be_traced_is_refused(
     shared: Any,
     processor: Any,
-    make_llm: Callable[..., Path],
     make_vlm: Callable[..., Path],
     load: Callable[..., Any],
     write_h5: Callable[..., Path],
@@ -109,12 +108,16 @@ def test_what_cannot_be_traced_is_refused(
     plain = type(model).forward
 
     def silent(*args: Any, **inputs: Any) -> Any:
-        """A language model whose layers show nothing, as linear attention."""
+        """A language model one of whose layers shows nothing."""
         output = plain(model, *args, **inputs)
-        output["attentions"] = None
+        if output.attentions is not None:
+            output["attentions"] = output.attentions[1:]
         return output
 
     monkeypatch.setattr(model, "forward", silent)
-    with pytest.raises(PathPluginsError, match="does not show how each of its layers attends"):
+    with pytest.raises(PathPluginsError, match="1 of 2 layers of the language model show their attention"):
+        answer_attention(model, opened.inputs(TURN), answer)
+    monkeypatch.setattr(model.config.text_config, "layer_types", ["linear_attention", "full_attention"], raising=False)
+    with pytest.raises(PathPluginsError, match="has layers of linear_attention, which show no attention"):
         answer_attention(model, opened.inputs(TURN), answer)
     assert model._causal.config._attn_implementation == "sdpa"
