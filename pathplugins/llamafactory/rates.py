@@ -18,6 +18,10 @@ _PARTS = {
 }
 
 
+_OF_SELECTORS = ("text_query_projection",)
+"""Layers of single token selectors: files name them for whichever is chosen, as the shipped one of stage 3 does."""
+
+
 def check_rates(model_args: Any, finetuning_args: Any) -> None:
     """Raise where a key of ``lr_mult`` names no weight of the model, or of what a full training does not freeze.
 
@@ -51,7 +55,7 @@ def _lora_names(model_args: Any, finetuning_args: Any) -> dict[str, list[str]]:
 
 def _check_lora_names(named: dict[str, list[str]], modules: Sequence[str]) -> None:
     """Raise where a name finds no module: LLaMA-Factory takes any part of a name, PEFT its end for copied modules."""
-    words = {word for name in modules for word in name.split(".")}
+    words, modules = {word for name in modules for word in name.split(".")}, [*modules, *_OF_SELECTORS]
     said = []
     for key, names in named.items():
         found = str.__contains__ if key == "lora_target" else str.endswith

@@ -46,6 +46,7 @@ def test_a_name_that_no_trained_weight_has(
             {"lora_target": ["q_proj", "layers.1.self_attn.v_proj"], "additional_target": ["multi_modal_projector"]},
             None,
         ),
+        ({"lora_target": ["q_proj", "text_query_projection"]}, None),
         ({"lora_target": ["q_proj", "v_porj"]}, "lora_target: .* 'v_porj' in its name; did you mean v_proj"),
         ({"lora_target": ["porj", "q_proj"]}, "lora_target: no module of the model has 'porj' in its name"),
         (
