@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pathplugins.core.errors import PathPluginsError
+
 logger = logging.getLogger(__name__)
 
 _LAUNCHED = ("LOCAL_RANK", "RANK", "WORLD_SIZE")
@@ -19,8 +21,11 @@ def fit_to_machine(config: dict[str, Any]) -> None:
 
     ``deepspeed`` on one process that no launcher started: there is nobody to share with, and LLaMA-Factory refuses. A
     file that offloads to the CPU does work on one process and stays. ``bf16``, ``fp16`` and ``tf32`` without a GPU: the
-    model trains in float32. With ``use_cpu: true`` bf16 stays, as Transformers has it.
+    model trains in float32. With ``use_cpu: true`` bf16 stays, as Transformers has it. Where Ray starts the processes
+    that train, on whatever machines, each of those fits its own.
     """
+    if _drives_ray():
+        return
     if _is_alone() and config.get("deepspeed") is not None and not _offloads(config["deepspeed"]):
         logger.warning(
             "deepspeed: %s is left out, one process has nobody to share with; start with FORCE_TORCHRUN=1 to use it",
@@ -33,6 +38,26 @@ def fit_to_machine(config: dict[str, Any]) -> None:
         level = logging.WARNING if os.environ.get("LOCAL_RANK", "0") == "0" else logging.DEBUG  # once, not by each rank
         names = ", ".join(left_out)
         logger.log(level, "no GPU here: %s left out, the model trains in float32 on the processor", names)
+
+
+def check_ray() -> None:
+    """Raise where LLaMA-Factory would wait for Ray for ever: without an accelerator it asks for ten CPUs per CPU."""
+    if not _drives_ray() or not _has_no_gpu():
+        return
+    from llamafactory.train import trainer_utils
+
+    if hasattr(trainer_utils, "get_placement_group"):  # 0.9.5; before, Ray's own trainer asked for what it needs
+        raise PathPluginsError(
+            "USE_RAY: without an accelerator on the machine that starts the run, LLaMA-Factory asks Ray for ten CPUs "
+            "for each CPU there is and waits for ever; start it on a machine with one, or unset USE_RAY and set "
+            "FORCE_TORCHRUN=1 NPROC_PER_NODE=N"
+        )
+
+
+def _drives_ray() -> bool:
+    from llamafactory.extras.misc import use_ray
+
+    return _is_alone() and bool(use_ray())
 
 
 def _is_alone() -> bool:

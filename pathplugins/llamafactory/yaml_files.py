@@ -18,7 +18,7 @@ from pathplugins.core.files import is_file
 from pathplugins.core.nearest import near_path
 from pathplugins.core.registry import unknown
 from pathplugins.llamafactory.keys import KEYS, PathPluginsArguments
-from pathplugins.llamafactory.machine import fit_to_machine
+from pathplugins.llamafactory.machine import check_ray, fit_to_machine
 from pathplugins.llamafactory.model_directory import VIRTUAL_MODEL, model_settings
 from pathplugins.llamafactory.name_checks import check_datasets, check_paths, check_template
 from pathplugins.llamafactory.templates import KINDS, LLAVA
@@ -102,6 +102,7 @@ def checks(config: dict[str, Any], parser: ModuleType, source: str) -> Iterator[
     yield "values", lambda: check_values(config, PathPluginsArguments, [*_classes(parser)], source)
     yield "infer_backend", lambda: _check_engine(config)
     yield "DeepSpeed", lambda: _check_deepspeed(config, source)
+    yield "Ray", check_ray
     if not isinstance(config.get("model_name_or_path"), str):
         return
     yield "paths", lambda: check_paths(config)

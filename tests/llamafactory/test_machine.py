@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from pathplugins.core.errors import PathPluginsError
+
 pytestmark = pytest.mark.host
 
 
@@ -71,3 +73,20 @@ def test_this_machine_is_what_llamafactory_says(monkeypatch: pytest.MonkeyPatch)
     for kind in ("cpu", "cuda"):
         monkeypatch.setattr("llamafactory.extras.misc.get_current_device", lambda kind=kind: torch.device(kind))
         assert machine._has_no_gpu() == (kind == "cpu")
+
+
+def test_ray_is_refused_where_it_would_wait_for_ever_and_fits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from llamafactory.train import trainer_utils
+
+    from pathplugins.llamafactory.machine import check_ray, fit_to_machine
+
+    check_ray()
+    monkeypatch.setenv("USE_RAY", "1")
+    config = {"deepspeed": "zero2.json", "bf16": True}
+    fit_to_machine(config)
+    assert config == {"deepspeed": "zero2.json", "bf16": True}, "the processes that Ray starts judge that"
+    monkeypatch.setattr(trainer_utils, "get_placement_group", None, raising=False)
+    with pytest.raises(PathPluginsError, match=r"ten CPUs for each CPU there is and waits for ever; .*TORCHRUN=1"):
+        check_ray()
+    monkeypatch.setenv("RANK", "0")
+    check_ray()

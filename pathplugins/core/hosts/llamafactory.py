@@ -69,6 +69,12 @@ LLAMAFACTORY: tuple[TouchPoint, ...] = (
         drop_when="upstream groups samples by modality",
     ),
     TouchPoint(
+        path="llamafactory.train.sft.trainer:CustomSeq2SeqTrainer._load_optimizer_and_scheduler",
+        uses=("self", "checkpoint"),
+        why="overridden for several processes on CPUs: it reads to cpu:0, which PyTorch does not know",
+        drop_when="Transformers reads the optimizer on CPUs to cpu",
+    ),
+    TouchPoint(
         path="llamafactory.data.mm_plugin:PLUGINS",
         uses=("base", "llava"),
         why="registering a name twice raises, and nothing public says which are taken",
