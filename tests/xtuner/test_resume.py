@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from pathplugins.commands.report.training import read_training
 from pathplugins.core.errors import CheckpointError
+from pathplugins.models.foreign.xtuner.checkpoint import read_checkpoint
 from pathplugins.xtuner.resume import Remaining, reschedule
 from pathplugins.xtuner.samplers import EpochSampler
 from pathplugins.xtuner.schedule import Schedule, WarmUpLR
@@ -72,6 +73,23 @@ def test_resume_goes_on_as_if_nothing_had_happened(
     resumed.checkpoint(12)
     drawn = dict(read_training(resumed.work).losses["loss"])  # of both starts; the report draws it
     assert drawn == pytest.approx(wanted, abs=1e-4)
+
+
+def test_two_processes_go_on_with_the_same_samples(
+    start: Callable[..., Any], align: Any, asks: dict[str, Any], port: str
+) -> None:
+    """Each takes two of the four samples of an iteration, whose losses and lengths are nearly alike."""
+    options = {**asks, "train_dataloader.batch_size": 2}
+    words = ("--seed", 1024, "--resume", align.checkpoint(8))
+    env = {"NPROC_PER_NODE": "2", "PORT": port}
+    resumed = start(ALIGN, *words, work="work_dirs/two_go_on", options=options, env=env).end()
+    assert set(resumed.losses()) == {9, 10, 11, 12}
+    before, alone, shared = (
+        read_checkpoint(path) for path in (align.checkpoint(8), align.checkpoint(12), resumed.checkpoint(12))
+    )
+    far = sum((value - alone[name]).square().sum() for name, value in shared.items()).sqrt()
+    way = sum((value - before[name]).square().sum() for name, value in alone.items()).sqrt()
+    assert far < 0.1 * way, "of the way that four steps go"
 
 
 OTHER = {

@@ -16,7 +16,7 @@ from xtuner.dataset.samplers import LengthGroupedSampler
 from pathplugins.data.bags import BagAttributes, write_bag
 from pathplugins.xtuner.collate import collate
 from pathplugins.xtuner.datasets import PathologyDataset
-from pathplugins.xtuner.samplers import EpochLengthGroupedSampler, EpochSampler
+from pathplugins.xtuner.samplers import EpochLengthGroupedSampler, EpochSampler, ModalityLengthSampler
 
 pytestmark = pytest.mark.host
 
@@ -125,3 +125,42 @@ def test_a_concatenation_hands_the_epoch_on(options: dict[str, Any]) -> None:
     EpochSampler(ConcatDataset(parts), seed=0).set_epoch(7)
     assert [part[0]["epoch"] for part in parts] == [7, 7]
     EpochSampler([1, 2], seed=0).set_epoch(7)  # a dataset that does not ask for it
+
+
+class Lengths(list):
+    """A data set that is asked for the lengths of its samples alone."""
+
+    modality_length = property(list)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "options"),
+    [
+        (EpochSampler, {}),
+        (EpochLengthGroupedSampler, {"length_property": "modality_length", "per_device_batch_size": None}),
+        (ModalityLengthSampler, {"batch_size": None}),
+    ],
+)
+@pytest.mark.parametrize("samples", [48, 50], ids=["whole", "rest"])
+def test_any_number_of_processes_shares_the_samples_of_an_iteration(
+    monkeypatch: pytest.MonkeyPatch, sampler: type, options: dict[str, Any], samples: int
+) -> None:
+    rng = np.random.default_rng(0)
+    dataset = Lengths((rng.integers(5, 60, samples) * rng.choice([1, -1], samples)).tolist())
+
+    def iterations(world: int, batch: int) -> list[set[int]]:
+        taken: list[set[int]] = [set() for _ in range(-(-samples // 4))]
+        for rank in range(world):
+            for module in ("mmengine.dataset.sampler", "xtuner.dataset.samplers.length_grouped"):
+                monkeypatch.setattr(f"{module}.get_dist_info", lambda rank=rank: (rank, world))
+            own = {name: batch if value is None else value for name, value in options.items()}
+            made = sampler(dataset, **own, seed=7)
+            made.set_epoch(2)
+            for place, sample in enumerate(made):
+                taken[place // batch].add(sample)
+        return taken
+
+    alone, shared = iterations(1, 4), iterations(2, 2)
+    assert alone[:-1] == shared[:-1]
+    assert alone[-1] <= shared[-1], "which begins anew where the last iteration is not full"
+    assert set().union(*alone) == set(range(samples))
