@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "fetch the slide viewer of the page of `serve`, once",
     ),
     "explain": ("pathplugins.commands.explain", "draw where a model looked while it said an answer, for QuPath too"),
+    "serve": ("pathplugins.commands.serve", "answer many at once over the network, as OpenAI's interface does"),
     "select": ("pathplugins.commands.select", "draw which patches of a slide a token selector keeps, and their scores"),
     "evaluate": ("pathplugins.commands.evaluate", "ask a model every question of a test set and score the answers"),
     "ablate": ("pathplugins.commands.ablate", "the same questions without their pictures: do answers come from there?"),

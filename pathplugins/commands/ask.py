@@ -81,6 +81,7 @@ def ask(
     temperature: float = 0.0,
     num_beams: int | None = None,
     seed: int | None = None,
+    top_p: float | None = None,
     system: str | None = None,
     slide_options: SlideOptions | None = None,
     on_text: Callable[[str], None] | None = None,
@@ -98,6 +99,7 @@ def ask(
         temperature: above 0, tokens are drawn at random, the more freely the higher.
         num_beams: beams of beam search.
         seed: of the draw, 0 when None.
+        top_p: of the draw: only the likeliest tokens that together have this probability.
         system: system prompt, instead of the model's own.
         slide_options: weights of the patch encoder, and how the slide is cut.
         on_text: called with each piece of the answer as it is generated.
@@ -108,7 +110,8 @@ def ask(
     Raises:
         PathPluginsError: none or several of ``bag``, ``image`` and ``slide``, or a file that the model cannot read.
     """
-    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, num_beams=num_beams, seed=seed)
+    drawn = {"temperature": temperature, "num_beams": num_beams, "seed": seed, "top_p": top_p}
+    sampling = Sampling(max_new_tokens=max_new_tokens, **drawn)
     _check_questions([question])
     given = given_file(model.reads, model.name, bag=bag, image=image, slide=slide)
     file = asked_file(given, model.processor, slide_options or SlideOptions(), device=str(model.model.device))

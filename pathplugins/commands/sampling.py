@@ -27,6 +27,8 @@ class Sampling:
     """Beams of beam search; None as ``generation_config.json`` of the model says, which is one beam nearly always."""
     seed: int | None = None
     """Of the draw of every single answer; None is 0."""
+    top_p: float | None = None
+    """Tokens are drawn from the likeliest ones that together have this probability; None as the model says."""
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -35,6 +37,12 @@ class Sampling:
             raise PathPluginsError(f"--temperature is {self.temperature:g}, expected 0 (the likeliest token) or above")
         if self.num_beams is not None and self.num_beams < 1:
             raise PathPluginsError(f"--num-beams is {self.num_beams}, expected 1 or more")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise PathPluginsError(f"--top-p is {self.top_p:g}, expected above 0, at most 1")
+        if self.top_p is not None and not self.temperature:
+            raise PathPluginsError(
+                f"--top-p {self.top_p:g} has no draw to cut without --temperature; add that, or leave it"
+            )
         if self.seed is not None and not self.temperature:
             raise PathPluginsError(
                 f"--seed {self.seed} has nothing to draw without --temperature; add that, or leave it"
@@ -52,6 +60,8 @@ class Sampling:
         options: dict[str, Any] = {"max_new_tokens": self.max_new_tokens, "do_sample": self.temperature > 0}
         if self.temperature:
             options["temperature"] = self.temperature
+        if self.top_p is not None:
+            options["top_p"] = self.top_p
         if self.num_beams is not None:
             options["num_beams"] = self.num_beams
         return options
@@ -80,6 +90,12 @@ def add_sampling_options(parser: argparse.ArgumentParser, *, max_new_tokens: int
         metavar="T",
         help="draw the tokens of an answer at random, the more freely the higher; 0 (default) takes the likeliest",
     )
+    parser.add_argument(
+        "--top-p",
+        type=float,
+        metavar="P",
+        help="of --temperature: draw from the likeliest tokens that together have probability P (default: the model's)",
+    )
     parser.add_argument("--num-beams", type=int, metavar="N", help="search among N answers side by side")
     parser.add_argument(
         "--seed", type=int, metavar="N", help="of --temperature: another seed, another draw (default 0)"
@@ -92,5 +108,5 @@ def sampling_of(args: argparse.Namespace) -> Sampling:
     Raises:
         PathPluginsError: a value that cannot be used.
     """
-    names = ("max_new_tokens", "temperature", "num_beams", "seed")
+    names = ("max_new_tokens", "temperature", "num_beams", "seed", "top_p")
     return Sampling(**{name: getattr(args, name) for name in names})

@@ -29,6 +29,7 @@ def test_what_is_asked_for_is_handed_on() -> None:
     assert sampling.options() == {"max_new_tokens": 9, "do_sample": True, "temperature": 0.7, "num_beams": 3}
     assert not sampling.streams
     assert sampling.seed == 5
+    assert parsed("--temperature", "1", "--top-p", "0.5").options()["top_p"] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,8 @@ def test_what_is_asked_for_is_handed_on() -> None:
         (["--temperature", "-1"], "--temperature is -1, expected 0"),
         (["--temperature", "nan"], "--temperature is nan"),
         (["--num-beams", "0"], "--num-beams is 0, expected 1 or more"),
+        (["--temperature", "1", "--top-p", "0"], "--top-p is 0, expected above 0"),
+        (["--top-p", "0.5"], "--top-p 0.5 has no draw to cut without --temperature"),
         (["--seed", "3"], "--seed 3 has nothing to draw without --temperature"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -68,7 +68,7 @@ class Row:
             return
         if self.question.dropped:
             self.done = True
-            self.question.answer.cancel()
+            self.question.answer.set_exception(CancelledError())
             return
         self._tokens.append(token)
         if self._pieces is not None:

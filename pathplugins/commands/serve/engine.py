@@ -160,6 +160,7 @@ class Engine:
         """Return a question with its file opened; one that cannot be answered is told so, and is None."""
         if question.dropped:
             question.answer.cancel()
+        if not question.answer.set_running_or_notify_cancel():
             return None
         tokenizer: Any = self.model.processor.tokenizer
         try:
