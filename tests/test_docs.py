@@ -198,6 +198,10 @@ def test_the_figure_is_small_and_as_wide_as_a_page_on_a_sharp_screen() -> None:
         assert image.width >= 1600
 
 
+def test_the_picture_of_the_page_is_small() -> None:
+    assert (ROOT / "docs" / "figures" / "page.png").stat().st_size < 200_000
+
+
 def test_the_figure_is_drawn_of_what_was_seen() -> None:
     pytest.importorskip("matplotlib")
     import numpy as np

@@ -39,6 +39,7 @@ SERVED_BY: dict[str, str] = {
     "pathplugins/commands/report/html.py": "tests/commands/report/test_init.py",
     "pathplugins/commands/report/results.py": "tests/commands/report/test_init.py",
     "pathplugins/commands/report/worst.py": "tests/commands/report/test_init.py",
+    "pathplugins/commands/serve/shown.py": "tests/commands/serve/test_overlays.py",
     "pathplugins/core/errors.py": "tests/test_cli.py",
     "pathplugins/core/hosts/llamafactory.py": "tests/core/test_hosts.py",
     "pathplugins/core/hosts/xtuner.py": "tests/core/test_hosts.py",

@@ -17,6 +17,7 @@ from tiny_models import (
     vlm,
     write_h5,
 )
+from viewed_files import server, viewed
 
 __all__ = [
     "bags",
@@ -31,10 +32,12 @@ __all__ = [
     "picture",
     "processor",
     "published",
+    "server",
     "shapes_of",
     "shared",
     "slide",
     "talker",
+    "viewed",
     "vlm",
     "write_h5",
 ]

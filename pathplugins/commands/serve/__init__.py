@@ -19,6 +19,7 @@ from pathplugins.commands.serve.server import address_of, bound
 from pathplugins.commands.serve.server import run as serve
 from pathplugins.commands.serve.state import ServerState
 from pathplugins.commands.serve.uploads import MAX_UPLOAD
+from pathplugins.commands.serve.viewer import HOW, has_viewer
 from pathplugins.commands.slide_bags import add_slide_options, slide_options_of
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.optional import require
@@ -109,7 +110,12 @@ def run(args: argparse.Namespace) -> int:
             max_new_tokens=args.max_new_tokens,
         )
         made = app(state)
-        _say(f"{state.name} reads {model.reads}, and answers at {address_of(taken)}/v1; Ctrl-C ends it")
+        address = address_of(taken)
+        _say(
+            f"{state.name} reads {model.reads}, and answers at {address}/v1, a browser at {address}; Ctrl-C ends it"
+        )
+        if not has_viewer():
+            _say(f"the page shows no slides until the server has its viewer: run `{HOW}`")
         if key is None and args.host not in _LOCAL:
             _say(f"whoever reaches {args.host} may ask about every file below the roots: give --api-key, or {KEY}")
         serve(made, taken, state.requests)

@@ -11,6 +11,7 @@ from pathplugins.commands.serve.asked_files import AskedFiles
 from pathplugins.commands.serve.completions import Completions
 from pathplugins.commands.serve.gate import COMPLETIONS, Gate
 from pathplugins.commands.serve.metrics import Metrics
+from pathplugins.commands.serve.page import add_page
 from pathplugins.commands.serve.refusals import body_of, error_body, status_of
 from pathplugins.commands.serve.state import ServerState
 from pathplugins.commands.serve.upload_routes import UploadRoutes
@@ -82,6 +83,7 @@ def app(state: ServerState) -> FastAPI:
     )
     made.add_middleware(Gate, state=state, metrics=metrics)
     _answer_errors(made)
+    add_page(made, state)
     return made
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pathplugins.cli import main
 from pathplugins.commands.serve import viewer
 from pathplugins.core.errors import PathPluginsError
 
@@ -37,6 +38,21 @@ def test_this_checkout_has_it_with_its_licence() -> None:
     assert viewer.has_viewer(), f"run `{viewer.HOW}` (`make env` does)"
     assert "6.1.1" in (viewer.FOLDER / viewer.SCRIPT).read_text(encoding="utf-8")[:400]
     assert "Redistribution and use in source and binary forms" in (viewer.FOLDER / "LICENSE.txt").read_text()
+
+
+def test_the_server_says_how_to_get_it(
+    minded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in ("fastapi", "prometheus_client", "uvicorn"):
+        pytest.importorskip(module)
+    monkeypatch.setattr("pathplugins.commands.serve.serve", lambda made, taken, requests: None)
+    for there, wanted in ((False, "shows no slides until the server has its viewer: run `pathplugins get-viewer`"),
+                          (True, "")):  # fmt: skip
+        monkeypatch.setattr("pathplugins.commands.serve.has_viewer", lambda there=there: there)
+        assert main(["serve", str(minded), "--port", "0", "--device", "cpu"]) == 0
+        said = capsys.readouterr().err
+        assert wanted in said
+        assert ("viewer" in said) is not there
 
 
 @pytest.mark.usefixtures("no_npm")
