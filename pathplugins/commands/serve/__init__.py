@@ -111,9 +111,7 @@ def run(args: argparse.Namespace) -> int:
         )
         made = app(state)
         address = address_of(taken)
-        _say(
-            f"{state.name} reads {model.reads}, and answers at {address}/v1, a browser at {address}; Ctrl-C ends it"
-        )
+        _say(f"{state.name} reads {model.reads}, and answers at {address}/v1, a browser at {address}; Ctrl-C ends it")
         if not has_viewer():
             _say(f"the page shows no slides until the server has its viewer: run `{HOW}`")
         if key is None and args.host not in _LOCAL:
