@@ -134,12 +134,16 @@ def answers(
         sampling: length of the answers, and how their tokens are chosen. With a temperature an answer depends on the
             batch it is drawn in.
     """
-    processor: Any = model.processor
-    inputs = processor(prompts, images).to(model.model.device)
+    return answers_to(model, model.processor(prompts, images), sampling)
+
+
+def answers_to(model: LoadedModel, inputs: Any, sampling: Sampling = GREEDY) -> list[str]:
+    """Answer a batch whose inputs the model's processor has made; see `answers`."""
+    tokenizer, inputs = model.processor.tokenizer, inputs.to(model.model.device)
     with sampling.seeded(model.model.device):
-        output = model.model.generate(**inputs, **sampling.options(), pad_token_id=processor.tokenizer.pad_token_id)
+        output = model.model.generate(**inputs, **sampling.options(), pad_token_id=tokenizer.pad_token_id)
     new = output[:, inputs["input_ids"].shape[1] :]
-    return [text.strip() for text in processor.tokenizer.batch_decode(new, skip_special_tokens=True)]
+    return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
 
 
 def _answered(

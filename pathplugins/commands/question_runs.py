@@ -12,7 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pathplugins.commands.ask import answers
+from pathplugins.commands.ask import answers_to
+from pathplugins.commands.batches import Prompts, inputs_ahead
 from pathplugins.commands.evaluation_options import EvaluationOptions
 from pathplugins.commands.loading import LoadedModel, load_model
 from pathplugins.commands.predictions import Line, append, gather
@@ -79,13 +80,14 @@ def ask_share(
     began = said_at = time.monotonic()
     # Draws of a question must not depend on its batch.
     at_once = 1 if options.sampling.temperature else options.batch_size
-    for start in range(0, len(questions), at_once):
-        batch = questions[start : start + at_once]
-        sampling = options.sampling_for(batch[0].line["id"])
-        told = answers(model, [q.prompt for q in batch], [q.images for q in batch], sampling)
+    batches = [questions[start : start + at_once] for start in range(0, len(questions), at_once)]
+    prompts = [Prompts([q.prompt for q in batch], [q.images for q in batch]) for batch in batches]
+    done = 0
+    for batch, inputs in zip(batches, inputs_ahead(model.processor, prompts), strict=True):
+        told = answers_to(model, inputs, options.sampling_for(batch[0].line["id"]))
         lines = [{**question.line, "prediction": text} for question, text in zip(batch, told, strict=True)]
         append(out, lines, rank=here.rank, world=here.world)
-        done, now = start + len(batch), time.monotonic()
+        done, now = done + len(batch), time.monotonic()
         if here.rank == 0 and (now - said_at > _PROGRESS_S or done == len(questions)):
             left = timedelta(seconds=round((now - began) / done * (len(questions) - done)))
             share = f" (this process's share of {here.world})" if here.world > 1 else ""
