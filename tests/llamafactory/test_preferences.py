@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pathplugins.cli import main
 from pathplugins.core.errors import BadSamplesError
 
 pytestmark = pytest.mark.host
@@ -82,7 +83,7 @@ def train(configs: Path, keys: dict[str, Any], tmp_path: Path) -> Callable[..., 
 
 
 def test_the_shipped_file_learns_what_is_preferred(
-    run: Callable[..., Any], keys: dict[str, Any], tmp_path: Path
+    run: Callable[..., Any], keys: dict[str, Any], toy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = run("train", SHIPPED, {**keys, "output_dir": tmp_path / "out", "max_steps": 4, "eval_steps": 4})
     losses = done.logged("loss")
@@ -90,7 +91,11 @@ def test_the_shipped_file_learns_what_is_preferred(
     assert losses[4] < losses[1] - 0.01
     assert len(done.logged("rewards/accuracies")) == 4
     assert len(done.logged("eval_rewards/margins")) == 1
-    assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
+    words = ["ask", keys["model_name_or_path"], "--adapter", tmp_path / "out", "--max-new-tokens", 4]
+    asked = [*words, "--bag", toy.data / "bags" / "few0.h5", "--question", QUESTION, "--json"]
+    capsys.readouterr()
+    assert main(list(map(str, asked))) == 0
+    assert "answer" in json.loads(capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -144,3 +149,15 @@ def test_all_bad_rows_are_one_report_or_left_out(train: Callable[..., Any], spoi
         assert any(f"preferences_train.csv:{row}: " in line and part in line for line in said.splitlines()), said
     history = train(dataset_dir=spoilt, on_bad_sample="skip", max_steps=2, eval_strategy='"no"', eval_dataset="null")
     assert sum("loss" in line for line in history) == 2
+
+
+def test_validate_finds_them_without_training(
+    spoilt: Path, keys: dict[str, Any], configs: Path, tmp_path: Path
+) -> None:
+    from pathplugins.llamafactory.validation import validate
+
+    words = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in keys.items()]
+    words += ["use_cpu=true", f"output_dir={tmp_path / 'out'}", f"dataset_dir={spoilt}"]
+    said = {finding.about: finding.said for finding in validate(configs / SHIPPED, words)}
+    assert said["samples"].startswith("3 of 12 samples cannot be used")
+    assert not any(text for about, text in said.items() if about != "samples"), said
