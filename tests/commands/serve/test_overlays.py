@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from viewed_files import ODD, Viewed
+import transformers
+from PIL import Image
+from talking_models import LLAMA
+from viewed_files import ODD, Viewed, serving
+
+from pathplugins.commands.loading import load_model
+from pathplugins.commands.serve.engine import Engine
+from pathplugins.commands.serve.roots import Roots
+from pathplugins.commands.serve.state import ServerState
+from pathplugins.commands.slide_bags import SlideOptions
+from pathplugins.models.compose.compose import compose
+from pathplugins.models.compose.spec import ComposeSpec
+from pathplugins.models.compose.tiny_llm import build_tiny_llm
 
 pytest.importorskip("openslide")
 pytest.importorskip("timm")
@@ -134,3 +147,47 @@ def test_what_is_wrong_is_told_without_the_folders_of_the_server(client: Any, vi
         (client.post("view/kept", json={"messages": ASKED}), 400),
     ):
         assert str(viewed.root.parent) not in refused(reply, status), reply.text
+
+
+@pytest.fixture(scope="module")
+def of_images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A client of a server whose model reads images, and an image of 90 x 60 px."""
+    root = tmp_path_factory.mktemp("of_images")
+    llm = build_tiny_llm(root / "llm", [ASKED[0]["content"]], tied=False)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(llm)
+    tokenizer.chat_template = LLAMA
+    tokenizer.save_pretrained(llm)
+    sizes = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4}
+    spec = ComposeSpec(
+        llm=str(llm),
+        vision_model_name="clip",
+        vision_config={**sizes, "image_size": 20, "patch_size": 4},
+        random_vision_seed=0,
+        mm_projector_type="mlp2x_gelu",
+        image_aspect_ratio="pad",
+    )
+    model = load_model(compose(spec, root / "vlm"), device="cpu")
+    (root / "files").mkdir()
+    Image.linear_gradient("L").resize((90, 60)).convert("RGB").save(root / "files" / "patch.png")
+    state = ServerState(
+        model=model, roots=Roots([root / "files"]), slides=SlideOptions(), engine=Engine(model), max_new_tokens=4
+    )
+    with serving(state) as address, httpx.Client(base_url=address, timeout=60) as client:
+        yield client
+
+
+def test_tokens_of_an_image_lie_on_the_image(of_images: Any) -> None:
+    """5 x 5 tokens of the image padded to 90 x 90: the first and the last row are padding to two thirds and more."""
+    kept = told(of_images.post("view/kept", json={"file": "files/patch.png"}))
+    boxes = np.array(kept["boxes"])
+    assert kept["read"] is None
+    assert len(boxes) == 25
+    assert boxes[0].tolist() == [0, 0, 18, 3]
+    assert boxes[-1].tolist() == [72, 57, 18, 3]
+    assert (boxes[:, 2] * boxes[:, 3]).sum() == 90 * 60
+    request = {"file": "files/patch.png", "messages": ASKED, "answer": "What does this"}
+    heat = told(of_images.post("view/why", json=request))
+    assert heat["boxes"] == kept["boxes"]
+    assert len(heat["levels"]) == 25
+    assert heat["elsewhere"] == pytest.approx(0, abs=1e-5)
+    assert told(of_images.get("view/about"))["reads"] == "images"

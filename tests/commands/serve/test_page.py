@@ -97,6 +97,12 @@ def until_pixels(page: Any, wanted: Any) -> np.ndarray:
     raise AssertionError("the viewer never showed it")
 
 
+def still(page: Any) -> np.ndarray:
+    """The pixels of the viewer once they stay the same."""
+    latest = [pixels(page)]
+    return until_pixels(page, lambda seen: latest.append(seen) or np.array_equal(*latest[-2:]))
+
+
 def stained(seen: np.ndarray) -> float:
     """Share of pixels that are pink or purple."""
     return float(((seen[..., 0] - seen[..., 1]) > 25).mean())
@@ -226,6 +232,18 @@ def test_the_keyboard_is_enough(browser: Browser) -> None:
     page.keyboard.press("Enter")
     expect(page.locator(".after")).to_have_count(1)
     page.fill("#filter", "")
+
+
+def test_the_slide_lies_as_its_layers_do(browser: Browser) -> None:
+    page = browser.page
+    open_file(page, "case_1.svs")
+    until_pixels(page, lambda seen: stained(seen) > 0.15)
+    page.locator("#viewer .openseadragon-canvas").first.focus()
+    before = still(page)
+    for key in "rf":  # would turn and flip the slide under them
+        page.keyboard.press(key)
+        page.wait_for_timeout(200)
+        assert abs(still(page) - before).mean() < 1, key
 
 
 def test_a_narrow_dark_screen(chromium: Any, server: str) -> None:

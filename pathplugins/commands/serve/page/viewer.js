@@ -35,6 +35,10 @@ export class Viewer {
     element.append(this.canvas);
     const draw = () => this.draw();
     for (const event of ["update-viewport", "resize", "animation", "animation-finish", "open"]) this.osd.addHandler(event, draw);
+    this.osd.addHandler("canvas-key", (event) => {
+      // OpenSeadragon turns and flips the slide with these; the layers lie over a slide as it was scanned
+      if ("rRfF".includes(event.originalEvent.key)) event.preventDefaultAction = true;
+    });
     this.osd.addHandler("tile-load-failed", (event) => this.#failed(event));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   }
