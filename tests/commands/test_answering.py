@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pathplugins.commands.answering import _streamer, answer, open_file
+from pathplugins.commands.answering import answer, open_file, word_by_word
 from pathplugins.commands.ask import answers
 from pathplugins.commands.loading import LoadedModel, load_model
 from pathplugins.commands.prompting import conversation
@@ -59,7 +59,7 @@ def test_blanks_around_an_answer_are_never_shown(said: str) -> None:
             return "".join(map(chr, ids))
 
     torch, pieces = pytest.importorskip("torch"), []
-    streamer = _streamer(Words(), pieces.append)
+    streamer = word_by_word(Words(), pieces.append)
     streamer.put(torch.tensor([[1, 2]]))  # the prompt
     for letter in said:
         streamer.put(torch.tensor([ord(letter)]))
