@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 pytestmark = pytest.mark.host
 
@@ -51,10 +52,22 @@ def trained(grpo: Any, toy: Any, bag_model: Path, tmp_path_factory: pytest.TempP
 
         model.register_forward_pre_hook(note, with_kwargs=True)
 
+    judge, judged = grpo.right, []
+
+    def right(completions: list[str], **columns: Any) -> list[float]:
+        """Tell apart answers that are all wrong, as those of a model that has learnt nothing are."""
+        rewards = judge(completions, **columns)
+        judged.extend(zip(columns["question"], completions, rewards, strict=True))
+        return [reward + 0.01 * place for place, reward in enumerate(rewards)]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grpo.PathologyGRPOTrainer, "__init__", watching)
+        patch.setattr(grpo, "right", right)
         words = [bag_model, folder / "train.csv", "--out", folder / "out", "--steps", 2, "--generations", 4]
         trainer = grpo.main([*map(str, words), "--max-new-tokens", "4", "--learning-rate", "1e-2"])
+    assert len(judged) == 2 * 4
+    assert {reward for _, _, reward in judged} <= {0.0, 1.0}
+    assert all("A) x\nB) y" in asked for asked, _, _ in judged)
     return trainer, seen, folder / "out"
 
 
@@ -73,7 +86,9 @@ def test_rewards_are_computed_and_an_adapter_is_written(grpo: Any, trained: Any)
     trainer, _, out = trained
     logged = [line for line in trainer.state.log_history if "rewards/right/mean" in line]
     assert len(logged) == 2
-    assert all(0 <= line["rewards/right/mean"] <= 1 for line in logged)
+    assert all(line["rewards/right/mean"] >= 0.015 - 1e-6 for line in logged)
+    weights = load_file(out / "adapter_model.safetensors")
+    assert max(float(value.abs().max()) for name, value in weights.items() if "lora_B" in name) > 1e-3, "it has learnt"
     assert json.loads((out / "adapter_config.json").read_text())["r"] == 32
     asked = ["Which?\nA) tumor\nB) stroma"] * 4
     said = ["A) tumor", "the answer is A", "stroma", "?"]
