@@ -122,6 +122,7 @@ setup(
         "console_scripts": ["pathplugins = pathplugins.cli:main", "pathdata = pathplugins.data_tools.cli:main"],
         # torch calls this on import, also where .pth files are not read (PYTHONPATH, pip install --target).
         "torch.backends": ["pathplugins = pathplugins.bootstrap:install"],
+        "vllm.general_plugins": ["pathplugins = pathplugins.vllm_plugin:register"],
     },
     cmdclass={"build_py": BuildPy, "editable_wheel": EditableWheel},
     zip_safe=False,

@@ -146,6 +146,7 @@ def test_entry_points(wheel: Path) -> None:
         "pathdata": "pathplugins.data_tools.cli:main",
     }
     assert dict(points["torch.backends"]) == {"pathplugins": "pathplugins.bootstrap:install"}
+    assert dict(points["vllm.general_plugins"]) == {"pathplugins": "pathplugins.vllm_plugin:register"}
 
 
 @pytest.mark.parametrize("kind", ["build_wheel", "build_editable"])
