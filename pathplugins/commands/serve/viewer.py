@@ -91,13 +91,18 @@ def _archive(source: str | None) -> tuple[bytes, str]:
 def _packed(npm: str) -> bytes:
     """Return the archive as npm fetches it, from the registry and through the proxies that it is set up for."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [npm, "pack", "--silent", "--ignore-scripts", f"{NAME}@{VERSION}"]
+        command = [npm, "pack", "--loglevel=error", "--fetch-retries=1", "--ignore-scripts", f"{NAME}@{VERSION}"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         found = sorted(Path(folder).glob("*.tgz"))
         if done.returncode or not found:
-            said = (done.stderr or done.stdout).strip().splitlines()
-            raise PathPluginsError(_refusal("npm", said[-1] if said else f"npm pack ended with {done.returncode}"))
+            raise PathPluginsError(_refusal("npm", _reason(done.stderr) or f"npm pack ended with {done.returncode}"))
         return found[0].read_bytes()
+
+
+def _reason(said: str) -> str | None:
+    """Return the sentence in what npm says of an error, between its codes and its stack."""
+    lines = [line.removeprefix("npm error").removeprefix("npm ERR!").strip() for line in said.splitlines()]
+    return next((line for line in lines if line and line.split()[0] not in ("code", "syscall", "errno")), None)
 
 
 def _refusal(whence: str, reason: str) -> str:

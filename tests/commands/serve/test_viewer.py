@@ -81,8 +81,10 @@ def test_what_cannot_be_fetched_says_how_to_do_without_a_network(
 def test_npm_is_asked_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     npm = tmp_path / "bin" / "npm"
     npm.parent.mkdir()
-    npm.write_text('#!/bin/sh\necho "npm error 403 $*" >&2\nexit 1\n')
+    npm.write_text(
+        '#!/bin/sh\nprintf "npm error code E403\\nnpm error 403 $*\\nnpm error     at X (y.js)\\n" >&2\nexit 1\n'
+    )
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", f"{npm.parent}{os.pathsep}{os.environ['PATH']}")
-    with pytest.raises(PathPluginsError, match=r"from npm \(npm error 403 pack .*openseadragon@6.1.1\)"):
+    with pytest.raises(PathPluginsError, match=r"from npm \(403 pack .*openseadragon@6.1.1\); without"):
         viewer.get_viewer(folder=tmp_path / "viewer")
