@@ -8,8 +8,9 @@ thread, seconds of the processor. ``generate`` encodes the bag, which the open s
 ``generate`` whose vision tokens are given. *Start*: from the start of the process to the first byte of the answer, and
 the processor's seconds of the whole run, of ``pathplugins ask`` as it is and of the same command that imports
 Transformers as it comes (`quick_start` left out), in turns, caches warm. The bound of a start is ``import torch``,
-measured beside. Above it Transformers 5.5 imports ``torch._dynamo`` for two decorators of its base class, which only
-another ``torch.compiler`` could keep out: that alone is as long as ``import torch``.
+measured beside. Above it ``torch._dynamo`` is imported, which takes as long again: by decorators of Transformers 5.5's
+base class, or by ``torch.distributed.tensor.parallel``, which Transformers 4.48 names. Only another torch could keep it
+out, so that the bar is missed.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ SUITES = {
             images=("images", "figures", "images_2"),
             questions=(2000,),
             published="test_clean, which people have checked; accuracy of the letter, as here",
-            source="https://huggingface.co/datasets/xmcmic/PMC-VQA",
+            source="https://huggingface.co/datasets/xmcmic/PMC-VQA; the number: "
+            "https://github.com/openmedlab/Awesome-Medical-Dataset/blob/main/resources/PMC-VQA.md",
         ),
         Suite(
             name="quilt-vqa",
