@@ -79,8 +79,9 @@ class EvaluationOptions:
         """Return the clinical terms of reports, with all that scores them there before the first question."""
         if self.test.task != "report":
             return None
+        terms = read_terms(self.terms)
         require(*MODULES, extra=EXTRA)
-        return read_terms(self.terms)
+        return terms
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
