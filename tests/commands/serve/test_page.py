@@ -188,7 +188,7 @@ def test_bags_and_images_open_too(browser: Browser) -> None:
     open_file(page, "alone.h5")
     until_pixels(page, lambda seen: coloured(seen, (25, 60, 190), within=60) > 500)  # its patches, on a blank canvas
     open_file(page, "case_1.h5")
-    expect(page.locator("#note")).to_contain_text("Shown on files/slides/case_1.svs.")
+    expect(page.locator("#note")).to_have_text("Shown on files/slides/case_1.svs. 16 patches of 256 px.")
     until_pixels(page, lambda seen: stained(seen) > 0.15)
     open_file(page, "patch.png")
     until_pixels(page, lambda seen: len(np.unique(seen[seen.shape[0] // 3 : -seen.shape[0] // 3])) > 80)

@@ -11,15 +11,16 @@ const layer = (name) => document.querySelector(`[data-layer=${name}]`);
 const KEYS = { t: "tissue", p: "patches", k: "kept", h: "heat" };
 
 let file = null; // what the server says about the file that is open
+let known = []; // what is to be known of it, a sentence each
 let reads = "bags";
 
 const viewer = new Viewer((said) => note(said, true));
 const files = new Files(open);
 const chat = new Chat({ onWhy: why, onAnswer: answered, onHide: hideHeat });
 
-/** Say something below the slide. */
+/** Say something below the slide, beside what is to be known of the file as long as it is open. */
 function note(text = "", wrong = false) {
-  byId("note").textContent = text;
+  byId("note").textContent = wrong ? text : [...known, text].filter(Boolean).join(" ");
   byId("note").className = wrong ? "error" : "quiet";
 }
 
@@ -39,6 +40,7 @@ async function open(name) {
   byId("show-files").setAttribute("aria-expanded", "false");
   files.mark(name);
   file = { name, kind: null };
+  known = [];
   viewer.close();
   chat.open(null);
   hideHeat();
@@ -57,7 +59,8 @@ async function open(name) {
   if (viewer.missing) byId("empty").textContent = noViewer;
   viewer.open(shown);
   byId("about").textContent = about(shown);
-  note([shown.on ? `Shown on ${shown.on}.` : "", ...shown.notes].filter(Boolean).join(" "));
+  known = [shown.on ? `Shown on ${shown.on}.` : "", ...shown.notes];
+  note();
   byId("layers").hidden = viewer.missing;
   layer("tissue").hidden = !shown.tiles;
   layer("patches").hidden = shown.kind === "image" || reads === "images";
