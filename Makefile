@@ -139,7 +139,7 @@ endef
 	touch $@
 
 $(VIEWER): pathplugins/commands/serve/viewer.py | $(LLAMAFACTORY)/.installed
-	$(LLAMAFACTORY)/bin/pathplugins get-viewer || echo "the tests of the page of pathplugins serve will fail without it"
+	$(LLAMAFACTORY)/bin/pathplugins get-viewer || echo "the page of pathplugins serve is not tested without it"
 
 .venv/%/.installed: constraints/%.txt setup.py pyproject.toml pathplugins.pth | .venv/tools/.ready
 	$(call environment,$*); \

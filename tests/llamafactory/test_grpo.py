@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 pytestmark = pytest.mark.host
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "grpo.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "llamafactory_configs" / "grpo.py"
 
 
 @pytest.fixture(scope="module")

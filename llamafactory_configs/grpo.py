@@ -3,7 +3,7 @@
 Needs:  a Hugging Face directory (`pathplugins export xtuner`, `llamafactory-cli export`), questions with right answers
         about bags or images, and LLaMA-Factory's environment (TRL 0.24)
 Writes: a LoRA adapter below --out, for `pathplugins ask --adapter` and adapter_name_or_path
-Run:    python examples/grpo.py hf_model train.csv --out saves/grpo --task choices --steps 500
+Run:    python grpo.py hf_model train.csv --out saves/grpo --task choices --steps 500
 """
 
 from __future__ import annotations
