@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -58,10 +59,10 @@ def draw_selection(
         got = f"coords {coords_xy.shape}, kept {kept.shape}, scores {None if scores is None else scores.shape}"
         raise ValueError(f"{got}: expected [N, 2], [N] and [N] of the same patches, at least one")
     view = view_of(slide, coords_xy, patch_size_level0)
+    where: dict[str, Any] = {"coords_xy": coords_xy, "patch_size_level0": patch_size_level0}
     canvas = selection_picture(
         view,
-        coords_xy=coords_xy,
-        patch_size_level0=patch_size_level0,
+        **where,
         level0_mpp=level0_mpp,
         kept=kept,
         scores=scores,
@@ -73,8 +74,7 @@ def draw_selection(
         canvas.save(png, format="PNG")
         write_patches(
             geojson,
-            coords_xy=coords_xy,
-            patch_size_level0=patch_size_level0,
+            **where,
             classes=[("kept", KEPT) if mine else ("not kept", NOT_KEPT) for mine in kept.tolist()],
             measurements={} if scores is None else {score_name: scores},
             origin_xy=qupath_xy if slide is None else view.qupath_xy,

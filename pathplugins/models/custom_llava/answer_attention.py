@@ -5,6 +5,7 @@ Axes: P tokens of the prompt, A of the answer, V vision tokens, L layers, S head
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,7 +50,8 @@ def answer_attention(model: Any, inputs: dict[str, Tensor], answer: Tensor) -> T
     _check_layers(config)
     with torch.inference_mode():
         cache = DynamicCache()
-        model(**inputs, past_key_values=cache, use_cache=True)
+        last = _last_logits_alone(base)
+        model(**inputs, past_key_values=cache, use_cache=True, **last)
         # Placeholders that an adaptive selector left empty are seen by nobody, in the answer too.
         seen = base._still_seen if base._still_seen is not None else inputs["attention_mask"]  # [1, P]
         looked_at = (is_image & seen[0].bool()).nonzero()[:, 0]  # [V]
@@ -71,12 +73,19 @@ def answer_attention(model: Any, inputs: dict[str, Tensor], answer: Tensor) -> T
                     past_key_values=cache,
                     use_cache=True,
                     output_attentions=True,
+                    **last,
                 )
                 layers = output.attentions
                 _check_shown(layers, config.num_hidden_layers, end - start, length + end)
                 rows.append(_mean(layers)[:, looked_at])
         base._still_seen = None
     return torch.cat(rows)
+
+
+def _last_logits_alone(base: Any) -> dict[str, int]:
+    """Return the option, by the name of this Transformers, that spares the logits [T, vocabulary] of a whole prompt."""
+    known = inspect.signature(base._causal.forward).parameters
+    return {name: 1 for name in ("logits_to_keep", "num_logits_to_keep") if name in known}
 
 
 def _check_layers(config: Any) -> None:
