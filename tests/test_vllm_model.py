@@ -20,6 +20,7 @@ from pathplugins.commands.answering import open_file  # noqa: E402
 from pathplugins.commands.loading import load_model  # noqa: E402
 from pathplugins.commands.prompting import conversation  # noqa: E402
 from pathplugins.data.bags import BagAttributes, write_bag  # noqa: E402
+from pathplugins.data.prompts import SYSTEM_PROMPT  # noqa: E402
 from pathplugins.models.compose.compose import compose  # noqa: E402
 from pathplugins.models.compose.spec import ComposeSpec  # noqa: E402
 from pathplugins.models.compose.tiny_llm import build_tiny_llm  # noqa: E402
@@ -47,7 +48,9 @@ if __name__ == "__main__":
 
 
 def test_the_answers_are_those_of_transformers(tmp_path: Path) -> None:
-    llm = build_tiny_llm(tmp_path / "llm", [QUESTION], tied=False, hidden_size=256)  # vLLM has kernels for wide heads
+    llm = build_tiny_llm(
+        tmp_path / "llm", [QUESTION, SYSTEM_PROMPT], tied=False, hidden_size=256
+    )  # vLLM has kernels for wide heads
     tokenizer = transformers.AutoTokenizer.from_pretrained(llm)
     tokenizer.chat_template = LLAMA
     tokenizer.save_pretrained(llm)
