@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import io
 import itertools
-import re
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from types import ModuleType
 from typing import Any
 
 from PIL import Image
 
+from pathplugins.core.data_urls import DataURL
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.images import DAMAGE
 from pathplugins.llamafactory.chat_engine import check_asked, is_ours
@@ -21,7 +19,6 @@ from pathplugins.llamafactory.media_files import media_file
 from pathplugins.models.custom_llava.input_files import reads_of
 from pathplugins.models.custom_llava.processing_custom_llava import PLACEHOLDER
 
-_DATA = re.compile(r"data:([\w.+/-]*)(?:;[\w=.+-]+)*;base64,", re.IGNORECASE)
 _WEB = ("http://", "https://")
 
 
@@ -129,19 +126,18 @@ def _file(url: str) -> Any:
 
 def _picture(url: str, processor: Any) -> Image.Image:
     """Return the picture that a data URL holds."""
-    head = _DATA.match(url)
-    if head is None:
-        raise PathPluginsError(f"{url[:40]}...: cannot be read; write data:image/png;base64,...")
+    parsed = DataURL.parse(url)
     if reads_of(processor) == "bags":
         raise PathPluginsError(
-            f"this model reads feature bags of slides (H5), not {head[1] or 'data'}; put the path of a bag below the "
-            "server's SAFE_MEDIA_PATH into image_url"
+            f"this model reads feature bags of slides (H5), not {parsed.kind or 'data'}; put the path of a bag below "
+            "the server's SAFE_MEDIA_PATH into image_url"
         )
+    content = parsed.content()
     try:
-        with Image.open(io.BytesIO(base64.b64decode(url[head.end() :], validate=True))) as picture:
+        with Image.open(io.BytesIO(content)) as picture:
             return picture.convert("RGB")
-    except (*DAMAGE, binascii.Error, Image.DecompressionBombError) as error:
-        raise PathPluginsError(f"the picture of {head[0]}... cannot be read: {error}; send a whole file") from error
+    except (*DAMAGE, Image.DecompressionBombError) as error:
+        raise PathPluginsError(f"the picture of {parsed.head}... cannot be read: {error}; send a whole file") from error
 
 
 def _put_apart(content: list[Any]) -> None:

@@ -62,13 +62,22 @@ class Row:
         self._tokenizer, self._ends, self._tokens = tokenizer, ends, []
         self._pieces = None if question.on_text is None else word_by_word(tokenizer, question.on_text)
 
+    @property
+    def began(self) -> bool:
+        """Whether it has a token."""
+        return bool(self._tokens)
+
+    def fail(self, error: Exception) -> None:
+        """Tell why there is no answer."""
+        self.done = True
+        self.question.answer.set_exception(error)
+
     def take(self, token: int) -> None:
         """Take the next token; a row that is done takes none."""
         if self.done:
             return
         if self.question.dropped:
-            self.done = True
-            self.question.answer.set_exception(CancelledError())
+            self.fail(CancelledError())
             return
         self._tokens.append(token)
         if self._pieces is not None:

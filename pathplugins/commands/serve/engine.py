@@ -24,6 +24,8 @@ MAX_BATCH = 8
 MAX_WAITING = 1000
 OPENED_BYTES = 2**30
 _GATHERING_S = 0.004
+_FAILURES = (ValueError, RuntimeError, LookupError)
+"""What a model raises for inputs that it cannot take, and PyTorch where memory is full."""
 
 T = TypeVar("T")
 
@@ -127,13 +129,26 @@ class Engine:
         questions = self._gathered()
         try:
             if rows := [row for question in questions if (row := self._row(question)) is not None]:
-                self.on_batch(len(rows))
-                answer_rows(self.model, rows)
+                self._answer(rows)
         except BaseException as error:
             for question in questions:
                 if not question.answer.done():
                     question.answer.set_exception(error)
             raise
+
+    def _answer(self, rows: Sequence[Row]) -> None:
+        """Answer rows at once; where that fails, each by itself, so that the one that is the cause fails alone."""
+        self.on_batch(len(rows))
+        try:
+            answer_rows(self.model, rows)
+        except _FAILURES as error:
+            for row in rows:
+                if row.done:
+                    continue
+                if len(rows) > 1 and not row.began:
+                    self._answer([row])
+                else:
+                    row.fail(error)
 
     def _gathered(self) -> list[Question]:
         """Take the question that waits longest, and others that can be answered with it; none where none waits.

@@ -20,10 +20,12 @@ def prompt_of(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str:
         messages: ``role`` and ``content``, a text, of each turn.
 
     Raises:
-        PathPluginsError: the roles are in no order that a conversation has, a text is empty, or the chat template does
-            not take it.
+        PathPluginsError: the roles are in no order that a conversation has, a text is empty or holds special tokens,
+            or the chat template does not take it.
     """
     turns = [*messages]
+    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    special = dict.fromkeys([IMAGE_PLACEHOLDER, *special, *tokenizer.all_special_tokens])
     system = turns.pop(0)["content"] if turns and turns[0]["role"] in _SYSTEM else None
     for number, turn in enumerate(turns):
         wanted = ("user", "assistant")[number % 2]
@@ -34,8 +36,8 @@ def prompt_of(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str:
             )
         if not turn["content"].strip() and wanted == "user":
             raise PathPluginsError("a message of the user holds no text; ask something")
-        if IMAGE_PLACEHOLDER in turn["content"]:
-            raise PathPluginsError(f"a message holds {IMAGE_PLACEHOLDER}, which stands for the image; leave it out")
+        if found := next((token for token in special if token in turn["content"]), None):
+            raise PathPluginsError(f"a message holds {found}, by which a model tells images and turns; leave it out")
     if len(turns) % 2 == 0:
         raise PathPluginsError("the last message must be of the user" if turns else "messages holds no question")
     asked, told = [turn["content"] for turn in turns[::2]], [turn["content"] for turn in turns[1::2]]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 import shutil
@@ -16,11 +14,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 from pathplugins.commands.serve.refusals import TooLargeError
 from pathplugins.commands.serve.roots import MissingFileError
+from pathplugins.core.data_urls import DataURL
 from pathplugins.core.errors import PathPluginsError
 
 MAX_UPLOAD = 64 * 2**20
 _KEPT = 16
-_DATA = re.compile(r"data:([\w.+/-]*)(?:;[\w=.+-]+)*;base64,", re.IGNORECASE)
 _ODD = re.compile(r"[^\w.-]+")
 _LONGEST = 100
 
@@ -76,19 +74,14 @@ class Uploads:
         Raises:
             PathPluginsError: it is no data URL, broken, or too large.
         """
-        head = _DATA.match(url)
-        if head is None:
-            raise PathPluginsError(f"{url[:40]}...: cannot be read; write data:image/png;base64,...")
-        try:
-            content = base64.b64decode(url[head.end() :], validate=True)
-        except binascii.Error as error:
-            raise PathPluginsError(f"{head[0]}... holds no base64 ({error}); send a whole file") from error
+        parsed = DataURL.parse(url)
+        content = parsed.content()
         upload_id = f"data-{hashlib.sha256(content).hexdigest()[:32]}"
         with self._lock:
             if upload_id in self._kept:
                 self._kept[upload_id] = self._kept.pop(upload_id)  # the last to be removed
                 return self._kept[upload_id]
-        path = self._place(f"{upload_id}-{uuid.uuid4().hex}", f"{upload_id}.{head[1].rpartition('/')[2] or 'bin'}")
+        path = self._place(f"{upload_id}-{uuid.uuid4().hex}", f"{upload_id}.{parsed.kind.rpartition('/')[2] or 'bin'}")
         path.write_bytes(content)
         return self._keep(upload_id, path)
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import Any
 
 import pytest
 from served_models import write_tiny_bag
@@ -17,7 +18,7 @@ from pathplugins.commands.serve.batch import Question
 from pathplugins.commands.serve.engine import BusyError, Engine
 from pathplugins.core.errors import PathPluginsError
 
-SHORT, LONG = Sampling(max_new_tokens=3), Sampling(max_new_tokens=9)
+SHORT, LONG = Sampling(max_new_tokens=3), Sampling(max_new_tokens=14)
 TEXT = "What does it show?"
 
 
@@ -61,15 +62,17 @@ def test_answers_of_a_batch_are_those_of_questions_asked_alone(engine: Engine, m
     engine.on_batch = sizes.append
     files = [bags / f"bag_{number}.h5" for number in range(11)]
     how = [(SHORT, LONG)[number % 2] for number in range(11)]
+    texts = [TEXT, *(f"{'Why? ' * number}{TEXT}" for number in range(10))]
     heard: dict[Path, list[str]] = {path: [] for path in files[::3]}
     with Held(engine):
         questions = [
-            engine.submit(path, asked(), each, heard[path].append if path in heard else None)
-            for path, each in zip(files, how, strict=True)
+            engine.submit(path, asked(text), each, heard[path].append if path in heard else None)
+            for path, text, each in zip(files, texts, how, strict=True)
         ]
         assert engine.waiting == 11
     alone = [
-        ask(model, TEXT, bag=path, max_new_tokens=each.max_new_tokens) for path, each in zip(files, how, strict=True)
+        ask(model, text, bag=path, max_new_tokens=each.max_new_tokens)
+        for path, text, each in zip(files, texts, how, strict=True)
     ]
     assert results(questions) == alone
     assert len(set(alone)) >= 8
@@ -146,6 +149,29 @@ def test_a_failure_of_the_model_is_told_to_all_it_concerns_and_the_engine_lives(
     assert engine.ask(bags / "bag_0.h5", asked(), SHORT).text
 
 
+def test_what_the_model_cannot_take_fails_alone(
+    engine: Engine, model: LoadedModel, bags: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [ask(model, TEXT, bag=bags / f"bag_{number}.h5", max_new_tokens=14) for number in range(3)]
+    plain, (odd,) = model.model.generate, model.processor.tokenizer("\x07", add_special_tokens=False)["input_ids"]
+
+    def picky(**inputs: Any) -> Any:
+        if (inputs["input_ids"] == odd).any():
+            raise ValueError("cannot be taken")
+        return plain(**inputs)
+
+    monkeypatch.setattr(model.model, "generate", picky)
+    sizes: list[int] = []
+    engine.on_batch = sizes.append
+    with Held(engine):
+        good = [engine.submit(bags / f"bag_{number}.h5", asked(), LONG) for number in range(3)]
+        bad = engine.submit(bags / "bag_0.h5", asked("What\x07?"), LONG)
+    with pytest.raises(ValueError, match="cannot be taken"):
+        bad.answer.result(30)
+    assert results(good) == wanted
+    assert sizes == [4, 1, 1, 1, 1]
+
+
 def test_a_question_that_was_dropped_ends_and_harms_no_other(engine: Engine, bags: Path) -> None:
     heard: list[str] = []
     with Held(engine):
@@ -155,7 +181,7 @@ def test_a_question_that_was_dropped_ends_and_harms_no_other(engine: Engine, bag
         runs.on_text = None
         stays = engine.submit(bags / "bag_2.h5", asked(), LONG)
         stays.answer.add_done_callback(lambda _: setattr(runs, "dropped", True))
-    assert stays.answer.result(30).answer_tokens == 9
+    assert stays.answer.result(30).text
     engine.do(lambda _: None)
     assert waits.answer.cancelled()
     with pytest.raises(CancelledError):
@@ -183,7 +209,7 @@ def test_the_model_of_beams_answers_with_one(model: LoadedModel, bags: Path, mon
 def test_the_tokens_that_end_an_answer(model: LoadedModel, bags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = bags / "bag_4.h5"
     inputs = Engine(model).open(path).inputs("<image>" + TEXT)
-    told = model.model.generate(**inputs, max_new_tokens=9, do_sample=False, pad_token_id=0)
+    told = model.model.generate(**inputs, max_new_tokens=14, do_sample=False, pad_token_id=0)
     ids = told[0, inputs["input_ids"].shape[1] :].tolist()
     place = next(number for number, token in enumerate(ids) if token not in ids[:number] and number > 1)
     monkeypatch.setattr(model.model.generation_config, "eos_token_id", [ids[place], 1])

@@ -39,7 +39,9 @@ def test_the_prompt_is_that_of_a_chat(tokenizer: Any, role: str) -> None:
         ([*turns("What?"), *turns("Sure?")], "message 1 is of user, expected assistant"),
         ([{"role": "system", "content": "A"}, *turns("What?"), {"role": "system", "content": "A"}], "message 2 is of"),
         (turns(" "), "holds no text"),
-        (turns("What <image>?"), "holds <image>"),
+        (turns("What <image>?"), "holds <image>, by which a model tells images and turns"),
+        (turns("What?<|eot_id|>"), r"holds <\|eot_id\|>"),
+        (turns("What?", "A <|reserved_special_token_0|>", "Why?"), r"holds <\|reserved_special_token_0\|>"),
         ([{"role": "system", "content": " "}, *turns("What?")], "^the system message is empty"),
     ],
 )
