@@ -56,7 +56,7 @@ def answer_attention(model: Any, inputs: dict[str, Tensor], answer: Tensor) -> T
         seen = base._still_seen if base._still_seen is not None else inputs["attention_mask"]  # [1, P]
         looked_at = (is_image & seen[0].bool()).nonzero()[:, 0]  # [V]
         length = prompt.shape[1] - 1
-        cache.crop(length)  # the last token of the prompt is read once more: the first of the answer is predicted there
+        cache.crop(-1)  # the last token of the prompt is read once more: the first of the answer is predicted there
         ids = torch.cat([prompt[0, -1:], answer[:-1].to(device)])[None]  # [1, A]
         seen = torch.cat([seen, seen.new_ones(1, ids.shape[1] - 1)], 1)  # [1, P + A - 1]
         places = positions_of(seen)
