@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("pathplugins.xtuner.export", "a checkpoint of XTuner -> one Hugging Face directory"),
     "ask": ("pathplugins.commands.ask", "put questions about one slide, image or feature bag to a model"),
     "chat": ("pathplugins.commands.chat", "talk with a model about a slide, image or feature bag"),
+    "bag": ("pathplugins.commands.bag", "a slide -> the feature bag that a model reads, made once and kept"),
     "get-viewer": (
         "pathplugins.commands.get_viewer",
         "fetch the slide viewer of the page of `serve`, once",

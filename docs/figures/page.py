@@ -22,7 +22,7 @@ from pathplugins.commands.serve.app import app
 from pathplugins.commands.serve.engine import Engine
 from pathplugins.commands.serve.roots import Roots
 from pathplugins.commands.serve.state import ServerState
-from pathplugins.commands.slide_bags import SlideOptions
+from pathplugins.encoders.slide_options import SlideOptions
 
 SIZE, COLOURS = {"width": 1280, "height": 720}, 256
 SLIDE = "val_1.svs"

@@ -17,8 +17,9 @@ from pathplugins.commands.model_directory import model_directory
 from pathplugins.commands.prompting import conversation
 from pathplugins.commands.quick_start import start_quickly
 from pathplugins.commands.sampling import MAX_NEW_TOKENS, Sampling, add_sampling_options, sampling_of
-from pathplugins.commands.slide_bags import SlideOptions, add_slide_options, slide_options_of
+from pathplugins.commands.slide_bags import add_slide_options, slide_options_of
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.encoders.slide_options import SlideOptions
 
 GREEDY = Sampling()
 

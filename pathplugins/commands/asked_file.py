@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pathplugins.commands.slide_bags import SlideOptions, bag_of_slide
+from pathplugins.commands.slide_bags import bag_of_slide
 from pathplugins.commands.vision_input import check_slide, check_vision_input
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.encoders.slide_options import SlideOptions
 from pathplugins.models.custom_llava.input_files import Reads, check_file
 
 

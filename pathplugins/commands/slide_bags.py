@@ -6,7 +6,6 @@ import argparse
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,37 +14,9 @@ from pathplugins.core.content import content_print
 from pathplugins.core.disks import check_writable
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.suffixes import slide_name
+from pathplugins.encoders.slide_options import SlideOptions
 from pathplugins.models.compose.cache import cache_dir
 from pathplugins.published.encoder_names import encoder_key
-
-
-@dataclass(frozen=True, kw_only=True)
-class SlideOptions:
-    """How a slide becomes the bag that a model reads; what is None is what the model expects."""
-
-    encoder: str | None = None
-    """A name of ``pathdata encoders``, a model of timm, or a folder; for models that record none."""
-    encoder_weights: Path | None = None
-    """A local checkpoint of the encoder."""
-    random_weights: int | None = None
-    """Seed of untrained weights, for trial runs."""
-    download: bool = False
-    """Fetch the published weights."""
-    activation: str | None = None
-    """``quick_gelu`` or ``gelu``, for encoders whose publishers leave it open."""
-    patch_size: int | None = None
-    """Side in pixels at ``mpp``; None is a cell of the model's grid."""
-    mpp: float | None = None
-    """Microns per pixel of the patches; None is that of the model's grid."""
-    slide_mpp: float | None = None
-    """Level-0 microns per pixel of slides that record none."""
-
-    def __post_init__(self) -> None:
-        places = (self.encoder_weights, self.random_weights, self.download or None)
-        if sum(place is not None for place in places) > 1:
-            raise PathPluginsError(
-                "--encoder-weights, --random-weights and --download exclude each other: give one of them"
-            )
 
 
 class SlideBag(NamedTuple):

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -107,8 +107,17 @@ def is_file(path: Path) -> bool:
 
     `Path.is_file` raises for those.
     """
+    return _is(Path.is_file, path)
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is such a folder, as `is_file`."""
+    return _is(Path.is_dir, path)
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
     try:
-        return path.is_file()
+        return kind(path)
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise

@@ -100,8 +100,8 @@ def with_images(request: Any, chat_model: Any) -> WithImages:
         else:
             texts.append(message.content or "")
     fetched = [PLACEHOLDER for image in images if image is None]  # still in the request, and in no text yet
-    check_asked(processor, [{"content": text} for text in [*texts, *fetched]], images)
-    return WithImages(chat_model, images)
+    asked = check_asked(processor, [{"content": text} for text in [*texts, *fetched]], images)
+    return WithImages(chat_model, asked)
 
 
 def _taken(item: Any, processor: Any, images: list[Any]) -> Any:

@@ -15,10 +15,11 @@ from typing import Any
 from PIL import Image
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.core.files import is_file
+from pathplugins.core.files import is_file, is_folder
 from pathplugins.core.nearest import near_path
 from pathplugins.data.images import DAMAGE, to_rgb
-from pathplugins.models.custom_llava.input_files import check_file, misfit, reads_of
+from pathplugins.llamafactory.slide_files import bag_of, slide_options
+from pathplugins.models.custom_llava.input_files import check_file, kind_of, misfit, reads_of
 from pathplugins.models.custom_llava.processing_custom_llava import PLACEHOLDER
 
 
@@ -30,13 +31,18 @@ def asking_with_images(original: type) -> type:
     signature = inspect.signature(original._process_args)
 
     class HuggingfaceEngine(original):
+        def __init__(self, model_args: Any, *rest: Any, **named: Any) -> None:
+            super().__init__(model_args, *rest, **named)
+            if is_ours(self.template):
+                self.processor.slide_options = slide_options(model_args.slide_options)
+
         @staticmethod
         @functools.wraps(original._process_args)
         def _process_args(*args: Any, **named: Any) -> Any:
             bound = signature.bind(*args, **named)
             given = bound.arguments
             if is_ours(given["template"]):
-                check_asked(given["processor"], given["messages"], given.get("images"))
+                given["images"] = check_asked(given["processor"], given["messages"], given.get("images"))
                 given["messages"] = with_placeholders(given["messages"], len(given["images"]))
             return original._process_args(*bound.args, **bound.kwargs)
 
@@ -58,8 +64,8 @@ def with_placeholders(messages: Sequence[Mapping[str, str]], images: int) -> lis
     return [first, *others]
 
 
-def check_asked(processor: Any, messages: Sequence[Mapping[str, str]], images: Sequence[Any] | None) -> None:
-    """Refuse what a model of ours cannot be asked, before anything is computed.
+def check_asked(processor: Any, messages: Sequence[Mapping[str, str]], images: Sequence[Any] | None) -> list[Any]:
+    """Return the images that a model of ours is asked about, as it reads them: of a slide, its bag.
 
     Args:
         processor: of the model.
@@ -72,10 +78,10 @@ def check_asked(processor: Any, messages: Sequence[Mapping[str, str]], images: S
     """
     reads, name = reads_of(processor), str(processor.tokenizer.name_or_path)
     if not images:
+        typed = "`/bag FILE` or `/slide FILE`" if reads == "bags" else "`/image FILE`"
         raise PathPluginsError(
             f"{name} reads {reads} and was given none: it would answer from its language model alone. Name one: "
-            f"`/{'bag' if reads == 'bags' else 'image'} FILE` in chat and webchat, an image_url in a request to the "
-            "api, images=[...] in Python"
+            f"{typed} in chat and webchat, an image_url in a request to the api, images=[...] in Python"
         )
     marks = sum(message["content"].count(PLACEHOLDER) for message in messages)
     if marks not in (0, len(images)):
@@ -83,21 +89,28 @@ def check_asked(processor: Any, messages: Sequence[Mapping[str, str]], images: S
             f"the messages have {marks} {PLACEHOLDER} but {len(images)} {reads} were given; write one {PLACEHOLDER} "
             "where each belongs, or none at all"
         )
+    readable = []
     for image in images:
         if isinstance(image, str | Path):
-            _check_path(Path(image), processor, name)
+            image = str(_checked(Path(image), processor, name))
         elif image is not None:
             _check_picture(image, reads, name)
+        readable.append(image)
+    return readable
 
 
-def _check_path(path: Path, processor: Any, name: str) -> None:
+def _checked(path: Path, processor: Any, name: str) -> Path:
+    """Return a bag or image, or the bag of a slide; refuse what the model cannot read."""
     reads = reads_of(processor)
-    if not is_file(path):
+    if not (is_file(path) or is_folder(path)):
         wanted = "a bag made with `pathdata features`" if reads == "bags" else "an image file"
         raise PathPluginsError(f"{path}: no such file; give {wanted}{near_path(path)}")
+    if reads == "bags" and kind_of(path) == "slide":
+        path = bag_of(path, name, processor.slide_options)
     if said := misfit(path, reads=reads, model=name):
         raise PathPluginsError(said)
     check_file(processor, path)
+    return path
 
 
 def _check_picture(image: Any, reads: str, name: str) -> None:

@@ -128,6 +128,10 @@ class PathPluginsArguments:
     allow_other_encoder: bool | None = field(
         default=None, metadata={"help": "Take bags of another patch encoder than the one the tower was trained on."}
     )
+    slide_options: dict | str | None = field(
+        default=None,
+        metadata={"help": "In chat, api and webchat, how a slide becomes a bag: {encoder_weights: FILE}, as in `ask`."},
+    )
 
 
 KEYS = tuple(item.name for item in fields(PathPluginsArguments))

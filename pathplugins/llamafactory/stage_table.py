@@ -80,6 +80,10 @@ TABLE: dict[str, Row] = {
         by="the trainer",
         refused=dict.fromkeys(PREFERENCES, "it compares answers' losses, which only stage: sft has; remove the key"),
     ),
+    "slide_options": Row(
+        by="chat, api and webchat",
+        refused=dict.fromkeys(STAGES, "slides are named in chat, api and webchat alone; remove the key"),
+    ),
     "check_features": Row(by="the check of the images"),
     "on_bad_sample": Row(by="the check of the samples"),
     "filter_by_data_source": Row(

@@ -219,7 +219,7 @@ def test_a_slide_is_made_into_the_bag_that_is_asked_about(
 
     from pathplugins.commands.ask import ask
     from pathplugins.commands.loading import load_model
-    from pathplugins.commands.slide_bags import SlideOptions
+    from pathplugins.encoders.slide_options import SlideOptions
 
     monkeypatch.setenv("PATHPLUGINS_CACHE", str(tmp_path / "cache"))
     asked = ["What is it?", QUESTION, "What is it?"]

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from talking_models import ENCODER, WIDTH
 
-from pathplugins.commands.slide_bags import SlideOptions, add_slide_options, bag_of_slide, made_bag, slide_options_of
+from pathplugins.commands.slide_bags import add_slide_options, bag_of_slide, made_bag, slide_options_of
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.encoders.slide_options import SlideOptions
 
 pytest.importorskip("openslide")
 timm = pytest.importorskip("timm")

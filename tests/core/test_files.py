@@ -13,6 +13,7 @@ import pytest
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import (
     is_file,
+    is_folder,
     meant_by,
     new_folder,
     read_json,
@@ -100,4 +101,6 @@ def test_json_that_is_no_object_is_an_error_that_names_the_file(tmp_path: Path, 
 def test_a_name_that_no_file_can_have_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     assert is_file(tmp_path / "a")
+    assert is_folder(tmp_path)
+    assert not any(map(is_folder, (tmp_path / "a", tmp_path / ("x" * 5000))))
     assert not any(map(is_file, (tmp_path, tmp_path / "b", tmp_path / ("x" * 5000), tmp_path / "\0")))

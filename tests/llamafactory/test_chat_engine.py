@@ -47,7 +47,7 @@ def test_files_that_the_model_cannot_read(chat: Any, toy: Any, tmp_path: Path) -
     narrow = toy.bag("narrow_chat", 0, rows=11)
     for image, reason in {
         tmp_path / "patch.png": "is an image; .* reads feature bags",
-        tmp_path / "case.svs": "is a slide; .*pathdata run",
+        tmp_path / "case.svs": "case.svs: the model does not record which patch encoder .* add --encoder NAME",
         tmp_path / "none.h5": "no such file",
         b"abc": "not pictures",
     }.items():

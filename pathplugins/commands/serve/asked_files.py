@@ -10,8 +10,9 @@ from pathplugins.commands.loading import LoadedModel
 from pathplugins.commands.serve.messages import Reference
 from pathplugins.commands.serve.roots import Roots
 from pathplugins.commands.serve.uploads import Uploads
-from pathplugins.commands.slide_bags import SlideOptions, bag_of_slide
+from pathplugins.commands.slide_bags import bag_of_slide
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.encoders.slide_options import SlideOptions
 from pathplugins.models.custom_llava.input_files import check_file, kind_of, misfit
 
 _CHECKS = 4

@@ -11,7 +11,7 @@ from pathplugins.commands.sampling import MAX_NEW_TOKENS
 from pathplugins.commands.serve.engine import Engine
 from pathplugins.commands.serve.roots import Roots
 from pathplugins.commands.serve.uploads import MAX_UPLOAD
-from pathplugins.commands.slide_bags import SlideOptions
+from pathplugins.encoders.slide_options import SlideOptions
 
 
 class Requests:

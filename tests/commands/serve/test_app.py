@@ -18,7 +18,7 @@ from pathplugins.commands.loading import load_model
 from pathplugins.commands.serve.engine import Engine
 from pathplugins.commands.serve.roots import Roots
 from pathplugins.commands.serve.state import Requests, ServerState
-from pathplugins.commands.slide_bags import SlideOptions
+from pathplugins.encoders.slide_options import SlideOptions
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")

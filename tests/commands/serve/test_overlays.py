@@ -16,7 +16,7 @@ from pathplugins.commands.loading import load_model
 from pathplugins.commands.serve.engine import Engine
 from pathplugins.commands.serve.roots import Roots
 from pathplugins.commands.serve.state import ServerState
-from pathplugins.commands.slide_bags import SlideOptions
+from pathplugins.encoders.slide_options import SlideOptions
 from pathplugins.models.compose.compose import compose
 from pathplugins.models.compose.spec import ComposeSpec
 from pathplugins.models.compose.tiny_llm import build_tiny_llm
