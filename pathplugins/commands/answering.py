@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pathplugins.commands.loading import LoadedModel
 from pathplugins.commands.sampling import Sampling
+from pathplugins.core.errors import PathPluginsError
 
 if TYPE_CHECKING:
     from pathplugins.models.custom_llava.opened_image import OpenedImage
@@ -18,6 +19,21 @@ def open_file(model: LoadedModel, path: Path) -> OpenedImage:
     from pathplugins.models.custom_llava.opened_image import OpenedImage
 
     return OpenedImage(model.model, model.processor, path)
+
+
+def check_length(model: LoadedModel, length: int, *, hint: str) -> None:
+    """Refuse a text beyond the positions of the language model: what it says there means nothing.
+
+    Args:
+        model: of `load_model`.
+        length: tokens of the prompt, its image and the answer.
+        hint: what to do instead.
+    """
+    most = getattr(model.model.config.text_config, "max_position_embeddings", None)
+    if most is not None and length > most:
+        raise PathPluginsError(
+            f"the conversation and an answer are {length} tokens, the language model reads {most}; {hint}"
+        )
 
 
 def answer(
@@ -39,9 +55,14 @@ def answer(
 
     Returns:
         The answer, without the tokens that end it and the blanks around it.
+
+    Raises:
+        PathPluginsError: prompt and answer are longer than the language model reads.
     """
     tokenizer: Any = model.processor.tokenizer
     options, inputs = sampling.options(), opened.inputs(prompt)
+    length = inputs["input_ids"].shape[1] + sampling.max_new_tokens
+    check_length(model, length, hint="ask for less, or with a smaller --max-new-tokens")
     if on_text is not None and sampling.streams:
         options["streamer"] = word_by_word(tokenizer, on_text)
     with sampling.seeded(model.model.device):

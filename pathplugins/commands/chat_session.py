@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pathplugins.commands.answering import answer, open_file
+from pathplugins.commands.answering import answer, check_length, open_file
 from pathplugins.commands.asked_file import AskedFile
 from pathplugins.commands.explaining import explain
 from pathplugins.commands.explanation_files import ExplanationFiles
@@ -101,10 +101,5 @@ class ChatSession:
         return self._looked
 
     def _check_length(self, text: str) -> None:
-        most = getattr(self.model.model.config.text_config, "max_position_embeddings", None)
         length = self._opened.inputs(text)["input_ids"].shape[1] + self._sampling.max_new_tokens
-        if most is not None and length > most:
-            raise PathPluginsError(
-                f"the conversation and an answer are {length} tokens, the language model reads {most}; type /new, or "
-                "start with a smaller --max-new-tokens"
-            )
+        check_length(self.model, length, hint="type /new, or start with a smaller --max-new-tokens")

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pathplugins.commands.answering import check_length
 from pathplugins.commands.loading import LoadedModel
 from pathplugins.commands.prompting import before_answer
 from pathplugins.core.errors import PathPluginsError
@@ -62,8 +63,8 @@ def explain(
         slide: the slide of a bag, where the bag stores microns and not the size of a pixel.
 
     Raises:
-        PathPluginsError: the answer is empty, its tokens have no place (`token_places`), or the language model does not
-            show its attention, or shows none to the picture.
+        PathPluginsError: the answer is empty or longer than the language model reads, its tokens have no place
+            (`token_places`), or the language model does not show its attention, or shows none to the picture.
     """
     import numpy as np
 
@@ -73,6 +74,7 @@ def explain(
     places = token_places(model, opened, prompt, slide=slide)
     inputs = opened.inputs(prompt)
     tokens = _answer_tokens(model, opened, inputs["input_ids"][0], prompt, answer)
+    check_length(model, inputs["input_ids"].shape[1] + len(tokens), hint="give a shorter one")
     words = _words(model.processor.tokenizer, tokens.tolist())
     attention = answer_attention(model.model, inputs, tokens).cpu().numpy()  # [A, V]
     rows = np.stack([attention[owned].mean(0) for _, owned in words])  # [W, V]

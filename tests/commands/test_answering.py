@@ -12,6 +12,7 @@ from pathplugins.commands.ask import answers
 from pathplugins.commands.loading import LoadedModel, load_model
 from pathplugins.commands.prompting import conversation
 from pathplugins.commands.sampling import Sampling
+from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
 
 transformers = pytest.importorskip("transformers")
@@ -48,6 +49,14 @@ def test_a_seed_is_a_draw(model: LoadedModel, bag: Path) -> None:
     text, opened = conversation(model.processor.tokenizer, QUESTION), open_file(model, bag)
     drawn = [answer(model, opened, text, Sampling(temperature=3.0, seed=seed)) for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_no_answer_beyond_the_positions_of_the_model(model: LoadedModel, bag: Path) -> None:
+    opened = open_file(model, bag)
+    for question, tokens in (("What " * 4000, 1), (QUESTION, 4096)):
+        text = conversation(model.processor.tokenizer, question)
+        with pytest.raises(PathPluginsError, match="tokens, the language model reads 4096; ask for less"):
+            answer(model, opened, text, Sampling(max_new_tokens=tokens))
 
 
 @pytest.mark.parametrize("said", ["one two three", "  one\n\n two  \n", "\n", "", " one\n"])

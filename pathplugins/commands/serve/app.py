@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pathplugins.commands.serve.asked_files import AskedFiles
 from pathplugins.commands.serve.completions import Completions
@@ -89,6 +89,7 @@ def app(state: ServerState) -> FastAPI:
 
 def _answer_errors(made: FastAPI) -> None:
     """Have every error answered in OpenAI's form."""
+    from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
     from starlette.responses import JSONResponse
 
@@ -101,6 +102,13 @@ def _answer_errors(made: FastAPI) -> None:
         message = f"{request.method} {request.url.path}: {error.detail}"
         return JSONResponse(error_body(error.status_code, message), error.status_code, headers=error.headers)
 
+    async def of_fields(request: Request, error: Any) -> Response:
+        first = error.errors()[0]
+        place = [str(part) for part in first["loc"][1:]]
+        name = ".".join(place) or "body"
+        return JSONResponse(error_body(400, f"{request.url.path}: {name}: {first['msg']}", name), 400)
+
+    made.add_exception_handler(RequestValidationError, of_fields)
     for kind in (PathPluginsError, MissingDependencyError, Exception):
         made.add_exception_handler(kind, ours)
     made.add_exception_handler(HTTPException, of_http)

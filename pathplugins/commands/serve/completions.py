@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import secrets
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SEEDS = 2**32
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Completions:
@@ -148,9 +150,12 @@ async def read_object(request: Request) -> dict[str, Any]:
     """
     sent = await request.body()
     try:
-        body = json.loads(sent)
+        text = sent.decode("utf-8-sig")
+        body = json.loads(text)
+        if _SURROGATE.search(text):  # two of them are a character, one alone is none
+            json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise FieldError(f"the request is no JSON ({error})", field="body") from error
+        raise FieldError(f"the request is no JSON in UTF-8 ({error})", field="body") from error
     if not isinstance(body, dict):
         raise FieldError("the request is no JSON object; send one with messages", field="body")
     return body

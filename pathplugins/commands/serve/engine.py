@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pathplugins.commands.answering import check_length
 from pathplugins.commands.loading import LoadedModel
 from pathplugins.commands.sampling import Sampling
 from pathplugins.commands.serve.batch import Answer, Question, Row, answer_rows, end_tokens
@@ -180,16 +181,9 @@ class Engine:
         tokenizer: Any = self.model.processor.tokenizer
         try:
             row = Row(question, self.opened.get(question.path), tokenizer, self._ends)
-            self._check_length(row.prompt_tokens + question.sampling.max_new_tokens)
-        except (PathPluginsError, OSError) as error:
+            length = row.prompt_tokens + question.sampling.max_new_tokens
+            check_length(self.model, length, hint="leave out turns, or ask for a smaller max_tokens")
+        except (PathPluginsError, OSError, TypeError, *_FAILURES) as error:
             question.answer.set_exception(error)
             return None
         return row
-
-    def _check_length(self, length: int) -> None:
-        most = getattr(self.model.model.config.text_config, "max_position_embeddings", None)
-        if most is not None and length > most:
-            raise PathPluginsError(
-                f"the conversation and an answer are {length} tokens, the language model reads {most}; leave out "
-                "turns, or ask for a smaller max_tokens"
-            )

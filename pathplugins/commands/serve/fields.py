@@ -125,9 +125,13 @@ def _number(body: Mapping[str, Any], name: str, wanted: str, fits: Any) -> float
     value = body.get(name)
     if value is None:
         return None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or not fits(value):
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number beyond all floats
+        number = math.inf
+    if not math.isfinite(number) or not fits(number):
         raise FieldError(f"{name} is {_shown(value)}, expected a number, {wanted}", field=name)
-    return float(value)
+    return number
 
 
 def _flag(body: Mapping[str, Any], name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import time
@@ -20,6 +21,7 @@ OPEN_BELOW = "/page/"
 """Paths that need no key: what a browser loads before it can be told one; data never lies there."""
 _AROUND = 2**20
 """Bytes of a request beside its file."""
+_CLOSING = "the server ends and takes no new requests; ask it again when it is back"
 
 Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -47,7 +49,13 @@ class Gate:
             return
         began, said = time.monotonic(), scope.setdefault("state", {})
         status: list[int] = []
-        got = 0
+        got, counted = 0, False
+
+        def count() -> None:
+            nonlocal counted
+            if not counted:
+                counted = True
+                self._state.requests.begin()
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -56,13 +64,23 @@ class Gate:
 
         async def receiving() -> Message:
             nonlocal got
-            message = await receive()
+            try:
+                message = await receive()
+            except asyncio.CancelledError:
+                if counted or not self._state.requests.closing:
+                    raise
+                raise ClosingError(_CLOSING) from None  # the server has waited for the rest of it for long enough
             got += len(message.get("body", b""))
             if got > self._most:
                 raise TooLargeError(too_large(self._state.max_upload))
+            if not counted and message["type"] == "http.request" and not message.get("more_body"):
+                count()
+                if self._state.requests.closing:
+                    raise ClosingError(_CLOSING)
             return message
 
-        self._state.requests.begin()
+        if not _has_body(scope):  # one that is still being sent keeps no server from ending
+            count()
         try:
             refusal = self._refusal(scope)
             if refusal is None:
@@ -72,7 +90,8 @@ class Gate:
         except ClientDisconnect:  # while its request was read
             said["outcome"] = "left"
         finally:
-            self._state.requests.end()
+            if counted:
+                self._state.requests.end()
             if scope["path"] == COMPLETIONS:
                 outcome = said.get("outcome") or _outcome(status[0] if status else 500)
                 self._metrics.request(outcome, time.monotonic() - began)
@@ -80,7 +99,7 @@ class Gate:
     def _refusal(self, scope: Message) -> PathPluginsError | None:
         headers = dict(scope["headers"])
         if self._state.requests.closing:
-            return ClosingError("the server ends and takes no new requests; ask it again when it is back")
+            return ClosingError(_CLOSING)
         key, path = self._state.api_key, scope["path"]
         if key is not None and path not in OPEN and not path.startswith(OPEN_BELOW):
             given = headers.get(b"authorization", b"")
@@ -90,6 +109,11 @@ class Gate:
         if length.isdigit() and int(length) > self._most:
             return TooLargeError(too_large(self._state.max_upload))
         return None
+
+
+def _has_body(scope: Message) -> bool:
+    headers = dict(scope["headers"])
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0") != b""
 
 
 def _outcome(status: int) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pathplugins.commands.serve.refusals import FieldError
 from pathplugins.models.custom_llava.input_files import Reads
 
 _KEYS = ("role", "content")
+_ROLES = ("system", "developer", "user", "assistant")
 _WEB = ("http://", "https://")
 
 
@@ -78,8 +79,9 @@ def _content(message: Mapping[str, Any], where: str) -> tuple[str, list[Referenc
     """Return the text of a message and the files that it names."""
     if not isinstance(message.get("role"), str):
         raise _wrong(f"{where} has no role; give system, user or assistant", where)
-    if unread := [name for name, value in message.items() if name not in _KEYS and value not in (None, [])]:
-        raise _wrong(f"{where}.{unread[0]} is not supported by this server; leave it out", where)
+    if message["role"] not in _ROLES:
+        raise _wrong(f"{where} is of {message['role']!r:.40}, expected system, user or assistant", where)
+    _check_keys(message, _KEYS, where)
     content = message.get("content")
     if isinstance(content, str):
         return content, []
@@ -96,12 +98,20 @@ def _content(message: Mapping[str, Any], where: str) -> tuple[str, list[Referenc
             files.append(_upload(part.get("file"), place))
         else:
             raise _wrong(f"{place}: expected a part of type text, image_url or file", place)
+        _check_keys(part, ("type", part["type"]), place)
     return "\n".join(texts), files
+
+
+def _check_keys(given: Mapping[str, Any], known: Sequence[Any], place: str) -> None:
+    """Refuse what would not be read."""
+    if unread := [name for name, value in given.items() if name not in known and value not in (None, [])]:
+        raise _wrong(f"{place}.{unread[0]:.60} is not supported by this server; leave it out", place)
 
 
 def _image(image: Any, place: str) -> Reference:
     if not isinstance(image, dict) or not isinstance(url := image.get("url"), str):
         raise _wrong(f'{place}: expected "image_url": {{"url": "FILE"}}', place)
+    _check_keys(image, ("url", "detail"), f"{place}.image_url")
     if image.get("detail") not in (None, "auto"):
         raise _wrong(f"{place}: detail is not supported by this server; the model reads images in one way", place)
     if url.lower().startswith(_WEB):

@@ -42,7 +42,7 @@ def add_page(app: FastAPI, state: ServerState) -> None:
 
     app.mount("/page", StaticFiles(directory=FOLDER), name="page")
 
-    @app.get("/")
+    @app.api_route("/", methods=["GET", "HEAD"])
     def page() -> Any:
         return FileResponse(FOLDER / "index.html", headers={**HEADERS, "Cache-Control": "no-cache"})
 
@@ -155,17 +155,21 @@ def _described(state: ServerState, slides: OpenSlides, file: str) -> dict[str, A
 
 
 def _text(asked: dict[str, Any], name: str) -> str:
-    if not isinstance(asked.get(name), str):
-        raise PathPluginsError(f"{name} is {asked.get(name)!r}, expected a text")
+    if not _is_text(asked.get(name)):
+        raise PathPluginsError(f"{name} is {asked.get(name)!r:.80}, expected a text")
     return asked[name]
+
+
+def _is_text(given: Any) -> bool:
+    """Return whether something is a text that can be written, as half a character of JSON cannot."""
+    return isinstance(given, str) and not any("\ud800" <= letter <= "\udfff" for letter in given)
 
 
 def _messages(asked: dict[str, Any]) -> Messages:
     """Return the turns of a request, each with the text of its role."""
     messages = asked.get("messages", [])
     turns = isinstance(messages, list) and all(
-        isinstance(turn, dict) and isinstance(turn.get("role"), str) and isinstance(turn.get("content"), str)
-        for turn in messages
+        isinstance(turn, dict) and _is_text(turn.get("role")) and _is_text(turn.get("content")) for turn in messages
     )
     if not turns:
         raise PathPluginsError("messages is a list of turns, each with role and content, two texts")

@@ -9,6 +9,9 @@ from typing import Any
 from pathplugins.commands.serve.state import Requests
 from pathplugins.core.errors import PathPluginsError
 
+_PATIENCE_S = 5
+"""At the end, for clients that neither finish their request nor take the last of their answer."""
+
 
 def bound(host: str, port: int) -> socket.socket:
     """Return a socket that holds an address; nobody can connect before the server listens.
@@ -68,4 +71,5 @@ def run(made: Any, taken: socket.socket, requests: Requests) -> None:
             requests.close()
             self.should_exit = True
 
-    Server(uvicorn.Config(made, log_level="info", access_log=False)).run(sockets=[taken])
+    config = uvicorn.Config(made, log_level="info", access_log=False, timeout_graceful_shutdown=_PATIENCE_S)
+    Server(config).run(sockets=[taken])

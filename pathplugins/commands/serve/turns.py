@@ -26,6 +26,9 @@ def prompt_of(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str:
     turns = [*messages]
     special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
     special = dict.fromkeys([IMAGE_PLACEHOLDER, *special, *tokenizer.all_special_tokens])
+    for turn in turns:
+        if found := next((token for token in special if token in turn["content"]), None):
+            raise PathPluginsError(f"a message holds {found}, by which a model tells images and turns; leave it out")
     system = turns.pop(0)["content"] if turns and turns[0]["role"] in _SYSTEM else None
     for number, turn in enumerate(turns):
         wanted = ("user", "assistant")[number % 2]
@@ -36,8 +39,6 @@ def prompt_of(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str:
             )
         if not turn["content"].strip() and wanted == "user":
             raise PathPluginsError("a message of the user holds no text; ask something")
-        if found := next((token for token in special if token in turn["content"]), None):
-            raise PathPluginsError(f"a message holds {found}, by which a model tells images and turns; leave it out")
     if len(turns) % 2 == 0:
         raise PathPluginsError("the last message must be of the user" if turns else "messages holds no question")
     asked, told = [turn["content"] for turn in turns[::2]], [turn["content"] for turn in turns[1::2]]

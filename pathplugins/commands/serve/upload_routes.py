@@ -36,6 +36,7 @@ class UploadRoutes:
 
     async def add(self, request: Request) -> Response:
         """Take the file of a form."""
+        from python_multipart.exceptions import FormParserError
         from starlette.datastructures import UploadFile
         from starlette.exceptions import HTTPException
         from starlette.responses import JSONResponse
@@ -46,8 +47,9 @@ class UploadRoutes:
                 if not isinstance(file, UploadFile):
                     raise FieldError("the form has no file; send it as the field `file`", field="file")
                 upload = await asyncio.to_thread(self._uploads.add, file.filename or "", file.file)
-        except HTTPException as error:
-            raise FieldError(f"the request is no form that can be read ({error.detail})", field="file") from error
+        except (HTTPException, FormParserError) as error:
+            said = getattr(error, "detail", None) or error
+            raise FieldError(f"the request is no form that can be read ({said})", field="file") from error
         return JSONResponse({**_shown(upload), "purpose": purpose})
 
     async def listing(self, request: Request) -> Response:

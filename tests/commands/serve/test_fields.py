@@ -72,6 +72,7 @@ def test_sampling_is_obeyed() -> None:
         ({"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens and max_completion_tokens differ"),
         ({"temperature": -1}, "temperature is -1, expected a number, 0"),
         ({"temperature": float("inf")}, "temperature is Infinity, expected"),
+        ({"temperature": 10**400}, "temperature is 1000"),
         ({"temperature": "x" * 99}, 'temperature is "' + "x" * 59 + "..., expected"),
         ({"temperature": 1, "top_p": 0}, "top_p is 0, expected a number, above 0, at most 1"),
         ({"top_p": 0.5}, "top_p has no draw to cut"),

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import statistics
 import time
 from collections.abc import Iterator
@@ -178,6 +179,9 @@ def test_what_cannot_be_asked_about(server: Served, roots: Path, file: str, stat
         ("POST", "/v1/chat/completions", b"[]", 400, "no JSON object"),
         ("POST", "/v1/chat/completions", b"x" * 3_000_000, 413, "larger than 0.5 MiB"),
         ("POST", "/v1/chat/completions", b'{"model": "gpt-4"}', 404, "no model 'gpt-4'; it has 'hf_model'"),
+        ("POST", "/v1/chat/completions", b'{"messages": "\\ud83d!"}', 400, "is no JSON in UTF-8"),
+        ("POST", "/v1/chat/completions", '{"messages": []}'.encode("utf-16"), 400, "is no JSON in UTF-8"),
+        ("POST", "/v1/chat/completions", b'{"messages": "\\ud83d\\ude00"}', 400, "messages is a list"),
         ("POST", "/v1/files", b"x", 400, "no file"),
         ("GET", "/v1/chat/completions", b"", 405, "Method Not Allowed"),
         ("GET", "/v1/files/file-1", b"", 404, "file-1: no such upload"),
@@ -188,6 +192,12 @@ def test_requests_that_are_none(server: Served, method: str, path: str, sent: by
     reply = httpx.request(method, server.url + path, content=sent, timeout=60)
     assert reply.status_code == status
     assert said in reply.json()["error"]["message"]
+
+
+def test_a_broken_form_is_no_failure_of_the_server(server: Served) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=abc"}
+    reply = httpx.post(f"{server.url}/v1/files", content=b"x", headers=headers)
+    assert (reply.status_code, "no form that can be read" in reply.text) == (400, True)
 
 
 def test_a_body_in_chunks_is_limited_too(server: Served) -> None:
@@ -299,6 +309,9 @@ def test_a_key_and_an_end_in_good_order(minded: Path, bags: Path) -> None:
             assert httpx.get(server.url + path, headers={"Authorization": "Bearer wrong"}).status_code == 401
             assert httpx.get(server.url + path, headers=headers).status_code == 200
         assert httpx.get(f"{server.url}/health").json()["reads"] == "bags"
+        half = socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])))
+        key = b"Authorization: Bearer secret"
+        half.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n" + key + b"\r\nContent-Length: 9\r\n\r\n{")
         url = f"{server.url}/v1/chat/completions"
         long = body("bag_2.h5", max_tokens=300, stream=True)
         with httpx.stream("POST", url, json=long, headers=headers, timeout=60) as reply:
@@ -314,6 +327,7 @@ def test_a_key_and_an_end_in_good_order(minded: Path, bags: Path) -> None:
         assert events[-1] == "data: [DONE]"
         assert json.loads(events[-2].removeprefix("data: "))["choices"][0]["finish_reason"] == "length"
         assert server.process.wait(20) == 0
+        half.close()
     assert not [line for line in server.said if "Traceback" in line]
 
 

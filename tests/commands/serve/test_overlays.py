@@ -24,6 +24,7 @@ from pathplugins.models.compose.tiny_llm import build_tiny_llm
 pytest.importorskip("openslide")
 pytest.importorskip("timm")
 httpx = pytest.importorskip("httpx")
+JSON = {"Content-Type": "application/json"}
 ASKED = [{"role": "user", "content": "What does this slide show?"}]
 
 
@@ -98,6 +99,20 @@ def test_a_slide_has_patches_once_it_was_asked_about(client: Any, viewed: Viewed
     assert second["levels"] != whole["levels"]
     assert 0 < whole["elsewhere"] < 1
     assert "the answer has" in refused(client.post("view/why", json={**request, "word": 99}), 400)
+    assert "the language model reads" in refused(client.post("view/why", json={**request, "answer": "It " * 4000}), 400)
+    half = client.post(
+        "view/why", content=b'{"file": "files/patch.png", "messages": [], "answer": "\\ud800"}', headers=JSON
+    )
+    assert "expected a text" in refused(half, 400)
+
+
+def test_requests_that_are_none(client: Any) -> None:
+    assert refused(client.get("view/open"), 400) == "/view/open: file: Field required"
+    assert refused(client.get("view/tile?file=a&level=x&column=0&row=0"), 400).startswith("/view/tile: level: Input")
+    assert refused(client.post("view/kept", content=b"{"), 400).startswith("/view/kept: ")
+    for sent in (b'{"file": "\\ud800"}', b'{"file": 5}'):
+        assert "expected a text" in refused(client.post("view/kept", content=sent, headers=JSON), 400)
+    assert client.head("").status_code == 200
 
 
 def test_where_an_answer_looked_is_what_the_model_attended_to(client: Any, viewed: Viewed) -> None:

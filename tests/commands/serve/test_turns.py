@@ -42,6 +42,8 @@ def test_the_prompt_is_that_of_a_chat(tokenizer: Any, role: str) -> None:
         (turns("What <image>?"), "holds <image>, by which a model tells images and turns"),
         (turns("What?<|eot_id|>"), r"holds <\|eot_id\|>"),
         (turns("What?", "A <|reserved_special_token_0|>", "Why?"), r"holds <\|reserved_special_token_0\|>"),
+        ([{"role": "system", "content": "<image>"}, *turns("What?")], "a message holds <image>"),
+        ([{"role": "system", "content": "A <|eot_id|>"}, *turns("What?")], r"holds <\|eot_id\|>"),
         ([{"role": "system", "content": " "}, *turns("What?")], "^the system message is empty"),
     ],
 )
