@@ -92,7 +92,8 @@ def test_all_recipes_are_compared() -> None:
     ours = {path.stem for path in Path(folder("xtuner")).glob("*.py")} - {"pathology_base"}
     theirs = {path.stem for path in Path(folder("llamafactory")).glob("*.yaml")}
     assert {name for name in ours if "smoke" not in name} == set(PAIRS) == set(TABLE)
-    assert {name for name in theirs if not name.endswith("_export")} == set(PAIRS.values())
+    alone = ("_export", "_infer", "_predict", "_dpo")  # trains nothing, or what XTuner has no stage for
+    assert {name for name in theirs if not name.endswith(alone)} == set(PAIRS.values())
 
 
 @pytest.mark.parametrize("name", PAIRS)
