@@ -51,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Load the model and talk; from a pipe the exit code is 1 where a line could not be done."""
     sampling = sampling_of(args)
+    if args.why.exists() and not args.why.is_dir():
+        raise PathPluginsError(f"--why {args.why} is a file; name a folder")
     slide_options_of(args)
     start_quickly()
     folder = model_directory(args.model)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pathplugins.commands.answering import check_length
 from pathplugins.commands.loading import LoadedModel
-from pathplugins.commands.prompting import before_answer
+from pathplugins.commands.prompting import before_answer, check_text
 from pathplugins.core.errors import PathPluginsError
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def _answer_tokens(model: LoadedModel, opened: OpenedImage, prompt_ids: Tensor, 
 
     if not answer.strip():
         raise PathPluginsError("the answer is empty: nothing was said, so there is nothing to look into")
+    check_text(answer)
     tokenizer: Any = model.processor.tokenizer
     text = before_answer(tokenizer) + answer.strip()
     whole = opened.inputs(prompt + text)["input_ids"][0]

@@ -87,7 +87,7 @@ def read_rows(path: Path) -> list[Line]:
     """Read the lines of a file, without a last one that a killed process left unfinished.
 
     Raises:
-        PathPluginsError: a line is not JSON.
+        PathPluginsError: a line is no JSON object.
     """
     lines = []
     *whole, _ = path.read_text(encoding="utf-8", errors="replace").split("\n")
@@ -96,4 +96,6 @@ def read_rows(path: Path) -> list[Line]:
             lines.append(parse_json(line))
         except ValueError as error:
             raise PathPluginsError(f"{path}:{number} is not JSON ({error}); remove the line to ask it again") from error
+        if not isinstance(lines[-1], dict):
+            raise PathPluginsError(f"{path}:{number} is no JSON object; remove the line to ask it again")
     return lines

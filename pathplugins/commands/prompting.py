@@ -54,7 +54,8 @@ def prompt(tokenizer: PreTrainedTokenizerBase, user: str, *, after: Turns = (), 
         system: a system prompt instead.
 
     Raises:
-        PathPluginsError: the tokenizer has no chat template, or no place for ``system``, or that is empty.
+        PathPluginsError: the tokenizer has no chat template, or no place for ``system``, or that is empty, or a text
+            is none in UTF-8.
     """
     from jinja2 import TemplateError
 
@@ -63,6 +64,9 @@ def prompt(tokenizer: PreTrainedTokenizerBase, user: str, *, after: Turns = (), 
             "the tokenizer has no chat template, so nobody knows how this model was asked in training; ask a trained "
             "model, or compose from an instruction-tuned language model"
         )
+
+    for text in (user, system or "", *(text for turn in after for text in turn)):
+        check_text(text)
 
     def render(*system: str) -> str:
         turns = [{"role": "system", "content": text} for text in system]
@@ -80,6 +84,12 @@ def prompt(tokenizer: PreTrainedTokenizerBase, user: str, *, after: Turns = (), 
         return plain
     # A template with a prompt of its own writes a system turn in any case, so that ours replaces it and adds little.
     return with_ours if len(with_ours) - len(SYSTEM_PROMPT) > len(plain) else plain
+
+
+def check_text(text: str) -> None:
+    """Refuse what is no text in UTF-8, as a terminal or a pipe of another encoding gives it: no tokenizer takes it."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise PathPluginsError(f"{text[:60]!a} is no text in UTF-8; write it in that encoding")
 
 
 def _with_system(render: Callable[..., str], system: str) -> str:

@@ -146,7 +146,7 @@ def _make(slides: Sequence[Path], name: str, options: SlideOptions, tiling: Any,
     summary = run_jobs(jobs, recipe, HerePool(recipe), Board(len(jobs)))
     if summary.failed:
         (reason,) = summary.failed.values()
-        raise PathPluginsError(f"--slide {slides[0]}: {reason}")
+        raise PathPluginsError(f"--slide {slides[0]}: {reason.removeprefix(f'{slides[0]}: ')}")
 
 
 def _encoder(image_processor: Any, options: SlideOptions) -> str:

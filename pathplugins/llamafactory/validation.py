@@ -75,6 +75,8 @@ def _read(parser: Any, config: Path) -> dict[str, Any]:
         values, _ = read_unchecked(parser, original)
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise PathPluginsError(f"{config} cannot be read as YAML: {error}") from error
+    except TypeError as error:  # of OmegaConf, for a list
+        raise PathPluginsError(f"{config} holds something else than keys and values: {error}") from error
     return dict(values)
 
 

@@ -141,6 +141,12 @@ def test_nothing_is_answered_before_a_file_is_open(
     assert said[4] == "error: /new stands alone, got 'now' behind it"
 
 
+def test_why_needs_a_folder(chat: Callable[..., Told], bags: tuple[Path, Path]) -> None:
+    code, said, wrong = chat("What?\n/why\n", "--bag", bags[0], "--why", bags[1])
+    assert (code, said) == (2, "")
+    assert f"--why {bags[1]} is a file; name a folder" in wrong
+
+
 def test_a_refused_file_leaves_the_open_one_open(chat: Callable[..., Told], bags: tuple[Path, Path]) -> None:
     code, out, err = chat(f"/slide {bags[1]}\n{QUESTION}\n/help\n", "--bag", bags[0])
     assert code == 1

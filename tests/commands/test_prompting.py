@@ -73,6 +73,13 @@ def test_the_turns_before_stand_before_and_the_image_in_the_first(tokenizer: Any
     assert told == "".join(f"[{turn}]" for turn in turns)
 
 
+def test_what_is_no_text_is_no_prompt(tokenizer: Any) -> None:
+    half = "What \udc80?"
+    for question, more in ((half, {}), ("What?", {"system": half}), ("What?", {"before": [("Is it?", half)]})):
+        with pytest.raises(PathPluginsError, match="is no text in UTF-8"):
+            conversation(with_template(tokenizer, LLAMA), question, **more)
+
+
 def test_blanks_between_a_prompt_and_its_answer_are_the_templates(tokenizer: Any) -> None:
     turns = "{% for m in messages %}[{{ m['role'] }}]SEP{{ m['content'] }}{% endfor %}"
     ends = "{% if add_generation_prompt %}[assistant]{% endif %}"

@@ -84,6 +84,9 @@ def test_other_models_are_refused(toy: Any, tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "text.yaml").write_text(f"model_name_or_path: {toy.llm}\nstage: sft\n")
     assert main(["validate", str(tmp_path / "text.yaml")]) == 2
     assert "names no model of this package" in capsys.readouterr().err
+    (tmp_path / "text.yaml").write_text("- stage: sft")
+    assert main(["validate", str(tmp_path / "text.yaml")]) == 2
+    assert "text.yaml holds something else than keys and values" in capsys.readouterr().err
     (tmp_path / "text.yaml").write_text("stage: [")
     assert main(["validate", str(tmp_path / "text.yaml")]) == 2
     assert "cannot be read as YAML" in capsys.readouterr().err

@@ -62,7 +62,10 @@ def read_results(folder: Path) -> Run | Ablation:
     if not folder.is_dir():
         raise PathPluginsError(f"{folder}: no such folder; name the --out of evaluate or ablate{near_path(folder)}")
     if (folder / ABLATION).is_file():
-        return Ablation(str(folder), read_json(folder / ABLATION), _run(folder / REAL))
+        told = read_json(folder / ABLATION)
+        if not {"task", "measure", "questions", "conditions"} <= {*told}:
+            raise PathPluginsError(f"{folder / ABLATION} is not of pathplugins ablate; name another folder")
+        return Ablation(str(folder), told, _run(folder / REAL))
     if not (folder / METRICS).is_file():
         raise PathPluginsError(
             f"{folder} holds neither {METRICS} of evaluate nor {ABLATION} of ablate; run the command that made it to "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from pathlib import Path
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     Sampling(max_new_tokens=args.max_new_tokens)
     slides, roots, key = slide_options_of(args), Roots(args.root), _api_key(args)
     for name in ("max_batch", "max_waiting", "max_upload", "opened_memory"):
-        if not getattr(args, name) > 0:
+        if not 0 < getattr(args, name) < math.inf:
             raise PathPluginsError(f"--{name.replace('_', '-')} is {getattr(args, name):g}, expected above 0")
     with bound(args.host, args.port) as taken:
         start_quickly()
@@ -122,8 +123,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _api_key(args: argparse.Namespace) -> str | None:
     key = os.environ.get(KEY) if args.api_key is None else args.api_key
-    if key is not None and (not key.strip() or not key.isascii()):
-        raise PathPluginsError(f"the API key is empty, or holds more than ASCII; give another with --api-key or {KEY}")
+    if key is not None and (not key.strip() or not key.isascii() or key != key.strip()):
+        raise PathPluginsError(
+            f"the API key is empty, holds more than ASCII, or blanks around it, as a line of a file has; give another "
+            f"with --api-key or {KEY}"
+        )
     return key
 
 

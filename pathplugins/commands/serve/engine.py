@@ -183,7 +183,7 @@ class Engine:
             row = Row(question, self.opened.get(question.path), tokenizer, self._ends)
             length = row.prompt_tokens + question.sampling.max_new_tokens
             check_length(self.model, length, hint="leave out turns, or ask for a smaller max_tokens")
-        except (PathPluginsError, OSError, TypeError, *_FAILURES) as error:
+        except (PathPluginsError, OSError, *_FAILURES) as error:
             question.answer.set_exception(error)
             return None
         return row

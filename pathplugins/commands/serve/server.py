@@ -24,9 +24,9 @@ def bound(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         taken = socket.socket(family, kind, protocol)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for what no name of a machine can be
         raise PathPluginsError(
-            f"--host {host}: {error.strerror}; give 127.0.0.1, or an address of this machine"
+            f"--host {host}: {getattr(error, 'strerror', None) or error}; give 127.0.0.1, or an address of this machine"
         ) from error
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

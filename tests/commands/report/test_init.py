@@ -238,6 +238,12 @@ def of_another(root: Path) -> list[Path]:
     return [root / "run"]
 
 
+def of_another_ablation(root: Path) -> list[Path]:
+    (root / "run").mkdir()
+    (root / "run" / "ablation.json").write_text('{"conditions": {}}')
+    return [root / "run"]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -245,6 +251,7 @@ def of_another(root: Path) -> list[Path]:
         (no_results, "holds neither metrics.json of evaluate nor ablation.json of ablate"),
         (unfinished, "is about 2 questions and 1 are answered; run the command"),
         (of_another, "is not of pathplugins evaluate"),
+        (of_another_ablation, "ablation.json is not of pathplugins ablate"),
     ],
 )
 def test_mistakes(

@@ -71,6 +71,9 @@ def test_xtuner(tmp_path: Path) -> None:
 def test_mistakes(tmp_path: Path) -> None:
     with pytest.raises(PathPluginsError, match=r"--training .*nowhere: no such folder; name the output_dir"):
         read_training(tmp_path / "nowhere")
+    (tmp_path / "trainer_log.jsonl").write_text("[]\n")
+    with pytest.raises(PathPluginsError, match=r"trainer_log.jsonl:1 is no JSON object"):
+        read_training(tmp_path)
     write_lines(tmp_path / "trainer_log.jsonl", [llamafactory(40)])
     with pytest.raises(PathPluginsError, match=r"holds no loss: neither trainer_log.jsonl or trainer_state.json of"):
         read_training(tmp_path)

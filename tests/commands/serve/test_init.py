@@ -340,6 +340,9 @@ def test_a_key_and_an_end_in_good_order(minded: Path, bags: Path) -> None:
         (["--max-batch", "0"], "--max-batch is 0, expected above 0"),
         (["--max-new-tokens", "0"], "--max-new-tokens is 0"),
         (["--api-key", " "], "the API key is empty"),
+        (["--api-key", "secret\n"], "blanks around it"),
+        (["--host", "a..b"], "--host a..b: .*label empty"),
+        (["--max-upload", "inf"], "--max-upload is inf"),
     ],
 )
 def test_what_cannot_be_served(
