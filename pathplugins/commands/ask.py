@@ -17,7 +17,7 @@ from pathplugins.commands.model_directory import model_directory
 from pathplugins.commands.prompting import conversation
 from pathplugins.commands.quick_start import start_quickly
 from pathplugins.commands.sampling import MAX_NEW_TOKENS, Sampling, add_sampling_options, sampling_of
-from pathplugins.commands.slide_bags import add_slide_options, slide_options_of
+from pathplugins.commands.slide_bags import add_slide_options, refuse_idle, slide_options_of
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.encoders.slide_options import SlideOptions
 
@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     folder, other = model_directory(args.model), args.allow_other_encoder
     processor: Any = load_processor(folder, allow_other_encoder=other)
     given = given_file(reads_of(processor), args.model, bag=args.bag, image=args.image, slide=args.slide)
+    refuse_idle(slides, given.option)
     conversation(processor.tokenizer, args.question[0], system=args.system)
     file = asked_file(given, processor, slides, device=args.device)
     model = load_model(folder, adapter=args.adapter, device=args.device, allow_other_encoder=other)

@@ -19,7 +19,7 @@ from pathplugins.commands.prompting import conversation
 from pathplugins.commands.quick_start import start_quickly
 from pathplugins.commands.sampling import sampling_of
 from pathplugins.commands.selection import locate
-from pathplugins.commands.slide_bags import slide_options_of
+from pathplugins.commands.slide_bags import refuse_idle, slide_options_of
 from pathplugins.core.errors import PathPluginsError
 
 
@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     folder, other = model_directory(args.model), args.allow_other_encoder
     processor: Any = load_processor(folder, allow_other_encoder=other)
     given = given_file(reads_of(processor), args.model, bag=args.bag, image=args.image, slide=args.slide)
+    refuse_idle(slides, given.option)
     if args.draw_on is not None and (given.option == "--slide" or reads_of(processor) == "images"):
         raise PathPluginsError(f"--draw-on is the slide of a --bag; {given.option} is drawn on itself: leave it out")
     prompt = conversation(processor.tokenizer, args.question, system=args.system)

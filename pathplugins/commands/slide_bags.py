@@ -49,6 +49,15 @@ def slide_options_of(args: argparse.Namespace) -> SlideOptions:
     return SlideOptions(**{name: getattr(args, name) for name in SlideOptions.__dataclass_fields__})
 
 
+def refuse_idle(options: SlideOptions, given: str) -> None:
+    """Raise a `PathPluginsError` where options of a slide stand beside ``given``, an option that names no slide."""
+    usual = SlideOptions()
+    idle = [name for name in SlideOptions.__dataclass_fields__ if getattr(options, name) != getattr(usual, name)]
+    if given != "--slide" and idle:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+        raise PathPluginsError(f"{names}: a slide becomes a bag by it, and {given} names none; leave it out")
+
+
 def bag_of_slide(slide: Path, image_processor: Any, options: SlideOptions, *, device: str = "auto") -> SlideBag:
     """Return the bag of a slide, made with the encoder that a model was trained with; progress is shown on stderr.
 

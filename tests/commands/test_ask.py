@@ -224,8 +224,8 @@ def test_a_slide_is_made_into_the_bag_that_is_asked_about(
     monkeypatch.setenv("PATHPLUGINS_CACHE", str(tmp_path / "cache"))
     asked = ["What is it?", QUESTION, "What is it?"]
     words = [word for question in asked for word in ("--question", question)]
-    more = ["--max-new-tokens", "6", *TRIAL]
-    assert main(["ask", str(talker), "--slide", str(slide), *words, *more, "--json"]) == 0
+    words += ["--max-new-tokens", "6"]
+    assert main(["ask", str(talker), "--slide", str(slide), *words, *TRIAL, "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["question"] for line in lines] == asked
     (bag,) = (tmp_path / "cache").rglob("bags/case_1.h5")
@@ -241,7 +241,7 @@ def test_a_slide_is_made_into_the_bag_that_is_asked_about(
     assert [line["answer"] for line in lines] == right
     assert ask(model, QUESTION, slide=slide, slide_options=options, max_new_tokens=6) == right[1]
     capsys.readouterr()
-    assert main(["ask", str(talker), "--bag", str(bag), *words, *more]) == 0
+    assert main(["ask", str(talker), "--bag", str(bag), *words, "--device", "cpu"]) == 0
     told = "".join(f"> {question}\n{answer}\n" for question, answer in zip(asked, right, strict=True))
     assert capsys.readouterr().out == told
     assert "patches" not in told
@@ -283,3 +283,5 @@ def test_options_that_cannot_be_obeyed_are_refused_before_the_model_is_loaded(
     assert "--seed 3 has nothing to draw" in refused(capsys, *words, "--seed", 3)
     assert "--temperature is -1" in refused(capsys, *words, "--temperature=-1")
     assert "the question is empty" in refused(capsys, *words, "--question", " ")
+    said = refused(capsys, *words, "--random-weights", 0, "--mpp", 1)
+    assert "--random-weights, --mpp: a slide becomes a bag by it, and --bag names none; leave it out" in said

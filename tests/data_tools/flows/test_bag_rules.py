@@ -6,7 +6,6 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -132,14 +131,19 @@ def training() -> Said:
     return run
 
 
+class Asked:
+    """What `check_file` needs of the processor of a model."""
+
+    def __init__(self) -> None:
+        self.image_processor = processor()
+        self.num_image_tokens = self.image_processor.num_image_tokens
+
+
 @pytest.fixture
 def ask() -> Said:
     def run(folder: Path) -> str:
         with pytest.raises(PathPluginsError) as caught:
-            check_file(
-                SimpleNamespace(num_image_tokens=processor().num_image_tokens, image_processor=processor()),
-                folder / "odd.h5",
-            )
+            check_file(Asked(), folder / "odd.h5")
         return str(caught.value)
 
     return run
