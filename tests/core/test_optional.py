@@ -14,7 +14,7 @@ from pathplugins.core.optional import install_line, need, require
 ROOT = Path(__file__).resolve().parents[2]
 BROUGHT_BY = {
     **{"openslide": "openslide-python", "open_clip": "open_clip_torch", "sklearn": "scikit-learn", "yaml": "pyyaml"},
-    **{"segmentation_models_pytorch": "segmentation-models-pytorch"},
+    **{"segmentation_models_pytorch": "segmentation-models-pytorch", "prometheus_client": "prometheus-client"},
     **{"threadpoolctl": "scikit-learn", "urllib3": "requests"},  # what these depend on
     **{"torch": "timm", "torchvision": "timm", "huggingface_hub": "timm", "safetensors": "timm"},
 }
