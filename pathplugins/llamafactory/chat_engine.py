@@ -31,6 +31,7 @@ def asking_with_images(original: type) -> type:
     signature = inspect.signature(original._process_args)
 
     class HuggingfaceEngine(original):
+        @functools.wraps(original.__init__)  # its parameters are compared with those we know
         def __init__(self, model_args: Any, *rest: Any, **named: Any) -> None:
             super().__init__(model_args, *rest, **named)
             if is_ours(self.template):
