@@ -4,28 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
-import numpy as np
+import asked_about
 import pytest
-from PIL import Image
 
 from pathplugins.commands.vision_input import check_vision_input
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.models.custom_llava.input_files import misfit
 
-
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
-    with h5py.File(tmp_path / "bag.png", "w") as file:
-        file["features"] = np.ones((3, 5))
-    small = Image.new("RGB", (31, 22))
-    for name in ("patch.png", "patch.jpg", "patch.tif"):
-        small.save(tmp_path / name)
-    small.save(tmp_path / "pyramid.tif", save_all=True, append_images=[small.resize((15, 11))])
-    (tmp_path / "case.SVS").write_bytes(b"II*\0")
-    (tmp_path / "notes.txt").write_text("notes")
-    (tmp_path / "empty.h5").touch()
-    return tmp_path
+files = asked_about.files  # the fixture
 
 
 def test_what_fits_passes(files: Path) -> None:
