@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -11,8 +11,9 @@ from pathplugins.commands.import_encoder import import_encoder
 from pathplugins.commands.lines import say
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.nearest import near_path
+from pathplugins.core.registry import loaded
 
-Kind = Literal["open-clip", "llava", "projector", "encoder"]
+Kind = Literal["open-clip", "llava", "projector", "encoder", "system"]
 
 _ONLY: dict[Kind, tuple[str, ...]] = {
     "open-clip": ("activation", "arch"),
@@ -24,12 +25,28 @@ _ONLY: dict[Kind, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class SystemImport:
+    """How the weights of one published system are read, which is asked for by its name."""
+
+    read: str
+    """``package.module:function``; ``function(source, out, **options)`` writes ``out`` whole or not at all and returns
+    the lines to print."""
+    takes: tuple[str, ...] = ()
+    """Options of the command that it takes as keywords, None where one was not given."""
+
+
+SYSTEMS_READ: dict[str, SystemImport] = {}
+"""Name of a published system -> how its weights are read."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImportOptions:
     """What the command was asked to do; None where nothing was said."""
 
     encoder: str | None
     source: Path
     out: Path
+    llm: str | None
     image_size: int | None
     activation: Literal["quick_gelu", "gelu"] | None
     arch: str | None
@@ -39,10 +56,13 @@ class ImportOptions:
 
     def refuse_options_of_others(self, kind: Kind) -> None:
         """Refuse an option that means nothing for this kind of source."""
-        given = {name for names in _ONLY.values() for name in names if getattr(self, name) is not None}
-        if foreign := sorted(given.difference(_ONLY[kind])):
+        takes = SYSTEMS_READ[self.encoder or ""].takes if kind == "system" else _ONLY[kind]
+        optional = {item.name for item in fields(self)} - {"encoder", "source", "out"}
+        given = {name for name in optional if getattr(self, name) is not None}
+        if foreign := sorted(given.difference(takes)):
             options = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
-            raise PathPluginsError(f"{self.source} is of kind {kind}, for which {options} means nothing; leave it out")
+            what = self.encoder if kind == "system" else kind
+            raise PathPluginsError(f"{self.source} is of kind {what}, for which {options} means nothing; leave it out")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,20 +70,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "encoder",
         nargs="?",
-        metavar="ENCODER",
-        help="name of a patch encoder, of which SOURCE is a checkpoint: ptcga200-byol, ptcga200-mae, ... "
-        "(pathdata encoders lists them) or a model of timm",
+        metavar="NAME",
+        help="what SOURCE is a checkpoint of: a published system ("
+        + (", ".join(SYSTEMS_READ) or "none yet")
+        + "), or a patch encoder: ptcga200-byol, ptcga200-mae, ... (pathdata encoders lists them) or a model of timm",
     )
     parser.add_argument(
         "source",
         type=Path,
         metavar="SOURCE",
         help="OpenCLIP file or directory (pathgenclip.pt) | LLaVA v1.5 directory, original or of Transformers "
-        "(PathGen-LLaVA) | mm_projector.bin | with ENCODER a checkpoint of BYOL, SimCLR, MoCo v2, DINO, MAE, of "
-        "supervised training or segmentation",
+        "(PathGen-LLaVA) | mm_projector.bin | with NAME a checkpoint of that system, or of BYOL, SimCLR, MoCo v2, "
+        "DINO, MAE, of supervised training or segmentation",
     )
     parser.add_argument(
         "--out", required=True, type=Path, metavar="PATH", help="new directory; for a connector a new .safetensors file"
+    )
+    parser.add_argument(
+        "--llm", metavar="PATH_OR_HUB_ID", help="language model of a system whose checkpoint holds none, or not all"
     )
     parser.add_argument(
         "--image-size",
@@ -89,8 +113,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Find out what the source is, convert it, and print what was found."""
     options = ImportOptions(**{name: getattr(args, name) for name in ImportOptions.__dataclass_fields__})
-    kind = "encoder" if options.encoder else kind_of(options.source)
+    named: Kind = "system" if options.encoder in SYSTEMS_READ else "encoder"
+    kind = named if options.encoder else kind_of(options.source)
     options.refuse_options_of_others(kind)
+    if kind == "system":
+        for line in _system(SYSTEMS_READ[options.encoder], options):
+            say(line)
+        return 0
     if options.encoder:
         import_encoder(options.encoder, options.source, options.out, image_size=options.image_size)
         return 0
@@ -131,6 +160,21 @@ def kind_of(source: Path) -> Kind:
         "connector of LLaVA (model.mm_projector.*); of a LLaVA give the directory, of a patch encoder its name too: "
         f"import-weights ENCODER {source}"
     )
+
+
+def _system(system: SystemImport, options: ImportOptions) -> list[str]:
+    """Import a published system; language model and vision tower are on this machine when it begins."""
+    from pathplugins.models.compose.local_copy import FILES, TOWER_FILES, local_copy
+
+    if not options.source.exists():
+        raise CheckpointError(
+            f"{options.source} does not exist; check the path or download the weights first{near_path(options.source)}"
+        )
+    given = {name: getattr(options, name) for name in system.takes}
+    for name, files in (("llm", FILES), ("vision_tower", TOWER_FILES)):
+        if given.get(name) is not None:
+            given[name] = Path(local_copy(given[name], f"--{name.replace('_', '-')}", files))
+    return loaded(system.read)(options.source, options.out, **given)
 
 
 def _open_clip(options: ImportOptions) -> None:

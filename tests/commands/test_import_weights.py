@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pathplugins import cli
-from pathplugins.commands.import_weights import kind_of
+from pathplugins.commands.import_weights import SYSTEMS_READ, SystemImport, kind_of
 from pathplugins.core.errors import CheckpointError
 from pathplugins.core.files import read_json, write_json
 
@@ -106,3 +107,24 @@ def test_a_connector_there_and_back_by_command(tmp_path: Path, capsys: pytest.Ca
     assert "absent does not exist; give a model directory" in capsys.readouterr().err
     assert cli.main(["export-weights", str(tmp_path), "--to", "hf-llava", "--out", str(tmp_path / "out")]) == 2
     assert "holds no config.json and no preprocessor_config.json" in capsys.readouterr().err
+
+
+def test_a_system_is_read_by_its_name_and_takes_its_own_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The function that reads it gets directories on this machine; what it returns is printed."""
+    (tmp_path / "llm").mkdir()
+    (tmp_path / "weights.pth").write_bytes(b"x")
+    monkeypatch.setitem(SYSTEMS_READ, "seen", SystemImport(read=f"{__name__}:read_seen", takes=("llm",)))
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
+    command = ["import-weights", "seen", str(tmp_path / "weights.pth"), "--out", str(tmp_path / "out")]
+    assert cli.main([*command, "--llm", str(tmp_path / "llm")]) == 0
+    assert capsys.readouterr().out == f"weights.pth with {tmp_path / 'llm'}\n"
+    assert cli.main([*command, "--image-size", "224"]) == 2
+    assert "is of kind seen, for which --image-size means nothing" in capsys.readouterr().err
+    assert cli.main(["import-weights", "seen", str(tmp_path / "weights.pt"), "--out", str(tmp_path / "out")]) == 2
+    assert "weights.pth" in capsys.readouterr().err
+
+
+def read_seen(source: Path, out: Path, *, llm: Path | None) -> list[str]:
+    return [f"{source.name} with {llm}"]

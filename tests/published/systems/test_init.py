@@ -6,7 +6,7 @@ import pytest
 
 from pathplugins.published.systems import SYSTEMS, System
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SHARED = {"pathology_base.py", "pallava_smoke_align.py", "pallava_smoke_tune.py"}
 """Configurations that are no system: the common base, and PA-LLaVA in small."""
 

@@ -1,0 +1,13 @@
+"""Systems that train here, a file each; a new one is a file and a name below."""
+
+from __future__ import annotations
+
+from pathplugins.published.systems.pallava import PA_LLAVA
+from pathplugins.published.systems.patchtcga import PATCH_TCGA
+from pathplugins.published.systems.pathgen_llava import PATHGEN
+from pathplugins.published.systems.system import Link, System
+from pathplugins.published.systems.wsi_llava import WSI_LLAVA
+
+__all__ = ["SYSTEMS", "Link", "System"]
+
+SYSTEMS = (WSI_LLAVA, PA_LLAVA, PATHGEN, PATCH_TCGA)
