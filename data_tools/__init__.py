@@ -11,5 +11,6 @@ In reading order, each package importing only packages named before it:
   ``tables`` joins labels of slides with bags;
   ``patchtcga`` unpacks and describes its data sets, ``pathgen`` rebuilds PathGen-1.6M, ``captioning`` has patches
   described by a served model.
-- ``commands`` holds one module per command; ``cli`` dispatches to them.
+- ``commands`` holds one module per command; ``cli`` dispatches to them, and to those that run a model, which lie in
+  ``pathplugins/commands``.
 """

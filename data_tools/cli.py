@@ -14,6 +14,7 @@ COMMANDS = {
     "patch": "find tissue on slides and cut it into patches",
     "features": "encode the patches of every slide into a feature bag",
     "run": "patch and encode in one go, without patch files on disk",
+    "pool": "bags -> a fixed number of slide-encoder tokens each, as the official WSI-LLaVA reads them",
     "status": "report which slides of a work folder are done, failed (and why) or left",
     "inspect": "name the kind and convention of bags and coordinate files, and every fault in them",
     "convert": "turn one data format into another: conversations, or the features of other tools into bags",
@@ -28,6 +29,9 @@ COMMANDS = {
     "demo-slide": "write a made-up slide to try things with",
 }
 """Name -> help. Each is a module of ``commands`` with ``add_options(parser)`` and ``run(args) -> int``."""
+
+ELSEWHERE = {"pool": "pathplugins.commands.pool"}
+"""Commands that run a model: no part of this package, which knows none; each is imported when it is called for."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,7 +73,7 @@ def _parser(argv: list[str]) -> Parser:
     for name, help_text in COMMANDS.items():
         sub = commands.add_parser(name, help=help_text, description=help_text)
         if name in argv[:1]:
-            module = importlib.import_module(f".commands.{name.replace('-', '_')}", __package__)
+            module = importlib.import_module(ELSEWHERE.get(name, f".commands.{name.replace('-', '_')}"), __package__)
             module.add_options(sub)
             sub.set_defaults(run=module.run)
     return parser

@@ -225,9 +225,21 @@ class LongNetViT(nn.Module):
         """
         return self._encode(features, coords_xy, counts, self._stop_after(select_layer), None)[:2]
 
+    def unnormed(self, features: Tensor, coords_xy: Tensor, counts: Tensor) -> Tensor:
+        """Encode as `forward` does and return the patch tokens ``[T, C]`` before the outer ``norm``."""
+        x, lengths, _ = self._encoded(features, coords_xy, counts, None, None)
+        return torch.cat([bag[1:] for bag in x.split(lengths)])
+
     def _encode(
         self, features: Tensor, coords_xy: Tensor, counts: Tensor, stop_after: int | None, look_at: int | None
     ) -> tuple[Tensor, Tensor, ClsAttention | None]:
+        x, lengths, seen = self._encoded(features, coords_xy, counts, stop_after, look_at)
+        bags = self.norm(x).split(lengths)
+        return torch.stack([bag[0] for bag in bags]), torch.cat([bag[1:] for bag in bags]), seen
+
+    def _encoded(
+        self, features: Tensor, coords_xy: Tensor, counts: Tensor, stop_after: int | None, look_at: int | None
+    ) -> tuple[Tensor, tuple[int, ...], ClsAttention | None]:
         sizes, config = self._check(features, coords_xy, counts), self.config
         positions = patch_positions(coords_xy, tile_size=config.tile_size, grid_size=config.grid_size)  # [T]
         x = self.patch_embed(features) + _position_rows(positions, config, self.cls_token.dtype)  # [T, C]
@@ -235,9 +247,8 @@ class LongNetViT(nn.Module):
         x = torch.cat([part for bag in x.split(sizes) for part in (cls_token, bag)])  # [L, C]
         x = F.dropout(x, config.dropout, self.training)
         lengths = tuple(size + 1 for size in sizes)
-        x, seen = self.encoder(x, lengths, stop_after=stop_after, look_at=look_at)
-        bags = self.norm(x).split(lengths)
-        return torch.stack([bag[0] for bag in bags]), torch.cat([bag[1:] for bag in bags]), seen
+        x, seen = self.encoder(x, lengths, stop_after=stop_after, look_at=look_at)  # [L, C]
+        return x, lengths, seen
 
     def _check(self, features: Tensor, coords_xy: Tensor, counts: Tensor) -> list[int]:
         sizes = counts.tolist()
