@@ -20,6 +20,9 @@ memory.
 
 The others have no products: ``prompt_topk`` reads N C floats once, the rest copy K rows. Bar: 3 % of twelve encoder
 layers at N = 10,000, of which one is timed.
+
+``kmeans`` takes 256 of 40,000 tokens of width 512. Its bound is the time of its matrix products alone, 56 GFLOP in the
+shapes that it has; the rest reads the distances twice and the tokens four times. Bar: 2.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.measure import MIB, clock, fastest, in_fresh_process, peak_bytes, verdict
+from pathplugins.data.k_means import ROUNDS, ROWS_PER_CENTRE, k_means_rows
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.selectors.base import PackedCandidates, TokenSelector
 from pathplugins.models.towers.longnet_vit import EncoderLayer, LongNetConfig
@@ -44,8 +48,10 @@ LOOP_BARS = {8192: 15.0, 16384: 80.0}
 """N -> how many times slower than ours the loop must be."""
 LOOP_SAMPLE = 128
 """Iterations of the loop that are run."""
+K_MEANS = (40_000, 512, 256)
+"""Tokens, their width, tokens kept."""
 PATCHES, LAYERS, SHARE_BAR = 10_000, 12, 3.0
-CHEAP = ("random_sample", "stride", "spatial", "prompt_topk")
+CHEAP = ("random_sample", "stride", "linspace", "spatial", "prompt_topk")
 """Selectors held to the bar of 3 %."""
 
 
@@ -207,8 +213,26 @@ def compare_others(repeats: int) -> list[tuple[str, bool]]:
     ]
 
 
+def compare_kmeans(repeats: int) -> list[tuple[str, bool]]:
+    """Print the time of ``kmeans`` beside that of its matrix products; the verdict."""
+    (n, width, kept), rows = K_MEANS, ROWS_PER_CENTRE * K_MEANS[2]
+    tokens, centres, member = torch.randn(n, width), torch.randn(width, kept), torch.rand(rows, kept)
+
+    def products() -> None:
+        for _ in range(ROUNDS):
+            tokens[:rows] @ centres
+            member.T @ tokens[:rows]
+        for column in range(kept):
+            tokens[:rows] @ centres[:, column]
+        tokens @ centres
+
+    own, bound = fastest([lambda: k_means_rows(tokens, kept, seed=0), products], repeats)
+    sys.stdout.write(f"\nkmeans, {kept} of {n:,} x {width}: {own:.2f} s, its products {bound:.2f} s\n")
+    return [verdict("kmeans / its products", own / bound, 2.0, at_most=True)]
+
+
 def main() -> int:
-    """Print both tables; 1 when a bar is missed."""
+    """Print the tables; 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=2)
@@ -220,6 +244,7 @@ def main() -> int:
         sys.stdout.write("{} {}\n".format(*step(name, int(n))))
         return 0
     verdicts = compare_prumerge(options.rounds, options.threads) + compare_others(options.rounds)
+    verdicts += compare_kmeans(options.rounds)
     sys.stdout.writelines(line for line, _ in verdicts)
     return int(not all(kept for _, kept in verdicts))
 

@@ -64,6 +64,7 @@ SERVED_BY: dict[str, str] = {
     "pathplugins/models/selectors/__init__.py": "tests/models/selectors/test_selectors.py",
     "pathplugins/models/selectors/base.py": "tests/models/selectors/test_selectors.py",
     "pathplugins/models/selectors/even.py": "tests/models/selectors/test_selectors.py",
+    "pathplugins/models/selectors/k_means.py": "tests/models/selectors/test_selectors.py",
     "pathplugins/models/selectors/prompt_topk.py": "tests/models/selectors/test_selectors.py",
     "pathplugins/models/selectors/prumerge.py": "tests/models/selectors/test_selectors.py",
     "pathplugins/models/selectors/random_sample.py": "tests/models/selectors/test_selectors.py",

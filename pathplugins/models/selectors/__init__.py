@@ -13,7 +13,9 @@ SELECTORS = Registry(
         "prumerge_adaptive": f"{_HERE}.prumerge:PruMergeAdaptive",
         "prompt_topk": f"{_HERE}.prompt_topk:PromptTopK",
         "stride": f"{_HERE}.even:Stride",
+        "linspace": f"{_HERE}.even:Linspace",
         "spatial": f"{_HERE}.even:Spatial",
+        "kmeans": f"{_HERE}.k_means:KMeans",
     },
     group="pathplugins.selectors",
 )

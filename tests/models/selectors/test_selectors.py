@@ -16,7 +16,7 @@ from pathplugins.models.selectors.base import PackedCandidates, Selection, Token
 
 COUNTS = [4, 1, 9, 6]
 WIDTH, PROMPT = 5, 3
-ROWS = ["none", "random_sample", "stride", "spatial"]
+ROWS = ["none", "random_sample", "stride", "linspace", "spatial", "kmeans"]
 """Whose tokens are rows of the bag as they are."""
 OF_THE_SET = ["none", "spatial", "prumerge", "prompt_topk"]
 """Whose choice does not depend on the order of the rows; the supplement of prumerge_adaptive is by order too."""
@@ -149,6 +149,21 @@ def test_stride_is_even_in_the_order_of_the_rows() -> None:
     assert make("stride")(numbered([10], cls=False), 5).indices.tolist() == [1, 3, 5, 7, 9]
     gaps = make("stride")(numbered([1000], cls=False), 37).indices.diff()
     assert set(gaps.tolist()) == {27, 28}
+
+
+def test_linspace_has_the_first_row_and_the_last() -> None:
+    assert make("linspace")(numbered([10], cls=False), 4).indices.tolist() == [0, 3, 6, 9]
+    assert make("linspace")(numbered([10], cls=False), 1).indices.tolist() == [0]
+
+
+def test_kmeans_keeps_one_of_each_kind_and_gradients_reach_the_kept_alone() -> None:
+    kinds = torch.tensor([0] * 40 + [1] * 3 + [2] * 30 + [3] * 2)
+    tokens = (50 * torch.eye(WIDTH)[kinds] + torch.randn(len(kinds), WIDTH)).requires_grad_()
+    bags = PackedCandidates(tokens=tokens, coords=torch.zeros(len(kinds), 2).long(), counts=[len(kinds)], seeds=[0])
+    got = make("kmeans")(bags, 4)
+    assert kinds[got.indices].tolist() == [0, 1, 2, 3]
+    got.tokens.sum().backward()
+    assert tokens.grad.sum(1).nonzero()[:, 0].tolist() == got.indices.tolist()
 
 
 def test_spatial_covers_the_tissue() -> None:
@@ -310,6 +325,7 @@ def test_half_precision_stays_close(name: str) -> None:
     [
         ("prumerge", {"k": 3}, r"prumerge has no option \['k'\]; it has: k_per_token, layer"),
         ("prumerge", {"k_per_token": 0}, "k_per_token must be at least 1, got 0"),
+        ("kmeans", {"rounds": 0}, "rounds must be at least 1, got 0"),
         ("stride", {"layer": 1}, r"stride has no option \['layer'\]; it has: none"),
     ],
 )
