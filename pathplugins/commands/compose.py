@@ -11,6 +11,7 @@ from pathplugins.core.json_values import parse_json
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.towers import TOWERS
+from pathplugins.published.preprocessing import ASPECT_RATIOS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tokens.add_argument("--patches-block", type=int, default=1, metavar="B", help="rows drawn next to each other")
     tokens.add_argument("--coords-mpp", type=float, metavar="X", help="um per pixel of bags that do not record it")
     tokens.add_argument("--allow-other-encoder", action="store_true", help="take bags of another patch encoder too")
-    tokens.add_argument("--image-aspect-ratio", default="anyres", choices=("anyres", "pad"), help="image -> tiles")
+    tokens.add_argument("--image-aspect-ratio", default="anyres", choices=ASPECT_RATIOS, help="image -> tiles")
     tokens.add_argument("--fast-resize", action="store_true", help="tiles faster, pixels a little different")
     tokens.add_argument("--prefix-lm", action="store_true", help="prompt and vision tokens attend in both directions")
     parser.add_argument("--seed", type=int, default=42, metavar="N", help="of a fresh connector and of all draws")

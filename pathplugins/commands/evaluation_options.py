@@ -45,6 +45,8 @@ class EvaluationOptions:
     """List of clinical terms, for reports; None is the one of the package."""
     system: str | None
     """System prompt in place of the template's or ours."""
+    image_aspect_ratio: Literal["pad", "square"] | None = None
+    """How an image becomes a square, in place of the model's own way."""
 
     def __post_init__(self) -> None:
         numbers = {"limit": self.test.limit, "batch-size": self.batch_size}
@@ -59,13 +61,13 @@ class EvaluationOptions:
         """Take them from the command line."""
         test, longest = _of_suite(args) if args.suite else _of_options(args)
         own = ("model", "adapter", "suite", "out", "device", "dtype", "bits", "batch_size", "terms")
-        given = {name: getattr(args, name) for name in (*own, "system")}
+        given = {name: getattr(args, name) for name in (*own, "system", "image_aspect_ratio")}
         args.max_new_tokens = _first(args.max_new_tokens, longest, MAX_NEW_TOKENS)
         return cls(test=test, sampling=sampling_of(args), **given)
 
     def settings(self) -> dict[str, Any]:
         """Return what decides the answers beside the model and the questions."""
-        own = {name: getattr(self, name) for name in ("dtype", "bits", "system")}
+        own = {name: getattr(self, name) for name in ("dtype", "bits", "system", "image_aspect_ratio")}
         return {**asdict(self.sampling), **own}
 
     def sampling_for(self, name: str) -> Sampling:
@@ -108,6 +110,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="questions at once; default %(default)s")
     add_sampling_options(parser, max_new_tokens=None)
     parser.add_argument("--system", metavar="TEXT", help="system prompt, instead of that of the training")
+    parser.add_argument(
+        "--image-aspect-ratio",
+        choices=("pad", "square"),
+        help="of a model of one square an image: pad images, or cut out their middle, whatever it was trained with",
+    )
     add_encoder_option(parser)
 
 

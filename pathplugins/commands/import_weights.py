@@ -51,7 +51,7 @@ class ImportOptions:
     activation: Literal["quick_gelu", "gelu"] | None
     arch: str | None
     vision_tower: str | None
-    image_aspect_ratio: Literal["pad"] | None
+    image_aspect_ratio: Literal["pad", "square"] | None
     template: Literal["v1", "none"] | None
 
     def refuse_options_of_others(self, kind: Kind) -> None:
@@ -104,7 +104,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--vision-tower", metavar="PATH_OR_HUB_ID", help="CLIP of a LLaVA that does not hold its vision tower"
     )
-    parser.add_argument("--image-aspect-ratio", choices=("pad",), help="of a LLaVA that does not say it pads images")
+    parser.add_argument(
+        "--image-aspect-ratio",
+        choices=("pad", "square"),
+        help="of a LLaVA: pad images to a square or cut out their middle, where it does not say, or other than it says",
+    )
     parser.add_argument(
         "--template", choices=("v1", "none"), help="chat template of a LLaVA whose tokenizer has none (default: v1)"
     )

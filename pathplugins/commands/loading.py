@@ -42,6 +42,7 @@ def load_model(
     dtype: str = "auto",
     bits: Literal[4, 8] | None = None,
     allow_other_encoder: bool = False,
+    image_aspect_ratio: str | None = None,
 ) -> LoadedModel:
     """Load a composed or trained model with its processor.
 
@@ -52,6 +53,7 @@ def load_model(
         dtype: of the weights, e.g. ``bfloat16``; ``auto`` is the checkpoint's.
         bits: quantize the language model by bitsandbytes; vision tower, connector and head stay as they are.
         allow_other_encoder: take bags whose features are of another patch encoder than the tower was trained on.
+        image_aspect_ratio: ``pad`` or ``square`` in place of what the model was trained with, see `make_square`.
 
     Raises:
         PathPluginsError: a path, the device or an option cannot be used; nothing was loaded.
@@ -64,6 +66,8 @@ def load_model(
     folder = model_directory(str(directory))
     adapter_folder = None if adapter is None else adapter_directory(str(adapter))
     processor = load_processor(folder, allow_other_encoder=allow_other_encoder)
+    if image_aspect_ratio is not None:
+        make_square(processor, image_aspect_ratio)
     place = existing_device(device)
     options: dict[str, Any] = {"torch_dtype": dtype if dtype == "auto" else getattr(torch, dtype)}
     if bits is not None:
@@ -122,6 +126,23 @@ def load_processor(directory: str | Path, *, allow_other_encoder: bool = False) 
     if allow_other_encoder and hasattr(processor.image_processor, "allow_other_encoder"):
         processor.image_processor.allow_other_encoder = True
     return processor
+
+
+def make_square(processor: Any, image_aspect_ratio: str) -> None:
+    """Let images be padded to a square, or cut to one, whatever the model was trained with.
+
+    Raises:
+        PathPluginsError: the model reads bags, or tiles, of which there are other numbers.
+    """
+    reader = processor.image_processor
+    own = getattr(reader, "image_aspect_ratio", None)
+    if own not in ("pad", "square"):
+        what = "feature bags" if own is None else f"images as {own}"
+        raise PathPluginsError(
+            f"--image-aspect-ratio {image_aspect_ratio}: this model reads {what}; the option is for models of one "
+            "square an image (pad, square), leave it out"
+        )
+    reader.image_aspect_ratio = image_aspect_ratio
 
 
 def add_encoder_option(parser: argparse.ArgumentParser) -> None:

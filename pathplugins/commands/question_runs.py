@@ -69,6 +69,7 @@ def load(options: EvaluationOptions, here: Processes) -> LoadedModel:
         dtype=options.dtype,
         bits=options.bits,
         allow_other_encoder=options.test.allow_other_encoder,
+        image_aspect_ratio=options.image_aspect_ratio,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pathplugins.commands.categories import UnknownFieldError, categories
-from pathplugins.commands.loading import load_processor, reads_of
+from pathplugins.commands.loading import load_processor, make_square, reads_of
 from pathplugins.commands.model_directory import adapter_directory, model_directory
 from pathplugins.commands.predictions import begin
 from pathplugins.commands.prompting import prompt
@@ -119,6 +119,8 @@ def check(model: str, adapter: str | None, test: QuestionSet, out: Path, setting
 
     folder = model_directory(model)
     processor: Any = load_processor(folder, allow_other_encoder=test.allow_other_encoder)
+    if ratio := settings.get("image_aspect_ratio"):
+        make_square(processor, ratio)
     vision_config = AutoConfig.from_pretrained(folder).vision_config
     records, labels, left_out = _checked(test, model, processor, vision_config, out)
     groups = {field: categories(records, field) for field in test.by} | _there(records, test)

@@ -77,6 +77,11 @@ def _of_image(processor: Any, path: Path, kept: KeptTokens) -> list[Box | None]:
     if reader.image_aspect_ratio == "pad":
         side = max(size)
         grid, left, top = (side, side), (side - w) // 2, (side - h) // 2
+    elif reader.image_aspect_ratio == "square":
+        px = reader.tile_size
+        resized = [px * length // min(size) for length in size]  # and px of each are kept, in the middle
+        grid = tuple(px * length / new for length, new in zip(size, resized, strict=True))
+        left, top = (-((new - px) // 2) * length / new for length, new in zip(size, resized, strict=True))
     elif merged:
         grid, left, top = size, 0, 0  # the thumbnail is the whole image, whatever its shape
     else:

@@ -1,4 +1,4 @@
-"""Cut an image into tiles for a vision tower with a fixed input size, by the any-resolution rule or as one square.
+"""Cut an image into tiles for a vision tower with a fixed input size: by the any-resolution rule, or to one square.
 
 Legend: T tiles, S side of a tile in pixels. Sizes are (w, h) in pixels, grids (columns, rows) in tiles, arrays
 ``[3, h, w]`` with values of 0 to 255.
@@ -94,6 +94,15 @@ def square_image(
         square.paste(image, ((side - w) // 2, (side - h) // 2))
         image = square
     return np.array(resizer(image, [(tile, tile)]), np.float32)
+
+
+def middle_image(image: Image.Image, tile: int, *, resizer: Resizer = pillow_bicubic) -> np.ndarray:
+    """Resize the shorter side to ``tile`` and cut out the middle, as CLIP's own processor: float32 ``[1, 3, S, S]``."""
+    w, h = image.size
+    w, h = (tile, int(tile * h / w)) if w <= h else (int(tile * w / h), tile)
+    [pixels] = resizer(image, [(w, h)])  # [3, h, w]
+    top, left = (h - tile) // 2, (w - tile) // 2
+    return np.array(pixels[None, :, top : top + tile, left : left + tile], np.float32)
 
 
 def _fit(size: Size, canvas: Size) -> Size:

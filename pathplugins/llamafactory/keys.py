@@ -57,7 +57,8 @@ class PathPluginsArguments:
     mm_use_im_start_end: bool = field(default=False, metadata={"help": "Accepted as published; must be false."})
     mm_use_im_patch_token: bool = field(default=False, metadata={"help": "Accepted as published; must be false."})
     image_aspect_ratio: str | None = field(
-        default=None, metadata={"help": "Image towers: anyres (thumbnail and tiles) or pad (one square)."}
+        default=None,
+        metadata={"help": "Image towers: anyres (thumbnail and tiles), pad (one square), square (middle)."},
     )
     fast_resize: bool | None = field(
         default=None, metadata={"help": "Image towers: resize as tensors, faster; pixels differ a little."}

@@ -9,6 +9,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """Mean and standard deviation of RGB in [0, 1], as published with OpenAI's CLIP (https://github.com/openai/CLIP)."""
+ASPECT_RATIOS = ("anyres", "pad", "square")
+"""LLaVA's names of what an image becomes: thumbnail and tiles, all of it on a square, its middle (CLIP's own way)."""
 
 
 @dataclass(frozen=True, kw_only=True)

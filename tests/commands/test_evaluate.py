@@ -514,6 +514,10 @@ def test_a_judge_grades_reports(
         ({"temperature": 1, "seed": -1}, "--seed is -1, expected 0 to 4294967295"),
         ({"num_beams": 0}, "--num-beams is 0, expected 1 or more"),
         ({"system": " "}, "--system is empty"),
+        (
+            {"image_aspect_ratio": "square"},
+            "--image-aspect-ratio square: this model reads images as anyres; the option",
+        ),
         ({"bits": 4}, "--bits 4 needs an NVIDIA GPU, the device is cpu"),
         ({"judge": "http://127.0.0.1:1/v1"}, "--judge needs --judge-model NAME; URL/models lists the names"),
         ({"batch_size": 0}, "--batch-size is 0, expected 1 or more"),

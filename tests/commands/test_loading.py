@@ -28,6 +28,15 @@ def test_an_image_model_reads_images(make_vlm: Any, pallava: dict[str, Any]) -> 
     assert reads_of(load_processor(make_vlm(None, **pallava))) == "images"
 
 
+def test_images_are_cut_to_a_square_where_asked(make_vlm: Any, pallava: dict[str, Any], vlm: Path) -> None:
+    directory = make_vlm(None, **pallava, image_aspect_ratio="pad")
+    told = [load_model(directory, device="cpu", image_aspect_ratio=ratio) for ratio in (None, "square")]
+    assert [loaded.processor.image_processor.image_aspect_ratio for loaded in told] == ["pad", "square"]
+    for other, reads in ((vlm, "feature bags"), (make_vlm(None, **pallava), "images as anyres")):
+        with pytest.raises(PathPluginsError, match=f"--image-aspect-ratio pad: this model reads {reads}; .* leave it"):
+            load_model(other, device="cpu", image_aspect_ratio="pad")
+
+
 @pytest.mark.parametrize(
     ("device", "message"),
     [

@@ -71,6 +71,18 @@ def test_a_token_of_a_padded_image_lies_in_the_square_around_it(
     assert boxes[15:20] == [(x, 14, 10, 3) for x in range(0, 50, 10)]
 
 
+def test_a_token_of_the_middle_lies_in_the_middle(
+    make_vlm: Make, picture: Callable[..., Image.Image], tmp_path: Path
+) -> None:
+    """50 x 17 pixels become 58 x 20, of which (58 - 20) // 2 are cut off on the left."""
+    model, path = loaded(make_vlm(None, **PALLAVA, image_aspect_ratio="square")), tmp_path / "wide.png"
+    picture(50, 17).save(path)
+    boxes = token_places(model, open_file(model, path), TURN.format("?")).boxes
+    px = 50 / 58
+    right = [((19 + column * 4) * px, row * 3.4, 4 * px, 3.4) for row in range(5) for column in range(5)]
+    np.testing.assert_allclose(np.array(boxes), right, atol=1e-9)
+
+
 def test_a_token_of_merged_tiles_lies_on_the_thumbnail(
     make_vlm: Make, picture: Callable[..., Image.Image], tmp_path: Path
 ) -> None:

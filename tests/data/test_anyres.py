@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pathplugins.data.anyres import GRIDS, Size, choose_grid, number_of_tiles, pillow_bicubic, square_image, tile_image
+from pathplugins.data.anyres import (
+    GRIDS,
+    Size,
+    choose_grid,
+    middle_image,
+    number_of_tiles,
+    pillow_bicubic,
+    square_image,
+    tile_image,
+)
 
 PUBLISHED = "1x4 2x2 4x1 1x5 5x1 1x6 2x3 3x2 6x1 1x7 7x1 1x8 2x4 4x2 8x1"
 """Columns x rows, in the published order."""
@@ -140,3 +149,16 @@ def test_square_stands_where_llava_puts_it(size: Size) -> None:
     assert small.shape == (1, 3, 64, 64)
     assert small.dtype == np.float32
     assert np.array_equal(small[0], np.asarray(Image.fromarray(wanted).resize((64, 64))).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("size", [(97, 160), (160, 97), (161, 33), (5, 5), (32, 33), (33, 32)], ids=str)
+def test_the_middle_is_cut_out_after_resizing(size: Size) -> None:
+    image, tile = noise(size), 32
+    short, long = sorted(size)
+    stretched = tile * long // short  # the longer side, cut to whole pixels
+    sides = (tile, stretched) if size[0] <= size[1] else (stretched, tile)
+    left, top = ((side - tile) // 2 for side in sides)
+    wanted = pillow_bicubic(image, [sides])[0][:, top : top + tile, left : left + tile]
+    got = middle_image(image, tile)
+    assert (got.shape, got.dtype) == ((1, 3, tile, tile), np.float32)
+    assert np.array_equal(got[0], wanted)

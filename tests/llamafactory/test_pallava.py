@@ -187,7 +187,7 @@ def test_bad_images_are_reported_before_training(
     ("changes", "message"),
     [
         ({"mm_projector_type": "scale_invarient"}, "Did you mean 'scale_invariant'"),
-        ({"image_aspect_ratio": "square"}, "image_aspect_ratio must be anyres or pad"),
+        ({"image_aspect_ratio": "crop"}, "image_aspect_ratio must be anyres, pad or square"),
         ({"patches_per_wsi": 8}, "patches_per_wsi: for feature bags, and plip reads images"),
         ({"vision_mode": "wsi"}, "vision_mode is wsi, which plip does not read"),
         ({"projector_config": {"num_layers": 2}}, r"scale_invariant has no option \['num_layers'\]"),

@@ -18,6 +18,7 @@ from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.config_keys import check_part
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.towers import TOWERS
+from pathplugins.published.preprocessing import ASPECT_RATIOS
 
 SELECTOR_FILE = "token_selector.safetensors"
 """Weights of the token selector: in a model directory, and beside the connector of a training run."""
@@ -64,7 +65,7 @@ class ComposeSpec:
     allow_other_encoder: bool = False
     """Take bags whose features are of another patch encoder than the one the tower was trained on."""
     image_aspect_ratio: str = "anyres"
-    """How an image becomes tiles: ``anyres`` (PA-LLaVA) or ``pad`` (one tile, LLaVA-1.5)."""
+    """How an image becomes tiles: ``anyres`` (PA-LLaVA), ``pad`` (one tile, LLaVA-1.5) or ``square`` (its middle)."""
     fast_resize: bool = False
     """Resize images as tensors: several times faster, pixels differ a little from the published ones."""
     keep_float32: bool = False
@@ -128,8 +129,9 @@ def check_options(options: Mapping[str, Any]) -> None:
     for key, (least, meaning) in _AT_LEAST.items():
         if options.get(key) is not None and options[key] < least:
             raise PathPluginsError(f"{key} must be at least {least}{meaning}, got {options[key]}")
-    if options.get("image_aspect_ratio", "pad") not in ("anyres", "pad"):
-        raise PathPluginsError(f"image_aspect_ratio must be anyres or pad, got {options['image_aspect_ratio']!r}")
+    if options.get("image_aspect_ratio", "pad") not in ASPECT_RATIOS:
+        said = f"{', '.join(ASPECT_RATIOS[:-1])} or {ASPECT_RATIOS[-1]}"
+        raise PathPluginsError(f"image_aspect_ratio must be {said}, got {options['image_aspect_ratio']!r}")
     if options.get("coords_mpp") is not None and not 0 < options["coords_mpp"] < float("inf"):
         raise PathPluginsError(f"coords_mpp must be microns per pixel such as 0.5, got {options['coords_mpp']}")
 

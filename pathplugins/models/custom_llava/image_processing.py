@@ -15,12 +15,12 @@ from transformers.image_processing_utils import ImageProcessingMixin
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.registry import unknown
-from pathplugins.data.anyres import Size, number_of_tiles, square_image, tile_image
+from pathplugins.data.anyres import Size, middle_image, number_of_tiles, square_image, tile_image
 from pathplugins.data.bags import stable_seed
 from pathplugins.data.images import image_size, open_image, to_rgb
 from pathplugins.models.custom_llava.resizing import RESIZERS
 from pathplugins.models.selectors import SELECTORS
-from pathplugins.published.preprocessing import CLIP_MEAN, CLIP_STD
+from pathplugins.published.preprocessing import ASPECT_RATIOS, CLIP_MEAN, CLIP_STD
 
 ImageRef = str | Path | Image.Image
 
@@ -40,7 +40,8 @@ class TiledImageProcessor(ImageProcessingMixin):
         merged_tiles: an image takes N tokens whatever its tiles, as with a connector that looks across them; False:
             N for each tile.
         image_aspect_ratio: ``anyres``: thumbnail and 4 to 8 tiles, as PA-LLaVA; ``pad``: one tile, the image on a
-            square of the mean colour, as LLaVA 1.5.
+            square of the mean colour, as LLaVA 1.5; ``square``: one tile, the middle of the image, as CLIP's own
+            processor and LLaVA where nothing is said.
         image_mean: of RGB in [0, 1].
         image_std: likewise.
         interpolation: ``bicubic``, as CLIP's; ``bilinear`` for encoders that were trained on it.
@@ -93,10 +94,10 @@ class TiledImageProcessor(ImageProcessingMixin):
         for name in ("tile_size", "tokens_per_tile"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise PathPluginsError(f"{name} is {getattr(self, name)!r}, expected a positive integer; correct it")
-        if self.image_aspect_ratio not in ("anyres", "pad"):
+        if self.image_aspect_ratio not in ASPECT_RATIOS:
             raise PathPluginsError(
-                f"image_aspect_ratio is {self.image_aspect_ratio!r}, expected 'anyres' (thumbnail and tiles) or 'pad' "
-                "(one square)"
+                f"image_aspect_ratio is {self.image_aspect_ratio!r}, expected 'anyres' (thumbnail and tiles), 'pad' "
+                "(all of the image on one square) or 'square' (its middle)"
             )
         if (self.interpolation, self.fast_resize) not in RESIZERS:
             known = sorted({name for name, _ in RESIZERS})
@@ -109,7 +110,7 @@ class TiledImageProcessor(ImageProcessingMixin):
 
     def num_image_tokens(self, image: ImageRef) -> int:
         """Return the vision tokens of an image; reads the header of the file, or nothing where all take as many."""
-        if self.merged_tiles or self.image_aspect_ratio == "pad":
+        if self.merged_tiles or self.image_aspect_ratio != "anyres":
             return self.tokens_of(1)
         size = image.size if isinstance(image, Image.Image) else _size_of_file(image)
         return self.tokens_of(number_of_tiles(size, self.tile_size))
@@ -167,6 +168,8 @@ class TiledImageProcessor(ImageProcessingMixin):
         resizer = RESIZERS[self.interpolation, self.fast_resize]
         if self.image_aspect_ratio == "anyres":
             return tile_image(rgb, self.tile_size, resizer=resizer)
+        if self.image_aspect_ratio == "square":
+            return middle_image(rgb, self.tile_size, resizer=resizer)
         red, green, blue = (int(255 * mean) for mean in self.image_mean)
         return square_image(rgb, self.tile_size, (red, green, blue), resizer=resizer)
 

@@ -145,7 +145,7 @@ def test_a_composed_directory_lends_its_connector(
     ("changes", "message"),
     [
         ({"image_seq_length": 0}, "image_seq_length is 0: an image has no slide token to keep"),
-        ({"image_aspect_ratio": "square"}, "image_aspect_ratio must be anyres or pad, got 'square'"),
+        ({"image_aspect_ratio": "crop"}, "image_aspect_ratio must be anyres, pad or square, got 'crop'"),
         (
             {"projector_config": {"num_attention_heads": 7}},
             "as wide as the vision tokens, 24, which num_attention_heads=7 does not divide",

@@ -57,7 +57,7 @@ def test_a13_values_are_those_of_the_per_tile_processor(of: Any, picture: Pictur
 
 
 @pytest.mark.parametrize("merged", [True, False])
-@pytest.mark.parametrize("ratio", ["anyres", "pad"])
+@pytest.mark.parametrize("ratio", ["anyres", "pad", "square"])
 def test_a29_tokens_are_counted_as_tiles_are_made(merged: bool, ratio: str, picture: Picture, tmp_path: Path) -> None:
     processor = TiledImageProcessor(merged_tiles=merged, image_aspect_ratio=ratio, tokens_per_tile=11)
     paths = []
@@ -111,8 +111,16 @@ def test_pad_is_the_square_of_llava(picture: Picture) -> None:
         torch.testing.assert_close(processor([picture(w, h)])["pixel_values"], wanted, atol=2e-6, rtol=0)
 
 
+def test_square_is_the_middle_that_clips_own_processor_cuts_out(picture: Picture) -> None:
+    processor, clip = TiledImageProcessor(image_aspect_ratio="square"), CLASSES[-1](**CLIP)
+    for w, h in (*SIZES, (224, 224), (30, 31), (31, 30), (225, 226)):
+        wanted = clip(picture(w, h), return_tensors="pt")["pixel_values"]
+        torch.testing.assert_close(processor([picture(w, h)])["pixel_values"], wanted, atol=2e-6, rtol=0)
+    assert processor.num_image_tokens(picture(333, 1001)) == 196
+
+
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # pytest drops the filter of the module
-@pytest.mark.parametrize("ratio", ["anyres", "pad"])
+@pytest.mark.parametrize("ratio", ["anyres", "pad", "square"])
 def test_fast_resize_is_nearly_the_same(ratio: str, picture: Picture) -> None:
     fast = TiledImageProcessor(fast_resize=True, image_aspect_ratio=ratio)
     exact = TiledImageProcessor(image_aspect_ratio=ratio)
@@ -155,7 +163,7 @@ def test_settings_go_through_a_file(picture: Picture, tmp_path: Path) -> None:
         ({"tile_size": 0}, "tile_size is 0, expected a positive integer"),
         ({"tile_size": 22.5}, "tile_size is 22.5, expected a positive integer"),
         ({"tokens_per_tile": "196"}, "tokens_per_tile is '196', expected a positive integer"),
-        ({"image_aspect_ratio": "square"}, r"image_aspect_ratio is 'square', expected 'anyres' .* or 'pad'"),
+        ({"image_aspect_ratio": "crop"}, r"image_aspect_ratio is 'crop', expected 'anyres' .*, 'pad' .* or 'square'"),
         ({"interpolation": "box"}, r"interpolation is 'box', expected one of \['bicubic', 'bilinear'\]; correct it"),
         ({"image_mean": [0.5]}, r"image_mean is \[0.5\] .* expected a number each for red, green and blue"),
         ({"image_std": [0.1, 0.0, 0.1]}, "image_std above 0"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.files import write_json
-from pathplugins.models.foreign.llava.settings import UNPADDED
+from pathplugins.models.foreign.llava.settings import RATIOS, UNPADDED
 from pathplugins.models.foreign.open_clip.clip_directory import image_processor
 from pathplugins.models.towers.clip_vit import CHOSEN, ClipVisionConfig
 from pathplugins.weights.names.llava import Layout
@@ -25,8 +25,9 @@ def problems_of(config: dict[str, Any], processor: dict[str, Any], layout: Layou
         problems.append(f"its connector is {connector}, wanted {' or '.join(connectors)}")
     if (selector := config["vision_feature_select_mode"]) != "none":
         problems.append(f"its token selector is {selector}, wanted none")
-    if tower in ("clip", "plip") and (ratio := processor.get("image_aspect_ratio")) != "pad":
-        problems.append(f"its image_aspect_ratio is {ratio}, wanted pad")
+    ratios = ("pad",) if layout == "hf-llava" else RATIOS
+    if tower in ("clip", "plip") and (ratio := processor.get("image_aspect_ratio")) not in ratios:
+        problems.append(f"its image_aspect_ratio is {ratio}, wanted {' or '.join(ratios)}")
     if config["vision_config"].get("looks_ahead"):
         problems.append("its vision tower has looks_ahead, weights that LLaVA has no place for")
     if config.get("use_prefix_lm_mask"):
@@ -71,7 +72,7 @@ def transformers_config(config: dict[str, Any], dtype: str) -> dict[str, Any]:
     return written if token < rows else {**written, UNPADDED: rows}
 
 
-def original_config(config: dict[str, Any], dtype: str, tower: Path) -> dict[str, Any]:
+def original_config(config: dict[str, Any], dtype: str, tower: Path, ratio: str) -> dict[str, Any]:
     """Return ``config.json`` of haotian-liu/LLaVA, with its tower in the directory ``tower``."""
     text = {name: value for name, value in config["text_config"].items() if name not in ("dtype", "_name_or_path")}
     family = text["model_type"]
@@ -89,7 +90,7 @@ def original_config(config: dict[str, Any], dtype: str, tower: Path) -> dict[str
         "mm_use_im_patch_token": False,
         "mm_use_im_start_end": False,
         "use_mm_proj": True,
-        "image_aspect_ratio": "pad",
+        "image_aspect_ratio": ratio,
         "tune_mm_mlp_adapter": False,
         "freeze_mm_mlp_adapter": False,
         "unfreeze_mm_vision_tower": False,

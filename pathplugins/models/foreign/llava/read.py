@@ -76,7 +76,7 @@ def import_llava(
         out: where.
         vision_tower: CLIP directory or file, where the checkpoint does not hold its tower.
         activation: of the tower, where nothing tells it.
-        image_aspect_ratio: ``pad``, where the checkpoint does not say so.
+        image_aspect_ratio: ``pad`` or ``square``, where the checkpoint does not say it, or other than it says.
         template: give a tokenizer without a chat template that of LLaVA v1.5.
         shard_bytes: of a shard of the language model, at most.
 
@@ -140,7 +140,7 @@ def _put_together(
         mm_projector_type=settings.connector,
         projector_path=str(work / "projector.safetensors"),
         vision_feature_select_mode="none",
-        image_aspect_ratio="pad",
+        image_aspect_ratio=settings.image_aspect_ratio,
     )
     _take_shards(compose(spec, work / "model"))
 

@@ -21,13 +21,14 @@ _FOREIGN_NAMES = (
 )
 """Entries of the original's ``config.json`` that are not of its language model: beginnings, and whole names."""
 
+RATIOS = ("pad", "square")
+"""What the original makes of an image that a `custom_llava` can: all of it on a square, or its middle."""
 _FITS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "mm_projector_type": ("linear", ("mlp2x_gelu", "linear")),
     "mm_vision_select_feature": ("patch", ("patch",)),
     "mm_patch_merge_type": ("flat", ("flat",)),
     "mm_use_im_start_end": (False, (False,)),
     "s2": (False, (False,)),
-    "image_aspect_ratio": ("square", ("pad",)),
 }
 """Entry of the original's ``config.json`` -> its default there, and what a `custom_llava` can be."""
 
@@ -44,6 +45,8 @@ class LlavaSettings:
     """Our name of it."""
     select_layer: int
     """Hidden state of the vision tower that is read."""
+    image_aspect_ratio: str = "pad"
+    """How an image becomes a square: ``pad`` or ``square``."""
     tower_name: str | None = None
     """Directory or hub id of the vision tower, as the original has it."""
     tower_trained: bool = False
@@ -65,7 +68,8 @@ def read_settings(folder: Path, *, image_aspect_ratio: str | None = None) -> Lla
 
     Args:
         folder: of the checkpoint.
-        image_aspect_ratio: ``pad``, where the checkpoint does not say that its images are padded to a square.
+        image_aspect_ratio: ``pad`` or ``square``, where the checkpoint does not say how images become square, or
+            other than it says.
     """
     config = read_json(folder / "config.json")
     layout = _layout(config)
@@ -92,14 +96,19 @@ def _original(folder: Path, config: dict[str, Any], ratio: str | None) -> tuple[
     """Read the settings of haotian-liu/LLaVA; absent ones have its defaults."""
     del folder
     said = {name: config.get(name, default) for name, (default, _) in _FITS.items()}
-    said["image_aspect_ratio"] = ratio or said["image_aspect_ratio"] or "square"  # null is written too
+    ratio = ratio or config.get("image_aspect_ratio")  # null is written too
     problems = [
         f"{name} is {said[name]!r}, wanted {' or '.join(map(str, wanted))}"
         for name, (_, wanted) in _FITS.items()
         if said[name] not in wanted
     ]
-    if said["image_aspect_ratio"] == "square":
-        problems[-1] += " (--image-aspect-ratio pad, if it was trained so after all)"
+    if ratio is None:
+        problems.append(
+            "it does not say its image_aspect_ratio: --image-aspect-ratio pad, or square if it was trained on the "
+            "middle of images"
+        )
+    elif ratio not in RATIOS:
+        problems.append(f"image_aspect_ratio is {ratio!r}, wanted {' or '.join(RATIOS)}")
     text = {
         name: value for name, value in config.items() if not name.startswith(_FOREIGN) and name not in _FOREIGN_NAMES
     }
@@ -110,6 +119,7 @@ def _original(folder: Path, config: dict[str, Any], ratio: str | None) -> tuple[
         text=text,
         connector=said["mm_projector_type"],
         select_layer=config.get("mm_vision_select_layer", -2),
+        image_aspect_ratio=ratio or "pad",
         tower_name=config["mm_vision_tower"],
         tower_trained=bool(config.get("unfreeze_mm_vision_tower")),
     )
@@ -130,27 +140,28 @@ def _transformers(folder: Path, config: dict[str, Any], ratio: str | None) -> tu
         problems.append("its connector has no bias")
     if (kind := config["vision_config"].get("model_type")) != "clip_vision_model":
         problems.append(f"its vision tower is a {kind}, wanted a clip_vision_model")
-    if (ratio or _ratio_of(folder)) != "pad":
+    if not (ratio or _pads(folder)):
         problems.append(
-            "its preprocessor_config.json crops images (do_pad is not true) and custom_llava pads them; give "
-            "--image-aspect-ratio pad if it was trained with padding, as LLaVA v1.5 was"
+            "its preprocessor_config.json crops images (do_pad is not true); give --image-aspect-ratio pad if it was "
+            "trained with padding, as LLaVA v1.5 was, or square to crop them"
         )
     settings = LlavaSettings(
         layout="hf-llava",
         text=dict(config["text_config"]),
         connector="mlp2x_gelu",
         select_layer=layer,
+        image_aspect_ratio=ratio or "pad",
         vision=dict(config["vision_config"]),
         vocabulary=config.get(UNPADDED),
     )
     return settings, problems
 
 
-def _ratio_of(folder: Path) -> str:
-    """Return how Transformers' processor makes a square of an image: ``pad`` or ``square`` (cropped)."""
+def _pads(folder: Path) -> bool:
+    """Return whether Transformers' processor pads images to a square; else it crops them."""
     for name in ("preprocessor_config.json", "processor_config.json"):  # the latter from Transformers 5 on
         if (folder / name).is_file():
             said = read_json(folder / name)
             if said.get("image_processor", said).get("do_pad"):
-                return "pad"
-    return "square"
+                return True
+    return False

@@ -2,7 +2,8 @@
 
 ``llava`` is a directory of haotian-liu/LLaVA v1.5, ``hf-llava`` one of Transformers' ``LlavaForConditionalGeneration``.
 Only models that are a LLaVA v1.5 fit: a CLIP tower, `mlp2x_gelu` or `linear`, every patch token, images padded to a
-square. Our towers end with the layer that is read, so what is written has that many layers and reads the last.
+square (for ``llava`` also cut to one). Our towers end with the layer that is read, so what is written has that many
+layers and reads the last.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def export_llava(
     dtype = str(dtype_of(AutoConfig.from_pretrained(model).text_config)).removeprefix("torch.")
     with new_directory(out) as beside:
         if layout == "llava":
-            written = original_config(config, dtype, Path(vision_tower or out / TOWER_FOLDER).absolute())
+            place = Path(vision_tower or out / TOWER_FOLDER).absolute()
+            written = original_config(config, dtype, place, processor["image_aspect_ratio"])
             if vision_tower is None:
                 _write_tower(tensors, config, dtype, beside / TOWER_FOLDER)
             else:

@@ -41,8 +41,11 @@ def test_models_that_llava_cannot_be(change: dict[str, Any], layout: Any, said: 
 
 
 def test_images_must_be_padded() -> None:
-    said = "its image_aspect_ratio is anyres, wanted pad"
+    said = "its image_aspect_ratio is anyres, wanted pad or square"
     assert problems_of(CONFIG, {"image_aspect_ratio": "anyres"}, "llava") == [said]
+    square = {"image_aspect_ratio": "square"}
+    assert problems_of(CONFIG, square, "llava") == []
+    assert problems_of(CONFIG, square, "hf-llava") == ["its image_aspect_ratio is square, wanted pad"]
 
 
 def test_the_tower_ends_with_the_layer_that_is_read() -> None:
@@ -58,7 +61,8 @@ def test_configurations_of_both_layouts(tmp_path: Path) -> None:
     assert (theirs["text_config"]["vocab_size"], theirs["unpadded_vocab_size"]) == (51, 50), "a row for the image token"
     assert (theirs["image_seq_length"], theirs["vision_feature_layer"], theirs["image_token_index"]) == (25, -1, 50)
     assert "unpadded_vocab_size" not in transformers_config({**CONFIG, "image_token_id": 3}, "bfloat16")
-    original = original_config(CONFIG, "float16", tmp_path)
+    original = original_config(CONFIG, "float16", tmp_path, "square")
+    assert original["image_aspect_ratio"] == "square"
     assert (original["model_type"], original["torch_dtype"]) == ("llava_llama", "float16")
     assert original["mm_vision_tower"] == str(tmp_path)
     assert (original["mm_hidden_size"], original["tokenizer_model_max_length"]) == (24, 99)

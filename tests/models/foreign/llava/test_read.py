@@ -229,8 +229,11 @@ def test_transformers_llava_that_crops(tmp_path: Path, llm: Path, transformers_l
     [
         ({"mm_projector_type": "mlp3x_gelu", "mm_use_im_start_end": True}, r"'mlp3x_gelu', wanted mlp2x.*_end is True"),
         ({"mm_vision_select_feature": "cls_patch"}, r"mm_vision_select_feature is 'cls_patch', wanted patch$"),
-        ({"image_aspect_ratio": None}, r"image_aspect_ratio is 'square', wanted pad \(--image-aspect-ratio pad, if"),
-        ({"image_aspect_ratio": "anyres", "mm_patch_merge_type": "spatial_unpad"}, r"'spatial_unpad', .*'anyres'"),
+        ({"image_aspect_ratio": None}, r"does not say its image_aspect_ratio: --image-aspect-ratio pad, or square if"),
+        (
+            {"image_aspect_ratio": "anyres", "mm_patch_merge_type": "spatial_unpad"},
+            r"'spatial_unpad', .*'anyres', wanted pad or square",
+        ),
         ({"model_type": "llava_mpt"}, r"model_type 'llava_mpt'; wanted llava, llava_llama, llava_mistral with"),
         ({"mm_projector_type": "linear"}, r"its connector linear has 2 weights, found 4: linear_1\.bias, linear_1"),
         (

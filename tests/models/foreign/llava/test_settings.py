@@ -32,6 +32,11 @@ def test_the_original(tmp_path: Path) -> None:
     assert (settings.layout, settings.connector, settings.select_layer) == ("llava", "mlp2x_gelu", -3)
     assert settings.tower_name == "openai/clip-vit-large-patch14-336"
     assert settings.tower_trained
+    assert settings.image_aspect_ratio == "pad"
+    cut = read_settings(folder(tmp_path, ORIGINAL, image_aspect_ratio="square"))
+    assert (cut.image_aspect_ratio, read_settings(tmp_path, image_aspect_ratio="pad").image_aspect_ratio) == (
+        *("square", "pad"),
+    )
     architectures = ["LlamaForCausalLM"]
     assert settings.text == {
         **{"model_type": "llama", "architectures": architectures, "hidden_size": 48, "rms_norm_eps": 1e-5}
@@ -50,6 +55,7 @@ def test_transformers(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"crops images .* give --image-aspect-ratio pad"):
         read_settings(tmp_path)
     assert read_settings(tmp_path, image_aspect_ratio="pad").text == {"model_type": "llama"}
+    assert read_settings(tmp_path, image_aspect_ratio="square").image_aspect_ratio == "square"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +63,8 @@ def test_transformers(tmp_path: Path) -> None:
     [
         ({"s2": True, "mm_patch_merge_type": "spatial"}, "mm_patch_merge_type is 'spatial', wanted flat; s2 is True"),
         ({"mm_projector_type": "mlp3x_gelu"}, "mm_projector_type is 'mlp3x_gelu', wanted mlp2x_gelu or linear"),
-        ({"image_aspect_ratio": None}, r"image_aspect_ratio is 'square', wanted pad \(--image-aspect-ratio pad"),
+        ({"image_aspect_ratio": None}, r"it does not say its image_aspect_ratio: --image-aspect-ratio pad, or square"),
+        ({"image_aspect_ratio": "anyres"}, "image_aspect_ratio is 'anyres', wanted pad or square"),
     ],
 )
 def test_models_that_do_not_fit_are_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
