@@ -31,6 +31,7 @@ from pathplugins.models.compose.projector import (
 )
 from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX, fresh_selector, load_selector, marks_for
 from pathplugins.models.compose.spec import SELECTOR_FILE, ComposeSpec, resolve_connector, tower_without_weights
+from pathplugins.models.compose.text_part import text_part
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.config_keys import refuse_unknown, tower_options
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
@@ -69,7 +70,7 @@ def composed(spec: ComposeSpec) -> Path:
 
 
 def _write(spec: ComposeSpec, out: Path, *, copy: bool) -> None:
-    llm = Path(spec.llm)
+    llm = text_part(Path(spec.llm))
     text_config = read_text_config(llm)
     dtype = dtype_of(text_config)
     tower_config, tower_state = _tower(spec)

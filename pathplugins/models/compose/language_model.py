@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
+import transformers
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
 
 from pathplugins.core.errors import CheckpointError
+from pathplugins.core.files import read_json
 from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file, make_portable
 from pathplugins.weights import open_weights
 from pathplugins.weights.compare import few
@@ -19,11 +21,12 @@ RESERVED = (
     "<|reserved_special_token_0|>",
     "<|image_pad|>",
     "<|placeholder1|>",
+    "<image_soft_token>",
     "<unused0>",
     "[control_8]",
     "<|extra_0|>",
 )
-"""Vocabulary entries that LLM authors left free: Llama 3, Qwen 2.5, Phi 3, Gemma, Mistral 3, Qwen 1."""
+"""Vocabulary entries that LLM authors left free: Llama 3, Qwen 2.5, Phi 3, Gemma 3, Gemma, Mistral 3, Qwen 1."""
 
 
 def read_text_config(llm: Path) -> PretrainedConfig:
@@ -32,7 +35,16 @@ def read_text_config(llm: Path) -> PretrainedConfig:
         raise CheckpointError(
             f"{llm} holds no config.json; give the directory of a whole language model, not of an adapter"
         )
-    config = AutoConfig.from_pretrained(llm, trust_remote_code=False)
+    try:
+        config = AutoConfig.from_pretrained(llm, trust_remote_code=False)
+    except ValueError as error:
+        kind = read_json(llm / "config.json").get("model_type")
+        if kind is None or kind in CONFIG_MAPPING:
+            raise
+        raise CheckpointError(
+            f"{llm}: Transformers {transformers.__version__} of this environment has no {kind}; train it in another "
+            "trainer (Gemma 3 in LLaMA-Factory; XTuner pins a Transformers without it), or choose another model"
+        ) from error
     if not hasattr(config, "vocab_size") or not hasattr(config, "hidden_size"):
         raise CheckpointError(f"{llm}: {config.model_type} has parts besides a language model; give a text-only one")
     if getattr(config, "quantization_config", None) is not None:

@@ -11,9 +11,15 @@ def legacy_rope(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with ``rope_theta`` and ``rope_scaling``, which all versions read.
 
     Transformers 5 saves ``rope_parameters`` alone. Version 4 does not know that name and computes with a base of 10,000
-    instead, without a word: Llama 3, whose base is 500,000, then answers nonsense to anything long.
+    instead, without a word: Llama 3, whose base is 500,000, then answers nonsense to anything long. Gemma 3 has two, of
+    which the windowed layers' is ``rope_local_base_freq``.
     """
     parameters = settings.get("rope_parameters")
+    if isinstance(parameters, dict) and parameters.keys() == {"full_attention", "sliding_attention"}:  # Gemma 3
+        local = parameters["sliding_attention"] or {}
+        if "rope_theta" in local and local.get("rope_type", "default") == "default":
+            settings = {**settings, "rope_local_base_freq": local["rope_theta"]}
+            return legacy_rope({**settings, "rope_parameters": parameters["full_attention"]})
     if not isinstance(parameters, dict) or "rope_theta" not in parameters:
         return settings
     kept = {name: value for name, value in settings.items() if name != "rope_parameters"}

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from gemma_models import has_gemma3
 from transformers import LlamaConfig
 
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
@@ -42,6 +43,24 @@ def test_files_of_transformers_5_keep_their_base(parameters: dict[str, Any]) -> 
 def test_a_configuration_that_was_read_before_is_corrected() -> None:
     read = LlamaConfig(rope_parameters=dict(NEW[0]))  # as AutoConfig does with such a file, in either version
     assert rope_of(CustomLlavaConfig(text_config=read).text_config) == (THETA, "default", None)
+
+
+def test_both_bases_of_gemma_3_are_kept() -> None:
+    linear = {"rope_type": "linear", "factor": 8.0}
+    layers = {
+        "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+        "full_attention": {**linear, "rope_theta": 1_000_000.0},
+    }
+    assert legacy_rope({"rope_parameters": layers}) == {
+        "rope_theta": 1_000_000.0,
+        "rope_local_base_freq": 10_000.0,
+        "rope_scaling": linear,
+    }
+    if has_gemma3:
+        read = CustomLlavaConfig(text_config={"model_type": "gemma3_text", "rope_parameters": layers}).text_config
+        told = getattr(read, "rope_parameters", None) or layers
+        assert told["full_attention"] == layers["full_attention"]
+        assert told["sliding_attention"] == layers["sliding_attention"]
 
 
 def test_files_of_transformers_4_are_read_as_they_are() -> None:
