@@ -27,6 +27,7 @@ from pathplugins.models.custom_llava.auto import register
 from pathplugins.models.custom_llava.modeling_custom_llava import CustomLlavaForConditionalGeneration
 from pathplugins.models.custom_llava.rope import legacy_rope
 from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file, without_token
+from pathplugins.models.foreign.language_model import VOCABULARY
 from pathplugins.models.foreign.llava.configs import (
     original_config,
     problems_of,
@@ -34,7 +35,6 @@ from pathplugins.models.foreign.llava.configs import (
     vision_config,
     write_processor,
 )
-from pathplugins.models.foreign.llava.read import VOCABULARY
 from pathplugins.models.foreign.open_clip.clip_directory import image_processor
 from pathplugins.models.towers.clip_checkpoint import read_clip
 from pathplugins.weights import Stored
