@@ -49,6 +49,8 @@ SERVED_BY: dict[str, str] = {
     "pathplugins/data/bags/contract.py": "tests/models/towers/test_contract.py",
     "pathplugins/data/bags/layout.py": "tests/data/bags/test_init.py",
     "pathplugins/data/bags/shapes.py": "tests/data/bags/test_init.py",
+    "pathplugins/data/turn_formats/__init__.py": "tests/data/turn_formats/test_turn_format.py",
+    "pathplugins/data/turn_formats/jinja.py": "tests/data/turn_formats/test_encode.py",
     "pathplugins/llamafactory/epoch_clock.py": "tests/llamafactory/test_mm_plugin.py",
     "pathplugins/llamafactory/keys.py": "tests/llamafactory/test_arguments.py",
     "pathplugins/llamafactory/llava_template.py": "tests/llamafactory/test_pathgen.py",

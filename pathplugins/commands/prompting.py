@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.prompts import SYSTEM_PROMPT
 from pathplugins.data.records import IMAGE_PLACEHOLDER
+from pathplugins.data.turn_formats import format_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -78,6 +79,8 @@ def prompt(tokenizer: PreTrainedTokenizerBase, user: str, *, after: Turns = (), 
     if system is not None:
         return _with_system(render, system)
     plain = render()
+    if format_of(tokenizer.chat_template):  # the model has seen what the format says, also where that is no system turn
+        return plain
     try:
         with_ours = render(SYSTEM_PROMPT)
     except TemplateError:  # the template refuses a system turn

@@ -16,10 +16,12 @@ from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.formats import FORMATS, PREFERENCE_FORMATS, READERS
 from pathplugins.data.llava_format import masked_by_llava
 from pathplugins.data.records import BadSample, Record, apply_policy, check_images
+from pathplugins.data.turn_formats import FORMATS as FORMATS_OF_TURNS
+from pathplugins.data.turn_formats.turn_format import misread
 from pathplugins.llamafactory.bag_folder import BAG_FOLDER, read_bag_folder
 from pathplugins.llamafactory.converters import columns, schema
 from pathplugins.llamafactory.dataset_entries import renamed
-from pathplugins.llamafactory.templates import LLAVA
+from pathplugins.llamafactory.templates import LLAVA, exact_templates
 from pathplugins.models.compose.cache import cache_dir
 
 
@@ -59,13 +61,13 @@ def _typed(stream: Any) -> Any:
 
 
 def is_ours(dataset_attr: Any, data_args: Any) -> bool:
-    """Whether our reader reads a data set: ours by its format, and LLaMA-Factory's own under a template of LLaVA v1.5.
+    """Whether our reader reads a data set: ours by its format, and LLaMA-Factory's own under an exact template.
 
-    Those learn nothing of some samples without a word, which our reader finds, by file and row.
+    Those have no place for some samples, and learn nothing of them or what nobody wrote; our reader names them all.
     """
     name = dataset_attr.formatting
     ours = name in FORMATS or name in PREFERENCE_FORMATS or name == BAG_FOLDER
-    if ours or data_args.template not in LLAVA:
+    if ours or data_args.template not in exact_templates():
         return ours
     plain = dataset_attr.load_from == "file" and dataset_attr.formatting == "sharegpt"
     plain = plain and not dataset_attr.ranking and not dataset_attr.kto_tag  # whose marks a record has no place for
@@ -143,6 +145,8 @@ def _records(
     if version := LLAVA.get(data_args.template):
         end = AutoTokenizer.from_pretrained(model_args.model_name_or_path).eos_token
         bad += masked_by_llava(version, records, end, data_args.default_system or "")
+    elif data_args.template in FORMATS_OF_TURNS:
+        bad += misread(FORMATS_OF_TURNS.get(data_args.template), records)
     return records, bad + _check_files(records, source, model_args, data_args, training_args)
 
 

@@ -16,9 +16,11 @@ import pathplugins
 from pathplugins.data.llava_format import image_first
 from pathplugins.models.custom_llava.processing_custom_llava import PLACEHOLDER, CustomLlavaImageProcessor
 
-PLUGIN, LLAVA_PLUGIN = "pathplugins", "pathplugins_llava"
+PLUGIN, LLAVA_PLUGIN, TURN_PLUGIN = "pathplugins", "pathplugins_llava", "pathplugins_turns"
 IMAGE_TOKEN = "image_token"
 """Key that `LlavaPlugin` adds to a message: what stands for an image in it, which its template has to know."""
+IMAGES = "pathplugins_images"
+"""Key that `TurnPlugin` adds: the token of an image, and how many of it each image of the message takes."""
 
 
 @dataclass
@@ -85,6 +87,24 @@ class LlavaPlugin(PathologyPlugin):
         moved = [{**message, "content": image_first(message["content"])} for message in messages]
         expanded = super().process_messages(moved, images, videos, audios, processor)
         return [{**message, IMAGE_TOKEN: processor.image_token} for message in expanded]
+
+
+@dataclass
+class TurnPlugin(PathologyPlugin):
+    """Counts the tokens of images; their placeholders stay until the template has put them into place."""
+
+    def process_messages(
+        self, messages: list[dict[str, str]], images: Any, videos: Any, audios: Any, processor: Any
+    ) -> list[dict[str, Any]]:
+        """Note in each message how many tokens its images take."""
+        self._validate_input(processor, images, videos, audios)
+        self._validate_messages(messages, images, videos, audios)
+        counts = iter([image_tokens(image, processor) if self.expand_mm_tokens else 1 for image in images])
+        noted = []
+        for message in messages:
+            owned = [next(counts) for _ in range(message["content"].count(PLACEHOLDER))]
+            noted.append({**message, IMAGES: (processor.image_token, owned)})
+        return noted
 
 
 _MARK = "\0"  # so that an image token that is itself spelt `<image>` is not expanded again

@@ -17,6 +17,7 @@ from pathplugins.llamafactory.bag_folder import BAG_FOLDER, check_bag_folder
 from pathplugins.llamafactory.dataset_entries import check_entry, entry_of
 from pathplugins.llamafactory.model_directory import VIRTUAL_MODEL, local_model
 from pathplugins.llamafactory.stage_table import PREFERENCES
+from pathplugins.llamafactory.templates import exact_templates
 from pathplugins.models.compose.local_copy import FILES
 from pathplugins.models.towers import TOWERS, reads_images
 
@@ -137,7 +138,7 @@ def _check_stage_of(name: str, entry: Mapping[str, Any], stage: Any, place: Path
 
 
 def _listed(templates: list[str], kind: str) -> str:
-    return ", ".join(name for name in templates if name.startswith((kind, "pathgen")))
+    return ", ".join(name for name in templates if name.startswith((kind, *exact_templates())))
 
 
 def _check_columns(name: str, entry: Mapping[str, Any], formatting: str, place: Path) -> None:

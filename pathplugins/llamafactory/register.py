@@ -32,9 +32,10 @@ def _replace_class(module: ModuleType, name: str, ours: Callable[[type], type]) 
 
 def on_mm_plugin(module: ModuleType) -> None:
     """Register, in ``llamafactory.data.mm_plugin``, the plugins that read images and bags."""
-    from pathplugins.llamafactory.mm_plugin import LLAVA_PLUGIN, PLUGIN, LlavaPlugin, PathologyPlugin
+    from pathplugins.llamafactory import mm_plugin as ours
 
-    for name, plugin in ((PLUGIN, PathologyPlugin), (LLAVA_PLUGIN, LlavaPlugin)):
+    pairs = [(ours.PLUGIN, ours.PathologyPlugin), (ours.LLAVA_PLUGIN, ours.LlavaPlugin)]
+    for name, plugin in [*pairs, (ours.TURN_PLUGIN, ours.TurnPlugin)]:
         if name not in module.PLUGINS:
             module.register_mm_plugin(name, plugin)
 

@@ -21,7 +21,7 @@ from pathplugins.llamafactory.keys import KEYS, PathPluginsArguments
 from pathplugins.llamafactory.machine import check_ray, fit_to_machine
 from pathplugins.llamafactory.model_directory import VIRTUAL_MODEL, model_settings
 from pathplugins.llamafactory.name_checks import check_datasets, check_paths, check_template
-from pathplugins.llamafactory.templates import KINDS, LLAVA
+from pathplugins.llamafactory.templates import KINDS, exact_templates
 from pathplugins.llamafactory.value_checks import check_values
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def is_ours(config: dict[str, Any]) -> bool:
     """Whether a configuration is for a model of ours: it names one, or has a key or a template that is ours alone."""
     model, template = config.get("model_name_or_path"), str(config.get("template"))
     named = model == VIRTUAL_MODEL or (isinstance(model, str) and model_settings(model) is not None)
-    return named or bool(config.keys() & set(KEYS)) or template.startswith((*KINDS, *LLAVA))
+    return named or bool(config.keys() & set(KEYS)) or template.startswith((*KINDS, *exact_templates()))
 
 
 def checks(config: dict[str, Any], parser: ModuleType, source: str) -> Iterator[tuple[str, Callable[[], None]]]:

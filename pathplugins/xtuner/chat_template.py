@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pathplugins.data.llava_format import chat_template
+from pathplugins.data.turn_formats import jinja
 from pathplugins.xtuner.conversations import resolve_system, resolve_template
-from pathplugins.xtuner.templates import llava_version
+from pathplugins.xtuner.templates import llava_version, turn_format_of
 
 
 def jinja_template(template: Any, system: str = "", *, tokenizer: Any = None) -> str:
@@ -23,6 +24,8 @@ def jinja_template(template: Any, system: str = "", *, tokenizer: Any = None) ->
     entry = resolve_template(template)
     if version := llava_version(entry):
         return chat_template(version, tokenizer, resolve_system(system))
+    if form := turn_format_of(entry):
+        return jinja.chat_template(form, resolve_system(system))
     suffix, separator = entry.get("SUFFIX", ""), entry.get("SEP", "")
     ends_itself = entry.get("SUFFIX_AS_EOS", False)  # otherwise each answer ends with EOS, and BOS begins the next turn
     begin = "{{ bos_token or '' }}"

@@ -16,7 +16,10 @@ from pathplugins.data.chat_markers import absent_markers, families
 from pathplugins.data.llava_format import conversation_of
 from pathplugins.data.llava_format import encode as encode_llava
 from pathplugins.data.records import IMAGE_PLACEHOLDER, Record
-from pathplugins.xtuner.templates import TEMPLATES, llava_version
+from pathplugins.data.turn_formats.encode import Encoded as EncodedTurns
+from pathplugins.data.turn_formats.encode import encode as encode_turns
+from pathplugins.data.turn_formats.turn_format import TurnFormat
+from pathplugins.xtuner.templates import TEMPLATES, llava_version, turn_format_of
 
 _OF_FAMILY = {"llama3": "llama3_chat", "qwen": "qwen_chat", "gemma": "gemma", "phi": "phi3_chat"}
 """Family of language models -> XTuner's template for it."""
@@ -89,10 +92,10 @@ def encode(
 ) -> list[Encoded]:
     """Tokenize records as XTuner's ``template_map_fn`` and ``encode_fn`` do, with images where they stand.
 
-    Templates of LLaVA v1.5 give what LLaVA gives (`pathplugins.data.llava_format`). In the others, answers are learnt
-    with what ends them, the rest is not. A begin-of-text token opens the conversation, and again each turn after an
-    end-of-text token, which is written unless the template brings its own (``SUFFIX_AS_EOS``). Text beside an image is
-    tokenized by itself.
+    Templates of LLaVA v1.5 give what LLaVA gives (`pathplugins.data.llava_format`), those of an exact chat format what
+    that says (`pathplugins.data.turn_formats`). In the others, answers are learnt with what ends them, the rest is not.
+    A begin-of-text token opens the conversation, and again each turn after an end-of-text token, which is written
+    unless the template brings its own (``SUFFIX_AS_EOS``). Text beside an image is tokenized by itself.
 
     Args:
         records: well-formed ones (`check_record`); nothing is cut.
@@ -103,6 +106,9 @@ def encode(
     if version := llava_version(template):
         said = [conversation_of(record.conversations, system) for record in records]
         return [_joined(texts) for texts in encode_llava(version, said, tokenizer)]
+    if form := turn_format_of(template):
+        turns = [record.conversations for record in records]
+        return [_flat(form, one) for one in encode_turns(form, turns, tokenizer, system=system)]
     bos, eos = get_bos_eos_token_ids(tokenizer)
     pieces = [list(_pieces(record, template, system, bos or [], eos or [])) for record in records]
     # One call for all: fast tokenizers work on many texts at once, and most of these texts are the same.
@@ -124,6 +130,16 @@ def _joined(texts: Sequence[list[int]]) -> Encoded:
     """Join the ids of questions and answers in turn; only the answers are learnt."""
     ids = [token for text in texts for token in text]
     return Encoded(ids, [t if n % 2 else IGNORE_INDEX for n, text in enumerate(texts) for t in text])
+
+
+def _flat(form: TurnFormat, conversation: EncodedTurns) -> Encoded:
+    """Join the ids of a conversation; its answers are learnt, and what opens them if the format says so."""
+    runs: list[tuple[list[int], bool]] = []
+    for asked, lead, answer in conversation.rounds:
+        runs += [(asked, False), (lead, form.lead_learnt), (answer, True)]
+    runs.append((conversation.after, False))
+    ids = [token for run, _ in runs for token in run]
+    return Encoded(ids, [token if learnt else IGNORE_INDEX for run, learnt in runs for token in run])
 
 
 def expand(

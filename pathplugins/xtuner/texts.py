@@ -29,8 +29,9 @@ from pathplugins.core.walk import files_below
 from pathplugins.data.formats import MADE_UP, READERS
 from pathplugins.data.llava_format import masked_by_llava
 from pathplugins.data.records import BadSample, Record
+from pathplugins.data.turn_formats.turn_format import misread
 from pathplugins.xtuner.conversations import encode
-from pathplugins.xtuner.templates import llava_version
+from pathplugins.xtuner.templates import llava_version, turn_format_of
 
 DESCRIPTION = "pathplugins.json"
 
@@ -88,11 +89,15 @@ class Source:
             found, wrong = READERS.get(self.format)(path, media_dir=self.image_folder, **self.options)
             records += found
             bad += wrong
+        unfit: list[BadSample] = []
         if version := llava_version(self.template):
-            learnt_of_nothing = masked_by_llava(version, records, end, self.system)
-            places = {(sample.source, sample.row) for sample in learnt_of_nothing}
+            unfit = masked_by_llava(version, records, end, self.system)
+        elif form := turn_format_of(self.template):
+            unfit = misread(form, records)
+        if unfit:
+            places = {(sample.source, sample.row) for sample in unfit}
             records = [record for record in records if (record.source, record.row) not in places]
-            bad += learnt_of_nothing
+            bad += unfit
         rows = chosen(len(records), self.limit)
         return records if rows is None else [records[row] for row in rows], bad
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import slidechat_reference as slidechat
 from transformers import AutoTokenizer
 from xtuner.dataset.map_fns.template_map_fn import template_map_fn
 from xtuner.dataset.utils import encode_fn
@@ -104,3 +105,26 @@ def test_expansion() -> None:
     assert expand([5], [5], [], 99) == ([5], [5])
     with pytest.raises(PathPluginsError, match="1 images stand"):
         expand([5, IMAGE], [MASKED, MASKED], [1, 2], 99)
+
+
+@pytest.mark.parametrize("name", slidechat.CONVERSATIONS)
+def test_an_exact_chat_format(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    """Ids and labels of SlideChat, and the prompt of what is asked with its template."""
+    from pathplugins.data.turn_formats.encode import prompt_ids
+    from pathplugins.xtuner.chat_template import jinja_template
+    from pathplugins.xtuner.templates import turn_format_of
+
+    own = AutoTokenizer.from_pretrained(slidechat.tiny_qwen(tmp_path_factory.mktemp("llm") / "llm", ["Hi"]))
+    turns = slidechat.CONVERSATIONS[name]
+    template = resolve_template("slidechat_qwen")
+    wanted = slidechat.ids_and_labels(turns, lambda text: own(text, add_special_tokens=False)["input_ids"])
+    [got] = encode([record(*turns)], own, template)
+    assert (got.input_ids, got.labels) == wanted
+    question = turns[0][0]
+    text = own.apply_chat_template(
+        [{"role": "user", "content": question}], chat_template=jinja_template(template), tokenize=False
+    )
+    chunks = [prompt_ids(turn_format_of(template), chunk, own) for chunk in text.split("<image>")]
+    ids = [token for n, chunk in enumerate(chunks) for token in [IMAGE] * (n > 0) + chunk]
+    assert got.input_ids[: len(ids)] == ids
+    assert got.labels[len(ids)] != MASKED

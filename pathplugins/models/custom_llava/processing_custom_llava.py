@@ -14,6 +14,9 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.core.registry import Registry
 from pathplugins.data.llava_format import CHUNKED
+from pathplugins.data.turn_formats import format_of
+from pathplugins.data.turn_formats.encode import prompt_ids
+from pathplugins.data.turn_formats.turn_format import TurnFormat
 from pathplugins.models.custom_llava.bag_processing import CustomLlavaImageProcessor
 from pathplugins.models.custom_llava.tokenizer_files import make_portable
 from pathplugins.models.towers import tower_expects
@@ -85,6 +88,13 @@ class CustomLlavaProcessor(ProcessorMixin):
             ids += [self.image_token_id] * count + self._ids(chunk)
         return ids
 
+    def _by_turns(self, text: str, counts: Sequence[int], turn_format: TurnFormat) -> list[int]:
+        """Return the token ids of a prompt in an exact chat format, cut as in training."""
+        ids: list[int] = []
+        for chunk, count in zip(_around_images(text, len(counts)), [*counts, 0], strict=True):
+            ids += prompt_ids(turn_format, chunk, self.tokenizer) + [self.image_token_id] * count
+        return ids
+
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
@@ -97,7 +107,8 @@ class CustomLlavaProcessor(ProcessorMixin):
         """Return the model inputs for one text with its images (or bags), or a batch of texts with a list of them each.
 
         Left padding, as generation needs it, unless ``padding_side`` says otherwise. Where the chat template is one of
-        LLaVA v1.5 (`pathplugins.data.llava_format`), ids are as in training.
+        LLaVA v1.5 (`pathplugins.data.llava_format`) or an exact one (`pathplugins.data.turn_formats`), ids are as in
+        training.
         """
         texts = [text] if isinstance(text, str) else list(text)
         per_text = [images or []] if isinstance(text, str) else images or [[]] * len(texts)
@@ -126,9 +137,15 @@ class CustomLlavaProcessor(ProcessorMixin):
             "add_special_tokens": False,
             **kwargs,
         }
-        if CHUNKED in str(self.tokenizer.chat_template):
+        template = self.tokenizer.chat_template
+        turn_format = format_of(template)
+        if turn_format is not None or CHUNKED in str(template):
             del options["add_special_tokens"]
-            ids = [self._by_chunks(text, each) for text, each in zip(texts, counts, strict=True)]
+            pairs = zip(texts, counts, strict=True)
+            if turn_format is not None:
+                ids = [self._by_turns(text, each, turn_format) for text, each in pairs]
+            else:
+                ids = [self._by_chunks(text, each) for text, each in pairs]
             encoded = self.tokenizer.pad({"input_ids": ids}, **options)
         else:
             expanded = [self._expanded(text, each) for text, each in zip(texts, counts, strict=True)]
