@@ -21,12 +21,14 @@ READERS = {
     "stamp": "h5_bags",
     "h5-features": "h5_features",
     "pathgen-mil": "pathgen_mil",
+    "histai-instruct": "histai_instruct",
     "slidechat-csv": "slidechat_csv",
     "wsi-llava-pt": "wsi_llava_pt",
 }
 """Container -> module with ``sources`` and ``open_source``."""
 
-WRITERS = ("pathplugins", "clam", "trident")
+WRITERS = ("pathplugins", "clam", "trident", "bare")
+"""Layouts that are written; ``bare`` holds features alone, for towers that ask for no positions."""
 
 
 def sources_in(path: Path, kind: str) -> list[Source]:

@@ -21,6 +21,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
 from pathplugins.data.bags.damage import DAMAGE
 from pathplugins.data.bags.layout import NOMINAL_SOURCE
+from pathplugins.data.bags.write_tokens import write_tokens
 
 from ..engine.outcome import check_same_settings, recorded_settings
 from . import Geometry, Opened, Source, open_source, write_clam, write_trident
@@ -102,9 +103,12 @@ def _convert(
         notes = [*opened.notes, *usual.notes_on(source, opened)]
         geometry, coords_xy = place_patches(source, opened, settings.geometry, patch_file, to=settings.to)
         opened = replace(opened, blocks=_sound(source, opened))
-        opened, coords_xy, dropped = without_repeats(opened, coords_xy, where=str(source))
-        notes += [dropped] if dropped else []
-        if geometry.nominal and settings.to != "clam":
+        if coords_xy is not None:
+            opened, coords_xy, dropped = without_repeats(opened, coords_xy, where=str(source))
+            notes += [dropped] if dropped else []
+        elif opened.coords_xy is not None:
+            notes.append("its positions are left out")
+        if geometry.nominal and settings.to not in ("clam", "bare"):
             notes.append(NOMINAL_NOTE.format(geometry.level0_mpp))
         files = _target_files(out, source.slide_id, settings.to, geometry)
         done = Converted(
@@ -153,13 +157,17 @@ def _write(
     source: Source,
     opened: Opened,
     geometry: Geometry,
-    coords_xy: np.ndarray,
+    coords_xy: np.ndarray | None,
     files: tuple[Path, ...],
     settings: ConversionSettings,
     recorded: dict[str, Any],
 ) -> None:
     mark = {SETTINGS: json.dumps(recorded, sort_keys=True)}
-    if settings.to == "clam":
+    if settings.to == "bare":
+        known = {name: value for name, value in asdict(geometry).items() if name != "nominal" and value is not None}
+        rows = np.concatenate([block.astype(settings.dtype) for block in opened.blocks])  # [N, D]
+        write_tokens(files[0], rows, {"slide_id": source.slide_id, **known, **mark})
+    elif settings.to == "clam":
         out = files[0].parent.parent
         write_clam.write(out, source.slide_id, opened.blocks, coords_xy, width=opened.width, mark=mark)
     elif settings.to == "trident":

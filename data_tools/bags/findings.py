@@ -33,12 +33,13 @@ WHAT = {
     "stamp": "features of STAMP",
     "h5-features": "features without positions (H5)",
     "pathgen-mil": "MIL features of PathGen",
+    "histai-instruct": "latents of HISTAI-Instruct",
     "slidechat-csv": "features of SlideChat (CSV)",
     "wsi-llava-pt": "tensor of torch (WSI-LLaVA, CLAM's pt_files)",
     "patches": "patch positions without features",
     "slide-embedding": "slide embedding: one vector for the whole slide, not a bag of patches",
 }
-_FOREIGN = ("h5-features", "pathgen-mil", "slidechat-csv", "wsi-llava-pt")
+_FOREIGN = ("h5-features", "pathgen-mil", "histai-instruct", "slidechat-csv", "wsi-llava-pt")
 _ANY_FEATURES = BagContract()
 
 

@@ -12,7 +12,7 @@ from pathplugins.core.files import is_file
 from pathplugins.core.nearest import near_path
 from pathplugins.data.bags.damage import damage_named
 from pathplugins.data.bags.layout import open_bag
-from pathplugins.data.bags.other_files import other_file
+from pathplugins.data.bags.other_files import is_many_slides, other_file
 from pathplugins.data.bags.shapes import own_dataset
 
 Kind = Literal[
@@ -23,6 +23,7 @@ Kind = Literal[
     "stamp",
     "h5-features",
     "pathgen-mil",
+    "histai-instruct",
     "slidechat-csv",
     "wsi-llava-pt",
     "patches",
@@ -88,6 +89,8 @@ def _h5_kind(file: h5py.File, path: Path) -> Kind:
         return "patches"
     if keys and all(_is_slide_group(file, key) for key in keys):
         return "pathgen-mil"
+    if "embeddings" in keys and is_many_slides(file):
+        return "histai-instruct"
     if said := other_file(file):
         raise PathPluginsError(f"{path}: {said}")
     found = ", ".join(sorted(map(str, keys))[:10]) or "nothing"

@@ -16,8 +16,10 @@ _ALL = ("encoder", "patch_size", "patch_size_level0", "mpp", "level0_mpp", "leve
 
 def place_patches(
     source: Source, opened: Opened, given: Geometry, patch_file: Path | None, *, to: str
-) -> tuple[Geometry, np.ndarray]:
+) -> tuple[Geometry, np.ndarray | None]:
     """Complete the geometry of a slide; return it, and the positions as level-0 pixels, int64 ``[N, 2]`` (x, y).
+
+    A ``bare`` bag has no positions, and records of its geometry what is known.
 
     Args:
         source: The slide, for messages.
@@ -34,6 +36,8 @@ def place_patches(
     if patches is not None:
         geometry = geometry.filled(patches.geometry, where=where, said_by=str(patch_file))
     geometry = geometry.filled(given, where=where, said_by="the options").completed()
+    if to == "bare":
+        return geometry, None
     geometry.require({"clam": (), "pathplugins": _ALL, "trident": _ALL}[to], where=where)
     if unit == "um":
         geometry.require(("level0_mpp",), where=where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -91,6 +92,11 @@ def other_file(file: h5py.File | Mapping[str, object]) -> str | None:
             "it holds a group of `feat` and `coords` for each slide (PathGen's MIL features); a bag is one slide: "
             "pathdata convert features FILE --out DIR"
         )
+    if "embeddings" in keys and is_many_slides(file):
+        return (
+            "it holds `embeddings/<slide>/features` of many slides (HISTAI-Instruct); a bag is one slide: pathdata "
+            "convert features FILE --to bare --out DIR"
+        )
     return None
 
 
@@ -98,3 +104,14 @@ def _is_slide(file: h5py.File | Mapping[str, object], key: str) -> bool:
     if not isinstance(file, h5py.File) or not isinstance(file.get(key, getlink=True), h5py.HardLink):
         return False
     return isinstance(file[key], h5py.Group) and {"feat", "coords"} <= set(file[key])
+
+
+def is_many_slides(file: h5py.File | Mapping[str, object]) -> bool:
+    """Return whether a file's ``embeddings`` are a group with ``features`` for each slide; looks at three of them."""
+    if not isinstance(file, h5py.File) or not isinstance(file.get("embeddings", getlink=True), h5py.HardLink):
+        return False
+    slides = file["embeddings"]
+    names = [*itertools.islice(slides, 3)] if isinstance(slides, h5py.Group) else []
+    own = [isinstance(slides.get(name, getlink=True), h5py.HardLink) for name in names]
+    groups = [slides[name] for name, here in zip(names, own, strict=True) if here]
+    return bool(names) and all(own) and all(isinstance(each, h5py.Group) and "features" in each for each in groups)

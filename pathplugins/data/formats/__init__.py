@@ -6,6 +6,7 @@ _HERE = "pathplugins.data.formats"
 _FOR_TRAINERS = {
     "class_folders": f"{_HERE}.class_folders:read_class_folders",
     "drawn": f"{_HERE}.drawn:read_drawn",
+    "histai_instruct": f"{_HERE}.histai_instruct:read_histai_instruct",
     "llava": f"{_HERE}.llava:read_llava",
     "open_path": f"{_HERE}.open_path:read_open_path",
     "pallava_captions": f"{_HERE}.pallava_captions:read_pallava_captions",
