@@ -35,7 +35,10 @@ class SystemImport:
     """Options of the command that it takes as keywords, None where one was not given."""
 
 
-SYSTEMS_READ: dict[str, SystemImport] = {}
+_FOREIGN = "pathplugins.models.foreign"
+SYSTEMS_READ: dict[str, SystemImport] = {
+    "pallava": SystemImport(read=f"{_FOREIGN}.pallava.read:import_pallava", takes=("llm", "vision_tower")),
+}
 """Name of a published system -> how its weights are read."""
 
 
