@@ -97,12 +97,13 @@ def _bag(path: Path, report: Report, coords_mpp: float | None, contract: BagCont
         try:
             stored_xy = read_coords(coords, info)  # [N, 2]
             _judge_positions(stored_xy, Geometry.of(info), report)
-            xy = tower_coords(stored_xy, info, coords_mpp=coords_mpp, frame_mpp=contract.frame_mpp)
-            report.facts["frame"] = (
-                f"(x, y) pixels at {contract.frame_mpp:g} mpp: {_span(stored_xy)} becomes {_span(xy)}, "
-                f"{len(np.unique(xy // contract.tile_px, axis=0))} cells of {contract.tile_px} px"
-            )
-            check_grid(xy, info, contract)
+            if contract.frame_mpp is not None:
+                xy = tower_coords(stored_xy, info, coords_mpp=coords_mpp, frame_mpp=contract.frame_mpp)
+                report.facts["frame"] = (
+                    f"(x, y) pixels at {contract.frame_mpp:g} mpp: {_span(stored_xy)} becomes {_span(xy)}, "
+                    f"{len(np.unique(xy // contract.tile_px, axis=0))} cells of {contract.tile_px} px"
+                )
+                check_grid(xy, info, contract)
         except PathPluginsError as error:
             report.wrong.append(_without(path, error))
         _judge_values((block for _, block in RowReader(features, checksums).blocks()), report)
@@ -114,7 +115,10 @@ def _foreign(source: Source, report: Report) -> None:
         report.notes += opened.notes
         if opened.coords_xy is None:
             report.facts["positions"] = "none"
-            report.notes.append("trainers need positions: pathdata convert features --coords DIR makes a bag of it")
+            report.notes.append(
+                "a tower with positions (gigapath) needs them: pathdata convert features --coords DIR adds them; the "
+                "towers features and patch_mlp take an H5 file as it is"
+            )
         else:
             report.facts["positions"] = "(x, y), level-0 pixels"
             _judge_positions(opened.coords_xy, opened.geometry, report)

@@ -47,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tokens.add_argument("--select-config", type=_json, default={}, metavar="JSON", help="options of the selector")
     tokens.add_argument("--image-seq-length", type=int, default=1536, metavar="N", help="per bag, CLS not counted")
     tokens.add_argument("--patches-per-wsi", type=int, default=2048, metavar="N", help="rows read from a bag, at most")
+    tokens.add_argument(
+        "--patches-sampling", default="random", choices=("random", "linspace", "first"), help="which rows; %(default)s"
+    )
     tokens.add_argument("--patches-block", type=int, default=1, metavar="B", help="rows drawn next to each other")
     tokens.add_argument("--coords-mpp", type=float, metavar="X", help="um per pixel of bags that do not record it")
     tokens.add_argument("--allow-other-encoder", action="store_true", help="take bags of another patch encoder too")
@@ -82,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
         selector_config=args.select_config,
         image_seq_length=args.image_seq_length,
         patches_per_wsi=args.patches_per_wsi,
+        patches_sampling=args.patches_sampling,
         patches_block=args.patches_block,
         use_prefix_lm_mask=args.prefix_lm,
         image_aspect_ratio=args.image_aspect_ratio,

@@ -75,6 +75,9 @@ class PathPluginsArguments:
         metadata={"help": "Vision tokens per bag or image at most, CLS not counted; 0: the slide's CLS token alone."},
     )
     patches_per_wsi: int | None = field(default=None, metadata={"help": "Rows read from a bag at most (2048)."})
+    patches_sampling: str | None = field(
+        default=None, metadata={"help": "Which rows of a larger bag: random (as usual), linspace (evenly) or first."}
+    )
     patches_block: int | None = field(
         default=None, metadata={"help": "Rows drawn next to each other (1); 64 suits storage that is slow to seek."}
     )

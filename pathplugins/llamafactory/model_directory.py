@@ -25,7 +25,14 @@ VIRTUAL_MODEL = "custom_llava"
 
 _SELECTOR = ("vision_feature_select_mode", "image_seq_length")
 _CONFIG = (*_SELECTOR, "selector_config", "use_prefix_lm_mask")
-_BAGS = ("patches_per_wsi", "patches_block", "coords_mpp", "compat_coords_yx", "allow_other_encoder")
+_BAGS = (
+    "patches_per_wsi",
+    "patches_sampling",
+    "patches_block",
+    "coords_mpp",
+    "compat_coords_yx",
+    "allow_other_encoder",
+)
 _IMAGES = ("image_aspect_ratio", "fast_resize")
 _COMPOSE_ONLY = (
     "llm_name_or_path",

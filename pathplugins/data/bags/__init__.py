@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 import h5py
 import numpy as np
@@ -35,6 +35,7 @@ __all__ = [
     "BagAttributes",
     "BagContract",
     "BagInfo",
+    "Sampling",
     "check_bag",
     "inspect_bag",
     "must_come_back",
@@ -47,6 +48,8 @@ __all__ = [
 
 T = TypeVar("T")
 PathLike = str | os.PathLike[str]
+Sampling = Literal["random", "linspace", "first"]
+"""Which rows of a bag are read where not all are."""
 
 _ANY = BagContract()
 _RETRY_WAITS_S = (0.1, 0.5)  # then give up: network file systems stumble for moments, broken files stay broken
@@ -59,13 +62,13 @@ class Bag:
     features: np.ndarray
     """[k, D], the dtype of the file."""
     coords_xy: np.ndarray
-    """[k, 2] int64, (x, y) pixels of the frame asked for."""
+    """[k, 2] int64, (x, y) pixels of the frame asked for; as stored where none was, and -1 where there are none."""
     info: BagInfo
 
 
-def inspect_bag(path: PathLike) -> BagInfo:
-    """Read what a bag says about itself, from its metadata alone."""
-    return _opened(path, lambda file: read_layout(file, os.fspath(path)).info)
+def inspect_bag(path: PathLike, *, positions: bool = True) -> BagInfo:
+    """Read what a bag says about itself, from its metadata alone; ``positions=False`` takes one without any."""
+    return _opened(path, lambda file: read_layout(file, os.fspath(path), positions=positions).info)
 
 
 def read_bag(
@@ -73,7 +76,8 @@ def read_bag(
     rows: np.ndarray | None = None,
     *,
     coords_mpp: float | None = None,
-    frame_mpp: float = GIGAPATH.frame_mpp,
+    frame_mpp: float | None = GIGAPATH.frame_mpp,
+    positions: bool = True,
 ) -> Bag:
     """Read the given rows of a bag, in the given order, or all of them.
 
@@ -81,17 +85,18 @@ def read_bag(
         path: The H5 file.
         rows: Row numbers, e.g. of ``sample_rows``; None reads everything.
         coords_mpp: Microns per stored pixel, for bags that do not record it (see ``pathplugins.data.bags.coords``).
-        frame_mpp: Microns per pixel of the positions returned: the frame of the tower, 0.5 for GigaPath's.
+        frame_mpp: Microns per pixel of the positions returned: the frame of the tower, 0.5 for GigaPath's; None
+            returns them as stored, in whole pixels or microns.
+        positions: Refuse a bag without positions; False returns -1 for it.
     """
 
     def read(file: h5py.File) -> Bag:
-        info, features, coords, checksums = read_layout(file, os.fspath(path))
+        info, features, coords, checksums = read_layout(file, os.fspath(path), positions=positions)
         wanted = np.arange(info.rows) if rows is None else _checked_rows(rows, info)
         # all positions are checked, and freed before a feature is read
-        stored_xy = read_coords(_by_column(coords), info)  # [N, 2]
-        frame_xy = tower_coords(stored_xy, info, coords_mpp=coords_mpp, frame_mpp=frame_mpp)  # [N, 2]
+        frame_xy = _placed(coords, info, coords_mpp, frame_mpp)  # [N, 2]
         coords_xy = np.ascontiguousarray(frame_xy[wanted])  # [k, 2]
-        del stored_xy, frame_xy
+        del frame_xy
         return Bag(features=RowReader(features, checksums).read(wanted), coords_xy=coords_xy, info=info)
 
     return _opened(path, read)
@@ -103,6 +108,7 @@ def check_bag(
     *,
     coords_mpp: float | None = None,
     features: bool = True,
+    positions: bool | None = None,
 ) -> BagInfo:
     """Find everything that would stop training on this bag before training; a ``BagError`` says what.
 
@@ -111,10 +117,12 @@ def check_bag(
         contract: What the tower expects.
         coords_mpp: Microns per stored pixel, for bags that do not record it.
         features: Read every feature row too; False checks metadata and coordinates.
+        positions: Refuse a bag without positions; as the contract says when None.
     """
+    needed = contract.needs_positions if positions is None else positions
 
     def check(file: h5py.File) -> BagInfo:
-        info, feature_rows, coords, checksums = read_layout(file, os.fspath(path))
+        info, feature_rows, coords, checksums = read_layout(file, os.fspath(path), positions=needed)
         if contract.feature_dim not in (None, info.width):
             raise BadBag(
                 f"{info.path}: features are {info.width} wide, expected {contract.feature_dim}; made with another "
@@ -122,11 +130,8 @@ def check_bag(
                 "configured for",
                 reason="wrong feature width",
             )
-        stored_xy = read_coords(_by_column(coords), info)
-        if said := repeats_text(stored_xy):
-            raise BadBag(f"{info.path}: {said}", reason=REPEATED)
-        coords_xy = tower_coords(stored_xy, info, coords_mpp=coords_mpp, frame_mpp=contract.frame_mpp)
-        check_grid(coords_xy, info, contract)
+        if coords is not None:
+            _check_positions(read_coords(_by_column(coords), info), info, contract, coords_mpp)
         if features:
             _check_values(RowReader(feature_rows, checksums), info)
         return info
@@ -148,8 +153,8 @@ def must_come_back(path: PathLike) -> None:
         )
 
 
-def sample_rows(n: int, k: int | None, seed: int, *, block: int = 1) -> np.ndarray:
-    """Draw ``k`` of ``n`` rows without replacement, ascending, int64; all when ``k`` is None or not below ``n``.
+def sample_rows(n: int, k: int | None, seed: int, *, block: int = 1, sampling: Sampling = "random") -> np.ndarray:
+    """Choose ``k`` of ``n`` different rows, ascending, int64; all when ``k`` is None or not below ``n``.
 
     Args:
         n: Rows of the bag.
@@ -159,13 +164,19 @@ def sample_rows(n: int, k: int | None, seed: int, *, block: int = 1) -> np.ndarr
             bags go along the rows of the slide, so a run is a strip of tissue: fewer places are seen, and seen whole.
             For bags on slow or cold storage: ``read_bag(path, sample_rows(info.rows, 2048, seed, block=64))`` makes
             33 reads instead of 2,048.
+        sampling: ``random``; ``linspace``, ``floor(linspace(0, n - 1, k))``, the first and the last row among them;
+            ``first``, the first k. The last two ask neither seed nor block.
     """
+    if sampling not in get_args(Sampling):
+        raise PathPluginsError(f"patches_sampling is {sampling!r}, expected one of {', '.join(get_args(Sampling))}")
     if k is not None and k < 1:
         raise ValueError(f"asked for {k} rows of a bag, expected at least 1 (or None for all)")
     if block < 1:
         raise ValueError(f"asked for blocks of {block} rows, expected at least 1")
     if k is None or n <= k:
         return np.arange(n, dtype=np.int64)
+    if sampling != "random":
+        return np.linspace(0, n - 1, k).astype(np.int64) if sampling == "linspace" else np.arange(k, dtype=np.int64)
     rng = np.random.default_rng(seed)
     if block == 1:
         return np.sort(rng.choice(n, size=k, replace=False, shuffle=False)).astype(np.int64)
@@ -207,6 +218,26 @@ def _opened(path: PathLike, action: Callable[[h5py.File], T]) -> T:
                     reason="unreadable file",
                 ) from error
             time.sleep(wait_s)
+
+
+def _placed(
+    coords: h5py.Dataset | None, info: BagInfo, coords_mpp: float | None, frame_mpp: float | None
+) -> np.ndarray:
+    """Return the positions [N, 2] int64 of all rows: at ``frame_mpp``, or as stored, or -1 where there are none."""
+    if coords is None:
+        return np.full((info.rows, 2), -1, np.int64)
+    stored_xy = read_coords(_by_column(coords), info)
+    if frame_mpp is None:
+        return np.rint(stored_xy).astype(np.int64)
+    return tower_coords(stored_xy, info, coords_mpp=coords_mpp, frame_mpp=frame_mpp)
+
+
+def _check_positions(stored_xy: np.ndarray, info: BagInfo, contract: BagContract, coords_mpp: float | None) -> None:
+    if said := repeats_text(stored_xy):
+        raise BadBag(f"{info.path}: {said}", reason=REPEATED)
+    if contract.frame_mpp is not None:
+        coords_xy = tower_coords(stored_xy, info, coords_mpp=coords_mpp, frame_mpp=contract.frame_mpp)
+        check_grid(coords_xy, info, contract)
 
 
 def _by_column(coords: h5py.Dataset) -> np.ndarray:

@@ -15,14 +15,22 @@ class BagContract:
 
     feature_dim: int | None = None
     """D, width of the features; None takes any."""
-    frame_mpp: float = GIGAPATH.frame_mpp
-    """Microns per pixel of the positions the tower is given."""
+    frame_mpp: float | None = GIGAPATH.frame_mpp
+    """Microns per pixel of the positions the tower is given; None for a tower that asks for no positions: it is given
+    them as the bag stores them, and -1 where a bag has none."""
     tile_px: int = GIGAPATH.tile_px
     """Side of a grid cell, pixels at ``frame_mpp``."""
     grid: int | None = GIGAPATH.grid
     """Cells per side of the tower's square grid; None for a tower without one, which takes any position."""
     expects_encoder: str | None = None
     """Name of the patch encoder the tower was trained on; None takes features of any one encoder."""
+    slide_token: bool = True
+    """The tower gives a token of the whole slide besides those of its patches."""
+
+    @property
+    def needs_positions(self) -> bool:
+        """Whether a bag without positions cannot be used."""
+        return self.frame_mpp is not None
 
 
 def contract_in(settings: Mapping[str, Any]) -> BagContract:

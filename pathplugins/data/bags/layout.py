@@ -8,6 +8,7 @@ convention      datasets                    order, unit    recognised by
 ``trident``     ``features``, ``coords``    x, y, level-0  attributes on either dataset
 ``clam``        ``features``, ``coords``    x, y, unsaid   no attributes
 ``stamp``       ``feats``, ``coords``       x, y, microns  ``feats``; unit only if it is recorded
+``bare``        ``features`` or ``feats``   no positions   neither, for towers that ask for none
 ==============  ==========================  =============  ====================================
 
 A leading axis of one, as in features (1, N, D), is looked through. Bags of this package also hold
@@ -37,7 +38,7 @@ from pathplugins.data.bags.other_files import other_file
 from pathplugins.data.bags.shapes import check_shapes, own_dataset
 from pathplugins.data.bags.squeezed import squeezed
 
-Convention = Literal["pathplugins", "unpuzzle", "trident", "clam", "stamp"]
+Convention = Literal["pathplugins", "unpuzzle", "trident", "clam", "stamp", "bare"]
 
 _GEOMETRY_TOLERANCE = 0.05  # tiling tools round patch_size_level0 to whole pixels; axis or level mix-ups are 2x
 
@@ -90,6 +91,8 @@ class BagInfo:
     level0_height: int | None = None
     units: Literal["px0", "um"] = "px0"
     """Unit of the stored coordinates."""
+    positions: bool = True
+    """Whether there are coordinates."""
 
 
 class BagData(NamedTuple):
@@ -97,7 +100,7 @@ class BagData(NamedTuple):
 
     info: BagInfo
     features: h5py.Dataset  # [N, D]
-    coords: h5py.Dataset  # [N, 2], stored order
+    coords: h5py.Dataset | None  # [N, 2], stored order
     checksums: h5py.Dataset | None  # [N], ``row_checksums`` of the features, which bags of this package have
 
 
@@ -144,16 +147,24 @@ def _spellings(folder: Path) -> Spellings:
     return Spellings(path.stem for path in folder.glob("*.h5"))
 
 
-def read_layout(file: h5py.File, path: str) -> BagData:
-    """Recognise an open bag from its keys, shapes and attributes; reads no feature row."""
-    convention, features_key, coords_key = _convention(file, path)
-    features, coords = (squeezed(own_dataset(file, key, path)) for key in (features_key, coords_key))
+def read_layout(file: h5py.File, path: str, *, positions: bool = True) -> BagData:
+    """Recognise an open bag from its keys, shapes and attributes; reads no feature row.
+
+    Args:
+        file: The open file.
+        path: Where it is, for messages.
+        positions: Refuse a bag without coordinates; False takes it too.
+    """
+    convention, features_key, coords_key = _convention(file, path, positions)
+    features = squeezed(own_dataset(file, features_key, path))
+    coords = None if coords_key is None else squeezed(own_dataset(file, coords_key, path))
     check_shapes(features, coords, path)
     if convention == "clam" and (len(coords.attrs) or "encoder" in features.attrs):
         convention = "trident"
     attributes = {
         name: _scalar(holder.attrs[name])
         for holder in (file, features, coords)
+        if holder is not None
         for name in {*holder.attrs} & {*_ATTRIBUTES}
     }
     info = BagInfo(
@@ -162,14 +173,15 @@ def read_layout(file: h5py.File, path: str) -> BagData:
         width=features.shape[1],
         dtype=str(features.dtype.newbyteorder("=")),
         convention=convention,
+        positions=coords is not None,
         **described(attributes, path),
     )
     _check_geometry(info)
-    own = convention == "pathplugins" and CHECKSUMS in file
+    own = convention in ("pathplugins", "bare") and CHECKSUMS in file
     return BagData(info, features, coords, _checksums(file, info) if own else None)
 
 
-def _convention(file: h5py.File, path: str) -> tuple[Convention, str, str]:
+def _convention(file: h5py.File, path: str, positions: bool) -> tuple[Convention, str, str | None]:
     keys = set(file)
     if {"features", "coords_yx"} <= keys:
         return ("pathplugins" if "tool_version" in file.attrs else "unpuzzle"), "features", "coords_yx"
@@ -177,6 +189,8 @@ def _convention(file: h5py.File, path: str) -> tuple[Convention, str, str]:
         return "clam", "features", "coords"  # TRIDENT differs by attributes, looked at once the datasets are open
     if {"feats", "coords"} <= keys:
         return "stamp", "feats", "coords"
+    if not positions and (alone := next((key for key in ("features", "feats") if key in keys), None)):
+        return "bare", alone, None
     if said := other_file(file):
         raise BadBag(f"{path} is no bag: {said}", reason="no bag")
     found = ", ".join(sorted(map(str, keys))[:_KEYS_SHOWN]) + ", ..." * (len(keys) > _KEYS_SHOWN)

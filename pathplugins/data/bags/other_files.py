@@ -45,13 +45,15 @@ OTHER_FILES = (
         frozenset(("features",)),
         frozenset(("coords", "coords_yx")),
         "features without positions",
-        "add those of the patch files of the slides: pathdata convert features IN --coords DIR --out OUT",
+        "add those of the patch files of the slides (pathdata convert features IN --coords DIR --out OUT), or take a "
+        "tower that asks for none (vision_model_name: features)",
     ),
     OtherFile(
         frozenset(("feats",)),
         frozenset(("coords",)),
         "features without positions (STAMP's of a slide or patient have none)",
-        "give those of the tiles, or add positions: pathdata convert features IN --coords DIR --out OUT",
+        "give those of the tiles, or add positions (pathdata convert features IN --coords DIR --out OUT), or take a "
+        "tower that asks for none (vision_model_name: features)",
     ),
     OtherFile(
         frozenset(("X", "obs", "var")),

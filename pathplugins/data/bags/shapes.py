@@ -24,8 +24,11 @@ def own_dataset(file: h5py.Group, key: str, path: str) -> h5py.Dataset:
     return dataset
 
 
-def check_shapes(features: h5py.Dataset, coords: h5py.Dataset, path: str) -> None:
-    """Check that features are ``[N, D]`` floats with one position each, written to their end."""
+def check_shapes(features: h5py.Dataset, coords: h5py.Dataset | None, path: str) -> None:
+    """Check that features are ``[N, D]`` floats with one position each if there are any, written to their end."""
+    if coords is None:
+        check_features(features, path)
+        return
     _check_some(coords, path)
     check_features(features, path)
     n = features.shape[0]

@@ -35,6 +35,7 @@ from pathplugins.models.compose.text_part import text_part
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.config_keys import refuse_unknown, tower_options
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
+from pathplugins.models.custom_llava.connecting import check_connector, extra_tokens, fixed_tokens
 from pathplugins.models.custom_llava.image_processing import TiledImageProcessor
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
 from pathplugins.models.custom_llava.vision_tokens import check_looking
@@ -97,11 +98,14 @@ def _write(spec: ComposeSpec, out: Path, *, copy: bool) -> None:
     )
     selector = fresh_selector(config, seed=spec.seed)
     check_looking(tower, selector)
+    check_connector(connector, selector)
     config.question_marks = marks_for(selector, out)
     if spec.projector_path is not None:
         load_selector(selector, Path(spec.projector_path))
     dtype = _stored_in(spec, dtype, tower_state, connector.state_dict() if spec.projector_path else {})
-    weights["vision_tower.safetensors"] = _save(tower_state, out / "vision_tower.safetensors", "vision_tower.", dtype)
+    if tower_state:
+        path = out / "vision_tower.safetensors"
+        weights[path.name] = _save(tower_state, path, "vision_tower.", dtype)
     weights["projector.safetensors"] = _save(connector.state_dict(), out / "projector.safetensors", PREFIX, dtype)
     if state := selector.state_dict():
         weights[SELECTOR_FILE] = _save(state, out / SELECTOR_FILE, SELECTOR_PREFIX, dtype)
@@ -125,6 +129,7 @@ def _selector(spec: ComposeSpec, tower: nn.Module) -> str:
 def _image_processor(
     spec: ComposeSpec, tower: nn.Module, tower_config: dict[str, Any], connector: nn.Module
 ) -> CustomLlavaImageProcessor | TiledImageProcessor:
+    given = {"connector_tokens": fixed_tokens(connector), "extra_tokens": extra_tokens(connector)}
     if tower.reads == "images":
         pixels = getattr(tower, "preprocess", None) or clip_square(tower.tile_size)
         return TiledImageProcessor(
@@ -139,20 +144,23 @@ def _image_processor(
             vision_feature_select_mode=_selector(spec, tower),
             image_seq_length=spec.image_seq_length,
             seed=spec.seed,
+            **given,
         )
     contract = tower_expects(tower_config)
-    if spec.vision_tower is None:  # random weights know no encoder
+    if spec.random_vision_seed is not None:  # random weights know no encoder
         contract = replace(contract, expects_encoder=None)
     return CustomLlavaImageProcessor(
         **asdict(contract),
         allow_other_encoder=spec.allow_other_encoder,
         patches_per_wsi=spec.patches_per_wsi,
+        patches_sampling=spec.patches_sampling,
         patches_block=spec.patches_block,
         vision_feature_select_mode=_selector(spec, tower),
         image_seq_length=spec.image_seq_length,
         coords_mpp=spec.coords_mpp,
         compat_coords_yx=spec.compat_coords_yx,
         seed=spec.seed,
+        **given,
     )
 
 
@@ -163,9 +171,11 @@ def _tower(spec: ComposeSpec) -> tuple[dict[str, Any], dict[str, Tensor]]:
         if spec.vision_tower is not None:
             options, state = TOWERS.get(name).read_weights(spec.vision_tower, spec.vision_config)
             return {"model_type": name, **options}, state
-        logger.warning("the vision tower has RANDOM weights (seed %s): for smoke tests only", spec.random_vision_seed)
+        if not spec.starts_fresh:
+            seed = spec.random_vision_seed
+            logger.warning("the vision tower has RANDOM weights (seed %s): for smoke tests only", seed)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(spec.random_vision_seed)
+            torch.manual_seed(spec.seed if spec.random_vision_seed is None else spec.random_vision_seed)
             tower = TOWERS.get(name).build(spec.vision_config)
             initialise(tower)
     except TypeError as error:

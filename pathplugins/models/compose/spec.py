@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import nn
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.registry import Registry, unknown
+from pathplugins.data.bags import Sampling
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.config_keys import check_part
 from pathplugins.models.selectors import SELECTORS
@@ -54,6 +55,8 @@ class ComposeSpec:
     """Token budget of the selector, per slide or image, CLS not counted."""
     patches_per_wsi: int | None = 2048
     """Rows read from a bag, at most."""
+    patches_sampling: str = "random"
+    """Which rows of a larger bag: ``random``, ``linspace`` (evenly) or ``first``."""
     patches_block: int = 1
     """Rows drawn next to each other, for slow storage; 1 draws each by itself."""
     use_prefix_lm_mask: bool = False
@@ -86,7 +89,13 @@ class ComposeSpec:
                 f"llm: {self.llm} is no directory; give the path of a downloaded language model ('pathplugins compose "
                 "--llm' and llm_name_or_path take hub ids too)"
             )
-        if (self.vision_tower is None) == (self.random_vision_seed is None):
+        if self.starts_fresh:
+            if self.random_vision_seed is not None:
+                raise PathPluginsError(
+                    f"random_vision_seed: {self.vision_model_name} needs no weights, so there are none to draw for a "
+                    "smoke test; remove it (seed decides the first weights of what is trained)"
+                )
+        elif (self.vision_tower is None) == (self.random_vision_seed is None):
             raise PathPluginsError(
                 "vision_tower: name the weights of the vision tower (slide_encoder.pth of prov-gigapath), or ask for "
                 "an untrained one with random_vision_seed (smoke tests only)"
@@ -99,15 +108,21 @@ class ComposeSpec:
             if path is not None and not Path(path).exists():
                 raise PathPluginsError(f"{key}: {path} does not exist; check the path or download the weights first")
 
+    @property
+    def starts_fresh(self) -> bool:
+        """Whether the tower needs no weights and is given none."""
+        return TOWERS.get(self.vision_model_name).starts_fresh and self.vision_tower is None
+
     def fingerprint(self) -> str:
         """Return a stable id of every field and of the files they name."""
         files = [stamp(members(Path(path))) for path in (self.llm, self.vision_tower, self.projector_path) if path]
         if self.projector_path and (beside := Path(self.projector_path).parent / SELECTOR_FILE).is_file():
             files.append(stamp([beside]))  # read with a connector's file
         fields = asdict(self)
-        for younger in ("allow_other_encoder", "keep_float32"):  # than the ids of directories in the cache
-            if not fields[younger]:
-                del fields[younger]
+        younger = {"allow_other_encoder": False, "keep_float32": False, "patches_sampling": "random"}
+        for name, usual in younger.items():  # than the ids of directories in the cache
+            if fields[name] == usual:
+                del fields[name]
         return digest([fields, files])
 
 
@@ -129,6 +144,9 @@ def check_options(options: Mapping[str, Any]) -> None:
     for key, (least, meaning) in _AT_LEAST.items():
         if options.get(key) is not None and options[key] < least:
             raise PathPluginsError(f"{key} must be at least {least}{meaning}, got {options[key]}")
+    if options.get("patches_sampling", "random") not in get_args(Sampling):
+        got, known = options["patches_sampling"], ", ".join(get_args(Sampling))
+        raise PathPluginsError(f"patches_sampling must be one of {known}, got {got!r}")
     if options.get("image_aspect_ratio", "pad") not in ASPECT_RATIOS:
         said = f"{', '.join(ASPECT_RATIOS[:-1])} or {ASPECT_RATIOS[-1]}"
         raise PathPluginsError(f"image_aspect_ratio must be {said}, got {options['image_aspect_ratio']!r}")

@@ -14,7 +14,7 @@ from transformers import BatchFeature
 from transformers.image_processing_utils import ImageProcessingMixin
 
 from pathplugins.core.errors import BagError
-from pathplugins.data.bags import BagContract, BagInfo, inspect_bag, read_bag, sample_rows, stable_seed
+from pathplugins.data.bags import BagContract, BagInfo, Sampling, inspect_bag, read_bag, sample_rows, stable_seed
 from pathplugins.data.bags.encoders import check_encoder
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.published.slide_encoders import GIGAPATH
@@ -27,17 +27,22 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
     """H5 feature bags to packed tensors.
 
     Args:
-        feature_dim: D, width of the patch features the tower takes; this and the next four are its `BagContract`.
-        frame_mpp: microns per pixel of the positions the tower takes.
+        feature_dim: D, width of the patch features the tower takes; this and the next five are its `BagContract`.
+        frame_mpp: microns per pixel of the positions the tower takes; None where it asks for none.
         tile_px: side of a cell of its grid, pixels at ``frame_mpp``.
         grid: cells per side of its grid, if it has one.
         expects_encoder: patch encoder the tower was trained on; None takes features of any.
+        slide_token: the tower gives a token of the whole slide besides those of its patches.
         allow_other_encoder: take bags that name another encoder all the same.
         patches_per_wsi: rows read from a bag, at most; all of them when None.
+        patches_sampling: which rows of a larger bag: ``random``, others in each epoch; ``linspace``, evenly from the
+            first to the last; ``first``, those that stand first.
         patches_block: rows drawn next to each other (strips of the slide), which slow storage reads many times faster;
             1 draws each by itself.
         vision_feature_select_mode: name of the token selector of the model.
         image_seq_length: token budget of the selector; must be the model's.
+        connector_tokens: tokens that the model's connector gives for every slide; None where it gives one for each.
+        extra_tokens: tokens that the connector adds to those of every slide.
         coords_mpp: microns per pixel of the coordinates of bags that do not say.
         compat_coords_yx: give the tower (y, x), as the published WSI-LLaVA code does; transposes the slide.
         seed: of the rows drawn from large bags and of the random selector.
@@ -55,11 +60,15 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         coords_mpp: float | None = None,
         compat_coords_yx: bool = False,
         seed: int = 42,
-        frame_mpp: float = GIGAPATH.frame_mpp,
+        frame_mpp: float | None = GIGAPATH.frame_mpp,
         tile_px: int = GIGAPATH.tile_px,
         grid: int | None = GIGAPATH.grid,
         expects_encoder: str | None = None,
         allow_other_encoder: bool = False,
+        slide_token: bool = True,
+        patches_sampling: Sampling = "random",
+        connector_tokens: int | None = None,
+        extra_tokens: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -76,11 +85,20 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         self.coords_mpp = coords_mpp
         self.compat_coords_yx = compat_coords_yx
         self.seed = seed
+        self.slide_token = slide_token
+        self.patches_sampling = patches_sampling
+        self.connector_tokens = connector_tokens
+        self.extra_tokens = extra_tokens
 
     @property
     def contract(self) -> BagContract:
         """What the tower expects of a bag."""
         return BagContract(**{item.name: getattr(self, item.name) for item in fields(BagContract)})
+
+    @property
+    def needs_positions(self) -> bool:
+        """Whether the tower or the token selector asks where the patches lie."""
+        return self.contract.needs_positions or SELECTORS.get(self.vision_feature_select_mode).needs_positions
 
     def num_image_tokens(self, bag: str | Path) -> int:
         """Return the vision tokens of a bag, the slide's CLS included; reads the metadata of its H5 only.
@@ -89,7 +107,7 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
             BagError: a bag that cannot be read, or that names another encoder than the tower expects.
         """
         path = Path(bag)
-        info = _info_of(str(path), path.stat().st_mtime_ns if path.exists() else 0)
+        info = _info_of(str(path), path.stat().st_mtime_ns if path.exists() else 0, self.needs_positions)
         self._check_encoder(info)
         return self.tokens_of(info.rows)
 
@@ -99,9 +117,11 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
 
     def tokens_of(self, rows: int) -> int:
         """Return the vision tokens of a bag of ``rows`` patches."""
+        if self.connector_tokens is not None:
+            return self.connector_tokens + self.extra_tokens
         read = rows if self.patches_per_wsi is None else min(rows, self.patches_per_wsi)
         selector = SELECTORS.get(self.vision_feature_select_mode)
-        return 1 + selector.num_tokens(read, self.image_seq_length)
+        return int(self.slide_token) + selector.num_tokens(read, self.image_seq_length) + self.extra_tokens
 
     def __call__(
         self, images: Sequence[str | Path], *, keys: Sequence[str | bytes] | None = None, epoch: int | None = None
@@ -116,7 +136,8 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
 
         Returns:
             ``patch_features`` [sum N, D] as stored, ``patch_coords`` [sum N, 2] int64 (x, y) pixels at
-            ``frame_mpp``, ``patch_counts`` [I] int64, ``patch_seeds`` [I] int64.
+            ``frame_mpp`` (as stored where it is None, -1 where a bag has none), ``patch_counts`` [I] int64,
+            ``patch_seeds`` [I] int64.
 
         Raises:
             BagError: a bag that cannot be read, of another width, or of another encoder than the tower expects.
@@ -126,15 +147,16 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         features, coords, counts, seeds = [], [], [], []
         for image, key in zip(images, keys, strict=True):
             seed = stable_seed(self.seed, draw, key)
-            info = inspect_bag(image)
-            if info.width != self.feature_dim:
+            info = inspect_bag(image, positions=self.needs_positions)
+            if self.feature_dim not in (None, info.width):
                 raise BagError(
                     f"{image}: features are {info.width} wide, the vision tower takes {self.feature_dim}; extract them "
                     "with the encoder the tower was trained on"
                 )
             self._check_encoder(info)
             rows = self._drawn(info, seed)
-            bag = read_bag(image, rows, coords_mpp=self.coords_mpp, frame_mpp=self.frame_mpp)
+            where = {"coords_mpp": self.coords_mpp, "frame_mpp": self.frame_mpp, "positions": self.needs_positions}
+            bag = read_bag(image, rows, **where)
             features.append(torch.from_numpy(bag.features))  # [N, D]
             xy = bag.coords_xy[:, ::-1] if self.compat_coords_yx else bag.coords_xy
             coords.append(torch.from_numpy(np.ascontiguousarray(xy)))  # [N, 2]
@@ -151,10 +173,14 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
 
     def rows_read(self, bag: str | Path) -> np.ndarray:
         """Return which rows of a bag are read in evaluation and generation: [N] int64, ascending."""
-        return self._drawn(inspect_bag(bag), stable_seed(self.seed, _EVALUATION, Path(bag).name))
+        return self._drawn(
+            inspect_bag(bag, positions=self.needs_positions), stable_seed(self.seed, _EVALUATION, Path(bag).name)
+        )
 
     def _drawn(self, info: BagInfo, seed: int) -> np.ndarray:
-        return sample_rows(info.rows, self.patches_per_wsi, seed, block=self.patches_block)
+        return sample_rows(
+            info.rows, self.patches_per_wsi, seed, block=self.patches_block, sampling=self.patches_sampling
+        )
 
     @property
     def null_tokens(self) -> int:
@@ -185,6 +211,6 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
 
 
 @functools.lru_cache(maxsize=65536)
-def _info_of(path: str, mtime_ns: int) -> BagInfo:
+def _info_of(path: str, mtime_ns: int, positions: bool) -> BagInfo:
     del mtime_ns  # part of the key: a bag written anew is looked at anew
-    return inspect_bag(path)
+    return inspect_bag(path, positions=positions)

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import GenerationMixin, StaticCache
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.models.custom_llava.connecting import extra_tokens
 from pathplugins.models.custom_llava.placeholders import owned_images, positions_of, unread_images
 from pathplugins.models.custom_llava.vision_inputs import VISION_INPUTS, take_images
 
@@ -41,6 +42,11 @@ class VisionGeneration(GenerationMixin):
             inputs["input_ids"] = ids = _without_last(ids, self.config.image_token_id, surplus)
             slots, read = [slots[0] - surplus], [read[0] - surplus]
         images = unread_images(slots, read, self._tokens_per_image(vision))
+        if read != slots and extra_tokens(self.multi_modal_projector):
+            raise PathPluginsError(
+                "a cache that another call has filled does not say how many slides it holds, whose markers are "
+                "numbered; leave out the cache (the whole conversation is then read anew)"
+            )
         if self.token_selector.adaptive and read != slots:
             raise PathPluginsError(
                 "a cache that another call has filled does not say which placeholders an adaptive selector left empty; "

@@ -33,11 +33,12 @@ def image_check(
         return check_image, "image"
     contract = image_processor.contract
     options = {"coords_mpp": image_processor.coords_mpp, "features": features}
+    needed = image_processor.needs_positions
     # Bags that passed are remembered under this text: another wording would have all of them read again.
     rules = {"width": contract.feature_dim, "grid_cells": contract.grid, "tile_px": contract.tile_px, **options}
     if contract.frame_mpp != GIGAPATH.frame_mpp:
-        rules["frame_mpp"] = contract.frame_mpp
-    return lambda path: check_bag(path, contract, **options), str(sorted(rules.items()))
+        rules |= {"frame_mpp": contract.frame_mpp, "positions": needed}
+    return lambda path: check_bag(path, contract, **options, positions=needed), str(sorted(rules.items()))
 
 
 def other_encoders(
@@ -84,6 +85,6 @@ def bag_encoders(paths: Sequence[str], *, workers: int = 8) -> dict[str, str | N
 def _info_of(path: str) -> BagInfo | None:
     """Return what a bag says about itself, or nothing for one that cannot be read, which `image_check` reports."""
     try:
-        return inspect_bag(path)
+        return inspect_bag(path, positions=False)
     except (BagError, OSError):
         return None

@@ -28,6 +28,7 @@ _OF_THE_HOST = ("auto_map", "image_processor_type", "processor_class")  # Transf
 _SETTINGS = (
     *("tile_size", "tokens_per_tile", "merged_tiles", "image_aspect_ratio", "image_mean", "image_std"),
     *("interpolation", "fast_resize", "vision_feature_select_mode", "image_seq_length", "seed"),
+    *("connector_tokens", "extra_tokens"),
 )
 
 
@@ -51,6 +52,8 @@ class TiledImageProcessor(ImageProcessingMixin):
         vision_feature_select_mode: name of the token selector of the model.
         image_seq_length: token budget of the selector for an image with all its tiles; must be the model's.
         seed: of the random selector.
+        connector_tokens: tokens that the model's connector gives for every image; None where it gives one for each.
+        extra_tokens: tokens that the connector adds to those of every image.
     """
 
     model_input_names = ["pixel_values", "tile_counts", "patch_seeds"]  # noqa: RUF012 - host contract
@@ -68,6 +71,8 @@ class TiledImageProcessor(ImageProcessingMixin):
         vision_feature_select_mode: str = "none",
         image_seq_length: int = 1536,
         seed: int = 42,
+        connector_tokens: int | None = None,
+        extra_tokens: int = 0,
         **kwargs: Any,
     ) -> None:
         for name in kwargs:
@@ -88,6 +93,8 @@ class TiledImageProcessor(ImageProcessingMixin):
         self.vision_feature_select_mode = vision_feature_select_mode
         self.image_seq_length = image_seq_length
         self.seed = seed
+        self.connector_tokens = connector_tokens
+        self.extra_tokens = extra_tokens
         self._check_settings()
 
     def _check_settings(self) -> None:
@@ -117,8 +124,10 @@ class TiledImageProcessor(ImageProcessingMixin):
 
     def tokens_of(self, tiles: int) -> int:
         """Return the vision tokens of an image of so many tiles; merged tiles count as one."""
+        if self.connector_tokens is not None:
+            return self.connector_tokens + self.extra_tokens
         selector = SELECTORS.get(self.vision_feature_select_mode)
-        return selector.num_tokens(self.tokens_per_tile * tiles, self.image_seq_length)
+        return selector.num_tokens(self.tokens_per_tile * tiles, self.image_seq_length) + self.extra_tokens
 
     def __call__(
         self, images: Sequence[ImageRef], *, keys: Sequence[str | bytes] | None = None, epoch: int | None = None

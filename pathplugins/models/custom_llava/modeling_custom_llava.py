@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
+from pathplugins.models.custom_llava.connecting import check_connector, connect, image_places, tokens_after
 from pathplugins.models.custom_llava.frozen_layers import checkpoint_frozen_layers_too
 from pathplugins.models.custom_llava.generation import VisionGeneration
 from pathplugins.models.custom_llava.packed_rows import block_diagonal, check_packed, one_row, sample_numbers
@@ -84,6 +85,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
             width if self._merges_tiles else self.vision_tower.hidden_size, width, **config.selector_config
         )
         check_looking(self.vision_tower, self.token_selector)
+        check_connector(self.multi_modal_projector, self.token_selector)
         whole = [type(part).__name__ for part in (self.vision_tower, self.multi_modal_projector)]
         self._no_split_modules = [*(causal._no_split_modules or []), *whole]
         for part in (self.vision_tower, self.multi_modal_projector, self.token_selector):
@@ -159,12 +161,24 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
         bags, images = (patch_features, patch_coords, patch_counts, patch_seeds), (pixel_values, tile_counts)
         vision = dict(zip(FILE_INPUTS, (*bags, *images), strict=True))
         chosen = self.select_image_tokens(input_ids, attention_mask, **vision)
-        return self.project(chosen), chosen.counts
+        places = None
+        if getattr(self.multi_modal_projector, "per_image", False):
+            places = image_places(input_ids, attention_mask, self._tokens_per_image(vision), self.config.image_token_id)
+        return self.project(chosen, places)
 
-    def project(self, chosen: Selection) -> Tensor:
-        """Return chosen tokens in the language model's space: [sum of tokens, C] to [sum of tokens, H]."""
-        features = chosen.tokens if self._merges_tiles else self.multi_modal_projector(chosen.tokens)
-        return features * 0 if self.ablate_vision else features
+    def project(self, chosen: Selection, places: list[int] | None = None) -> tuple[Tensor, list[int]]:
+        """Return chosen tokens in the language model's space, [sum of tokens, H], and their number per image.
+
+        Args:
+            chosen: tokens of all images.
+            places: of every image within its sample, see `connecting.connect`.
+        """
+        if self._merges_tiles:
+            features, counts = chosen.tokens, chosen.counts
+        else:
+            features = connect(self.multi_modal_projector, chosen, places)
+            counts = [tokens_after(self.multi_modal_projector, count) for count in chosen.counts]
+        return (features * 0 if self.ablate_vision else features), counts
 
     def select_image_tokens(
         self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **vision: Any
@@ -311,5 +325,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
             tiles = [1] * len(vision["tile_counts"]) if self._merges_tiles else vision["tile_counts"].tolist()
             rows, cls = [count * self.vision_tower.tokens_per_tile for count in tiles], 0
         else:
-            rows, cls = vision["patch_counts"].tolist(), 1
-        return [cls + self.token_selector.num_tokens(count, self.config.image_seq_length) for count in rows]
+            rows, cls = vision["patch_counts"].tolist(), int(getattr(self.vision_tower, "slide_token", True))
+        budget, after = self.config.image_seq_length, self.multi_modal_projector
+        chosen = [cls + self.token_selector.num_tokens(count, budget) for count in rows]
+        return chosen if self._merges_tiles else [tokens_after(after, count) for count in chosen]

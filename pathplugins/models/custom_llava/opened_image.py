@@ -31,9 +31,10 @@ class OpenedImage:
         model: `custom_llava`, with or without a PEFT adapter, in evaluation mode.
         processor: of the model.
         path: the bag or image.
+        place: of the image within its sample, for connectors that mark it: 0 for the first.
     """
 
-    def __init__(self, model: Any, processor: Any, path: str | Path) -> None:
+    def __init__(self, model: Any, processor: Any, path: str | Path, *, place: int = 0) -> None:
         self.path = Path(path)
         self._model, self._processor = model, processor
         self._base = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -43,10 +44,10 @@ class OpenedImage:
         if not self._base.token_selector.needs_prompt:
             with torch.no_grad():
                 chosen = self._base.select_image_tokens(**vision)
-                tokens = self._base.project(chosen)  # [K, H]
+                tokens, counts = self._base.project(chosen, [place])  # [K, H]
             self._kept = KeptTokens(chosen.indices, chosen.scores, *chosen.counts)
-            vision = {"vision_tokens": tokens, "vision_counts": torch.tensor(chosen.counts)}
-            (self._placeholders,) = chosen.counts
+            vision = {"vision_tokens": tokens, "vision_counts": torch.tensor(counts)}
+            (self._placeholders,) = counts
         self._vision: dict[str, Tensor] = dict(vision)
 
     @property

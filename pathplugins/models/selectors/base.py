@@ -22,7 +22,7 @@ class Candidates:
     tokens: Tensor
     """[N, C]."""
     coords: Tensor
-    """[N, 2] int64 positions."""
+    """[N, 2] int64 positions; -1 where a bag has none and neither tower nor selector asks for them."""
     seed: int
     """The same seed chooses the same rows on every machine."""
     attention: Tensor | None = None
@@ -99,6 +99,8 @@ class TokenSelector(nn.Module):
     needs_prompt: ClassVar[bool] = False
     adaptive: ClassVar[bool] = False
     """The tokens themselves say how many are kept; ``num_tokens`` is then the most."""
+    needs_positions: ClassVar[bool] = False
+    """Chooses by where the patches lie: a bag without positions cannot be used."""
     layer: int | None = None
     """Layer of the tower whose class token's attention is looked at; the last one that runs when None."""
 

@@ -27,6 +27,8 @@ class Linspace(TokenSelector):
 class Spatial(TokenSelector):
     """Even over the tissue: each of K patches of near-equal area gives one, whatever the order of the rows."""
 
+    needs_positions = True
+
     def select(self, candidates: Candidates, budget: int) -> Kept:
         """Choose rows along a curve over the slide; they stay in the order of the candidates."""
         return _kept(candidates, spatial_rows(candidates.coords, budget))

@@ -25,10 +25,21 @@ _PLIP = Tower(
 _TIMM = Tower(
     reads="images", build_with=f"{_HERE}.timm_vision:timm_vision", weights_with=f"{_HERE}.timm_checkpoint:read_timm"
 )
+_ANY_FEATURES = f"{_HERE}.features_config:features_expect"
+_FEATURES = Tower(reads="bags", build_with=f"{_HERE}.build:features", expects_with=_ANY_FEATURES, starts_fresh=True)
+_PATCH_MLP = Tower(reads="bags", build_with=f"{_HERE}.build:patch_mlp", expects_with=_ANY_FEATURES, starts_fresh=True)
 
 TOWERS = Registry(
     "vision tower",
-    {"longnet_vit": _LONGNET, "gigapath": _LONGNET, "clip": _CLIP, "plip": _PLIP, "timm": _TIMM},
+    {
+        "longnet_vit": _LONGNET,
+        "gigapath": _LONGNET,
+        "features": _FEATURES,
+        "patch_mlp": _PATCH_MLP,
+        "clip": _CLIP,
+        "plip": _PLIP,
+        "timm": _TIMM,
+    },
     group="pathplugins.towers",
 )
 """Name -> `Tower`: what it reads and expects, how it is built, how its weights are read.

@@ -6,12 +6,24 @@ from typing import Any
 
 from torch import nn
 
+from pathplugins.models.towers.features import FeaturesTower, PatchMLPTower
+from pathplugins.models.towers.features_config import FeaturesConfig, PatchMLPConfig
 from pathplugins.models.towers.longnet_vit import LongNetConfig, LongNetViT
 
 
 def longnet_vit(options: dict[str, Any]) -> LongNetViT:
     """Build a slide encoder of GigaPath's kind."""
     return LongNetViT(LongNetConfig(**options))
+
+
+def features(options: dict[str, Any]) -> nn.Module:
+    """Build the tower that gives a bag's features as they are."""
+    return FeaturesTower(FeaturesConfig(**options))
+
+
+def patch_mlp(options: dict[str, Any]) -> nn.Module:
+    """Build the tower that maps every patch by itself."""
+    return PatchMLPTower(PatchMLPConfig(**options))
 
 
 def clip_vision(options: dict[str, Any]) -> nn.Module:

@@ -28,11 +28,14 @@ class Tower:
     that reads images has ``tile_size`` and ``tokens_per_tile`` too, ``preprocess`` where its pictures are not prepared
     as CLIP's, and is called with tiles ``[T, 3, S, S]``; one that reads bags is called with features ``[sum N, D]``,
     positions (x, y) ``[sum N, 2]`` and counts ``[I]``. Both return the class tokens ``[I, C]`` and the tokens,
-    ``[sum N, C]`` or ``[T, N, C]``. For selectors that rank by attention it has ``attend``, which returns a
-    `ClsAttention` besides, and ``looking(layer)``, which raises where there is none to look at.
+    ``[sum N, C]`` or ``[T, N, C]``; one that reads bags and has ``slide_token = False`` returns None for the first. For
+    selectors that rank by attention it has ``attend``, which returns a `ClsAttention` besides, and ``looking(layer)``,
+    which raises where there is none to look at.
     """
     expects_with: str | Callable[[Mapping[str, Any]], BagContract] | None = None
     """``expects(options) -> BagContract``, for towers that read bags."""
+    starts_fresh: bool = False
+    """Needs no weights: it has none, or is trained from its first ones, which are drawn with the seed of the model."""
     weights_with: str | Callable[[str, dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]] | None = None
     """``read(path, options) -> (all options, state dict)``, which refuses incomplete weights; None reads none."""
 

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pathplugins.core.errors import BagError
+from pathplugins.core.errors import BagError, PathPluginsError
 from pathplugins.data.bags import BagContract, check_bag, inspect_bag, read_bag, sample_rows, stable_seed
 
 WriteH5 = Callable[..., Path]
@@ -280,3 +280,44 @@ def test_errors_survive_the_way_out_of_a_worker(tmp_path: Path) -> None:
         inspect_bag(tmp_path / "nothing.h5")
     again = pickle.loads(pickle.dumps(caught.value))
     assert (type(again), str(again), again.reason) == (type(caught.value), str(caught.value), "missing file")
+
+
+@pytest.mark.parametrize("key", ["features", "feats"])
+def test_a_bag_without_positions_is_for_those_who_ask_for_none(
+    write_h5: WriteH5, features: np.ndarray, key: str
+) -> None:
+    path = write_h5(**{key: features[None]})  # a leading axis of one, as some tools write
+    with pytest.raises(BagError, match=r"features without positions.*vision_model_name: features"):
+        inspect_bag(path)
+    info = inspect_bag(path, positions=False)
+    assert (info.rows, info.width, info.convention, info.positions) == (*features.shape, "bare", False)
+    bag = read_bag(path, np.array([2, 0]), frame_mpp=None, positions=False)
+    np.testing.assert_array_equal(bag.features, features[[2, 0]])
+    np.testing.assert_array_equal(bag.coords_xy, [[-1, -1], [-1, -1]])
+    any_features = BagContract(frame_mpp=None, grid=None)
+    assert check_bag(path, any_features).rows == len(features)
+    with pytest.raises(BagError, match="without positions"):
+        check_bag(path, any_features, positions=True)  # a token selector that asks where patches lie
+
+
+def test_positions_stay_as_stored_for_those_who_ask_for_none(write_h5: WriteH5, features: np.ndarray) -> None:
+    """Their unit is not recorded and their stride fits several, which only a tower with a frame has to know."""
+    stored = yx(len(features), stride=300)
+    path = write_h5(features=features, coords=stored[:, ::-1])
+    with pytest.raises(BagError, match="coords_mpp"):
+        read_bag(path)
+    np.testing.assert_array_equal(read_bag(path, frame_mpp=None).coords_xy, stored[:, ::-1])
+    assert check_bag(path, BagContract(frame_mpp=None, grid=None)).positions
+    twice = write_h5("twice.h5", features=features, coords=np.zeros_like(stored))
+    with pytest.raises(BagError, match="position"):
+        check_bag(twice, BagContract(frame_mpp=None, grid=None))
+
+
+def test_rows_even_or_first() -> None:
+    np.testing.assert_array_equal(sample_rows(10, 4, seed=1, sampling="linspace"), [0, 3, 6, 9])
+    np.testing.assert_array_equal(sample_rows(11, 4, seed=1, sampling="linspace"), [0, 3, 6, 10])
+    np.testing.assert_array_equal(sample_rows(10, 4, seed=1, sampling="first"), [0, 1, 2, 3])
+    assert len(set(sample_rows(10_241, 10_240, seed=1, sampling="linspace").tolist())) == 10_240
+    np.testing.assert_array_equal(sample_rows(3, 4, seed=1, sampling="linspace"), [0, 1, 2])
+    with pytest.raises(PathPluginsError, match="expected one of random, linspace, first"):
+        sample_rows(10, 4, seed=1, sampling="even")

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
 import torch
+from transformers import AutoProcessor
 
 from pathplugins.core.errors import BagError
 from pathplugins.data.bags import read_bag
@@ -113,3 +115,29 @@ def test_a_null_bag_fits_the_tower(shared: Any) -> None:
     features, counts = shared.get_image_features(**reader().null_inputs())
     assert counts == [reader().null_tokens] == [2]
     assert features.isfinite().all()
+
+
+def test_bags_without_positions_for_a_tower_that_asks_for_none(make_vlm: Any, load: Any, tmp_path: Path) -> None:
+    """Its features reach the connector as they are; a selector that asks where patches lie refuses such a bag."""
+    folder = make_vlm(
+        vision_model_name="features",
+        vision_config={"feature_dim": 10},
+        random_vision_seed=None,
+        vision_feature_select_mode="none",
+        patches_sampling="linspace",
+        patches_per_wsi=5,
+    )
+    features = np.random.default_rng(0).standard_normal((9, 10)).astype(np.float32)
+    with h5py.File(tmp_path / "bare.h5", "w") as file:
+        file["features"] = features
+    processor, model = AutoProcessor.from_pretrained(folder), load(folder)
+    reader = processor.image_processor
+    assert reader.num_image_tokens(tmp_path / "bare.h5") == 5
+    inputs = reader([tmp_path / "bare.h5"], epoch=3)
+    np.testing.assert_array_equal(inputs["patch_features"], features[[0, 2, 4, 6, 8]])
+    assert inputs["patch_coords"].eq(-1).all()
+    chosen = model.select_image_tokens(**inputs)
+    np.testing.assert_array_equal(chosen.tokens, features[[0, 2, 4, 6, 8]])
+    reader.vision_feature_select_mode = "spatial"
+    with pytest.raises(BagError, match="features without positions"):
+        reader([tmp_path / "bare.h5"])
