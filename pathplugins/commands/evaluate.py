@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pathplugins.commands import evaluation_options, judging
+from pathplugins.commands import evaluation_options, judging, published_scores
 from pathplugins.commands.evaluation_options import EvaluationOptions
 from pathplugins.commands.judging import JudgeOptions, judged
 from pathplugins.commands.predictions import Line
+from pathplugins.commands.published_scores import PublishedScores
 from pathplugins.commands.question_runs import answered, ask_share, load, processes, versions
 from pathplugins.commands.questions import Prepared, prepare
 from pathplugins.core.files import write_json
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     evaluation_options.add_arguments(parser)
+    published_scores.add_arguments(parser)
     judging.add_arguments(parser)
 
 
@@ -39,6 +42,9 @@ def run(args: argparse.Namespace) -> int:
     terms, judge = options.clinical_terms(), JudgeOptions.of(args, options.test.task)
     if judge:
         judge.check()
+    published = PublishedScores.of(args, options.test.task)
+    if published:
+        options = replace(options, test=published.needed(options.test))
     with processes() as here:
         prepared: Prepared = here.shared(  # the checks run once, and all processes cut the same list
             lambda: prepare(options.model, options.adapter, options.test, options.out, options.settings())
@@ -50,9 +56,11 @@ def run(args: argparse.Namespace) -> int:
         lines = answered(options.out, prepared)
         if judge:
             lines = judged(judge, options.test.task, lines, options.out)
-        told = write_scores(options, options.out, prepared, lines, terms, judge)
+        told = write_scores(options, options.out, prepared, lines, terms, judge, published)
         failed = bool(told["metrics"].get("judge_failed"))
         tables = [table(told["metrics"]), *(table_by(field, groups) for field, groups in told["by"].items())]
+        if published:
+            tables += published_scores.tables(told["as_published"])
         text = "\n\n".join(tables)
         sys.stdout.write(f"{text}\n{options.out / METRICS}\n")
     return int(failed)
@@ -65,6 +73,7 @@ def write_scores(
     lines: list[Line],
     terms: Terms | None,
     judge: JudgeOptions | None = None,
+    published: PublishedScores | None = None,
 ) -> dict[str, Any]:
     """Score what was answered, write ``metrics.json`` and return what it holds."""
     task = options.test.task
@@ -85,6 +94,8 @@ def write_scores(
         "settings": prepared.settings,
         "versions": versions(),
     }
+    if published:
+        told["as_published"] = published.told(task, lines, prepared.groups)
     if judge:
         told["judge"] = judge.told()
     write_json(out / METRICS, told)

@@ -166,6 +166,30 @@ def scores_of_half(answer: str) -> float:
     return (count - 1) / count
 
 
+def test_scores_of_a_publication_stand_beside_ours(
+    words: Callable[..., list[str]], whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of answers that are there already: the two closed questions, and two open ones of which one lacks a word."""
+    from pathplugins.data.scoring.quilt_llava import word_scores, yes_or_no
+
+    out = shutil.copytree(whole, tmp_path / "out")
+    reviews = tmp_path / "reviews.jsonl"
+    reviews.write_text('{"category": "conv", "tuple": [8, 6]}\n{"tuple": [-1, -1]}\n')
+    assert main([*words("--as-published", "quilt-llava", "--reviews", reviews), "--out", str(out)]) == 0
+    told = read_json(out / "metrics.json")
+    assert told["metrics"] == read_json(whole / "metrics.json")["metrics"]
+    published = told["as_published"]["metrics"]
+    first, yes, half, no = lines(whole)
+    exact = [word_scores(line["answer"], line["prediction"]).exact_match for line in (first, half)]
+    assert published["exact_match"]["value"] == pytest.approx(sum(exact) / 2)
+    closed = [yes_or_no(yes["prediction"]) == "yes", yes_or_no(no["prediction"]) == "no"]
+    assert published["yes_no_accuracy"]["value"] == sum(closed) / 2
+    assert told["as_published"]["reviews"]["all"]["gpt_relative"]["value"] == 75
+    shown = capsys.readouterr().out
+    assert "as published by quilt-llava (other formulas than above)" in shown
+    assert "reviews of a GPT: conv" in shown
+
+
 def test_a_killed_run_goes_on(words: Callable[..., list[str]], whole: Path, tmp_path: Path) -> None:
     """What is on disk is kept, half a line is asked again, and settings that do not change answers may differ."""
     first, second, third, *_ = (whole / "predictions.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
@@ -512,6 +536,9 @@ def test_a_judge_grades_reports(
         ({"temperature": "nan"}, "--temperature is nan, expected 0 (the likeliest token) or above"),
         ({"seed": 3}, "--seed 3 has nothing to draw without --temperature"),
         ({"temperature": 1, "seed": -1}, "--seed is -1, expected 0 to 4294967295"),
+        ({"as_published": "quilt-llava", "task": "labels"}, "quilt-llava scores --task vqa or choices, not labels"),
+        ({"reviews": "r.jsonl"}, "--reviews belongs to --as-published quilt-llava; give both"),
+        ({"as_published": "quilt-llava", "reviews": "nowhere.jsonl"}, "--reviews nowhere.jsonl: no such file"),
         ({"num_beams": 0}, "--num-beams is 0, expected 1 or more"),
         ({"system": " "}, "--system is empty"),
         (
