@@ -46,14 +46,15 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="IN",
-        help="a table (.csv, .tsv), samples (.json, .jsonl) or a folder of bags; with --check, the parts to compare",
+        help="a table (.csv, .tsv), samples (.json, .jsonl), a folder of bags, or of tasks ({task}_train.json, "
+        "{task}_test.json, as WSI-Bench's); with --check, the parts to compare",
     )
     sub.add_argument(
         "--out",
         type=Path,
         metavar="PATH",
         help="new folder: gets train, valid and test in the format of IN, in fold_0 and so on for several folds; of a "
-        "folder of bags, a JSON file of their names",
+        "folder of bags, a JSON file of their names; of a folder of tasks, its files without what leaks",
     )
     add_group_options(sub, column=True)
     add_plan_options(sub)
@@ -74,12 +75,15 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Divide the samples; returns the exit code."""
     from ..splits.row_groups import GroupRule
+    from ..splits.task_folder import is_task_folder
 
     options, group, plan = (read_options(args, kind) for kind in (SplitOptions, GroupOptions, PlanOptions))
     rule = GroupRule(by=group.by, column=group.group_column, pattern=group.group_pattern)
     try:
         if options.check:
             return _check(options, rule)
+        if is_task_folder(options.sources[0]):
+            return _divide_tasks(options, rule, plan)
         if options.sources[0].is_dir():
             return _divide_bags(options, rule, plan)
         return _divide_rows(options, rule, plan)
@@ -149,14 +153,41 @@ def _divide_bags(options: SplitOptions, rule: GroupRule, plan: PlanOptions) -> i
     return 0
 
 
+def _divide_tasks(options: SplitOptions, rule: GroupRule, plan: PlanOptions) -> int:
+    from pathplugins.core.files import refuse_nonempty
+
+    from ..splits.task_folder import MOVED, divide_tasks, leak_lines, read_tasks
+
+    out, folder = options.out or Path(), options.sources[0]
+    if plan != PlanOptions() or options.label_column:
+        raise PathPluginsError(
+            f"{folder} is divided into train and test as published; leave shares, folds, --seed and --label-column out"
+        )
+    refuse_nonempty(out)
+    files = read_tasks(folder, rule, on_ungrouped=options.on_ungrouped)
+    for line in leak_lines(files, rule.by):
+        say(line)
+    moved = divide_tasks(files, out)
+    say(
+        f"{out}: moved {moved.samples} of {moved.of_samples} training samples, of {moved.groups} of the "
+        f"{moved.of_groups} tested {rule.by}s and of {counted(moved.files, 'file')}, to {out / MOVED}; no {rule.by} is "
+        "trained on and tested"
+    )
+    return 0
+
+
 def _check(options: SplitOptions, rule: GroupRule) -> int:
     from ..splits.check import check_files, check_split
+    from ..splits.task_folder import is_task_folder, leak_lines, read_tasks
 
     one = options.sources[0]
-    if len(options.sources) > 1:
-        leaks = check_files(options.sources, rule, on_ungrouped=options.on_ungrouped)
+    leaks: list[object]
+    if len(options.sources) == 1 and is_task_folder(one):
+        leaks = [*leak_lines(read_tasks(one, rule, on_ungrouped=options.on_ungrouped), rule.by)]
+    elif len(options.sources) > 1:
+        leaks = [*check_files(options.sources, rule, on_ungrouped=options.on_ungrouped)]
     else:
-        leaks = check_split(one, rule)
+        leaks = [*check_split(one, rule)]
     for leak in leaks:
         say(f"{leak}")
     files = ", ".join(map(str, options.sources))

@@ -32,7 +32,8 @@ SPLITS = ("train", "test")
 KINDS = ("open", "choices", "yes_no")
 """What the answers of a task are: texts, letters of choices in the question, or yes and no."""
 
-_TASK_FILE = re.compile(r"(?:\d+_)?(?P<task>.+)_(?P<split>train|test)\.json")
+TASK_FILE = re.compile(r"(?:\d+_)?(?P<task>.+)_(?P<split>train|test)\.json")
+"""Name of a file in the folder of tasks, a number before the first of them."""
 
 
 @reader
@@ -75,7 +76,7 @@ def kind_of(task: str) -> str:
 
 
 def _task_files(folder: Path, split: str | None, kind: str | None) -> list[Path]:
-    named = [(file, match) for file in sorted(folder.iterdir()) if (match := _TASK_FILE.fullmatch(file.name))]
+    named = [(file, match) for file in sorted(folder.iterdir()) if (match := TASK_FILE.fullmatch(file.name))]
     if not named:
         raise PathPluginsError(
             f"{folder}: no task of WSI-Bench in this folder; expected {{task}}_test.json, or name its one file"
@@ -91,7 +92,7 @@ def _task_files(folder: Path, split: str | None, kind: str | None) -> list[Path]
 
 def _draft_of_task(row: Row) -> Record:
     record = _draft(row)
-    match = _TASK_FILE.fullmatch(Path(row.source).name)
+    match = TASK_FILE.fullmatch(Path(row.source).name)
     return record if record.meta or match is None else replace(record, meta={"metadata": match["task"]})
 
 

@@ -44,6 +44,26 @@ def test_both_files(tmp_path: Path) -> None:
         read_wsi_bench(tmp_path / "lfs.json")
 
 
+def test_what_the_published_reader_cuts_or_overlooks_is_named(tmp_path: Path) -> None:
+    """It cuts a sample where its roles do not alternate, and pads one without ``<image>``."""
+    ask = {"from": "human", "value": "What?"}
+    samples = [
+        {"id": "good-1", "image": "TCGA-COAD/a.pt", "conversations": [ASK, SAY]},
+        {"id": "blind-1", "image": "TCGA-COAD/a.pt", "conversations": [ask, SAY]},
+        {"id": "twice-1", "image": "TCGA-COAD/a.pt", "conversations": [ASK, SAY, SAY, ask]},
+        {"id": "silent-1", "image": "TCGA-COAD/a.pt", "conversations": [ASK, {"from": "gpt", "value": " "}]},
+    ]
+    write(tmp_path / "Grading_choice_train.json", samples)
+    (good,), bad = read_wsi_bench(tmp_path, split="train", kind="choices")
+    assert good.id == "good-1"
+    assert [(sample.row, sample.reason) for sample in bad] == [
+        (2, "placeholder count"),
+        (3, "turn order"),
+        (4, "empty answer"),
+    ]
+    assert "blind-1: 0 <image> in the text but 1 images" in bad[0].detail
+
+
 def test_a_folder_of_tasks(tmp_path: Path) -> None:
     """As the author's repository has them; the task is the kind of question, and other files are not read."""
     for name in ("1_Report_test", "Staging_test", "Staging_choice_test", "Prognosis_TF_question_test", "Staging_train"):
