@@ -8,6 +8,7 @@ CONNECTORS = Registry(
         "linear": "pathplugins.models.connectors.mlp:LinearConnector",
         "mlp2x_gelu": "pathplugins.models.connectors.mlp:MLPConnector",
         "gamma_mlp": "pathplugins.models.connectors.mlp:GammaMLPConnector",
+        "norm_mlp": "pathplugins.models.connectors.norm_mlp:NormMLPConnector",
         "scale_invariant": "pathplugins.models.connectors.scale_invariant:ScaleInvariantConnector",
         "qformer_mlp": "pathplugins.models.connectors.scale_invariant:ScaleInvariantConnector",
     },
