@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from vllm.config import VllmConfig
 from vllm.model_executor.models.utils import init_vllm_registered_model
 
+from pathplugins.core.errors import PathPluginsError
+
 NOT_READ = ("vision_tower.", "multi_modal_projector.", "token_selector.")
 
 
@@ -21,7 +23,13 @@ class CustomLlavaLanguageModel(nn.Module):
 
     def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
         super().__init__()
-        text = vllm_config.model_config.hf_config.text_config
+        config = vllm_config.model_config.hf_config
+        if getattr(config, "joint_lora", None):
+            raise PathPluginsError(
+                "joint_lora: vLLM's layers have no low-rank weights beside their own; ask this model with `pathplugins "
+                "ask` or serve it with `pathplugins serve`"
+            )
+        text = config.text_config
         self.language_model = init_vllm_registered_model(
             vllm_config, prefix=prefix, hf_config=text, architectures=text.architectures
         )

@@ -21,7 +21,7 @@ from pathplugins.llamafactory.value_checks import check_values, read_mapping
 from pathplugins.models.learning_rates import check_factors
 from pathplugins.models.new_tokens import embedding_rows, new_tokens
 
-_JSON = ("vision_config", "projector_config", "selector_config", "lr_mult", "slide_options")
+_JSON = ("vision_config", "projector_config", "selector_config", "joint_lora", "lr_mult", "slide_options")
 
 
 @dataclass

@@ -106,6 +106,13 @@ class PathPluginsArguments:
     use_prefix_lm_mask: bool | None = field(
         default=None, metadata={"help": "Vision tokens and prompt attend in both directions."}
     )
+    joint_lora: dict | str | None = field(
+        default=None,
+        metadata={
+            "help": "With finetuning_type: full, low-rank weights trained beside the language model's own, at a rate of "
+            "their own (lr_mult: {joint_lora: 4}): {rank: 16, alpha: 32, dropout: 0.05, target: [q_proj]}."
+        },
+    )
     do_sanity_check: bool = field(
         default=False, metadata={"help": "Repeat each evaluation without vision and log eval_sanity_check_loss."}
     )

@@ -24,7 +24,7 @@ VIRTUAL_MODEL = "custom_llava"
 
 
 _SELECTOR = ("vision_feature_select_mode", "image_seq_length")
-_CONFIG = (*_SELECTOR, "selector_config", "use_prefix_lm_mask")
+_CONFIG = (*_SELECTOR, "selector_config", "use_prefix_lm_mask", "joint_lora")
 _BAGS = (
     "patches_per_wsi",
     "patches_sampling",
@@ -99,7 +99,7 @@ def compose_model(args: PathPluginsArguments) -> Path:
         keep_gamma=args.keep_gamma,
         seed=args.projector_seed,
         **options,
-        **given(args, ("use_prefix_lm_mask",)),
+        **given(args, ("use_prefix_lm_mask", "joint_lora")),
     )
     directory = composed(spec)
     width = tower_without_weights(read_json(directory / "config.json")["vision_config"]).hidden_size

@@ -37,6 +37,8 @@ from pathplugins.models.custom_llava.config_keys import refuse_unknown, tower_op
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
 from pathplugins.models.custom_llava.connecting import check_connector, extra_tokens, fixed_tokens
 from pathplugins.models.custom_llava.image_processing import TiledImageProcessor
+from pathplugins.models.custom_llava.joint_lora import FILE as JOINT_LORA_FILE
+from pathplugins.models.custom_llava.joint_lora import fresh_joint_lora
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
 from pathplugins.models.custom_llava.vision_tokens import check_looking
 from pathplugins.models.towers import TOWERS, tower_expects
@@ -93,6 +95,7 @@ def _write(spec: ComposeSpec, out: Path, *, copy: bool) -> None:
         image_seq_length=spec.image_seq_length,
         image_token_id=image_token_id,
         use_prefix_lm_mask=spec.use_prefix_lm_mask,
+        joint_lora=spec.joint_lora,
         torch_dtype=dtype,
         architectures=["CustomLlavaForConditionalGeneration"],
     )
@@ -109,6 +112,9 @@ def _write(spec: ComposeSpec, out: Path, *, copy: bool) -> None:
     weights["projector.safetensors"] = _save(connector.state_dict(), out / "projector.safetensors", PREFIX, dtype)
     if state := selector.state_dict():
         weights[SELECTOR_FILE] = _save(state, out / SELECTOR_FILE, SELECTOR_PREFIX, dtype)
+    if spec.joint_lora:
+        low_rank = fresh_joint_lora(text_config, spec.joint_lora, seed=spec.seed)
+        weights[JOINT_LORA_FILE] = _save(low_rank, out / JOINT_LORA_FILE, "", dtype)
     total = sum(p.stat().st_size for p in out.glob("*.safetensors"))
     weight_map = {key: name for name, keys in weights.items() for key in keys}
     write_json(out / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})

@@ -17,6 +17,7 @@ from pathplugins.core.registry import Registry, unknown
 from pathplugins.data.bags import Sampling
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.config_keys import check_part
+from pathplugins.models.custom_llava.joint_lora import resolve_joint_lora
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.models.towers import TOWERS
 from pathplugins.published.preprocessing import ASPECT_RATIOS
@@ -61,6 +62,8 @@ class ComposeSpec:
     """Rows drawn next to each other, for slow storage; 1 draws each by itself."""
     use_prefix_lm_mask: bool = False
     """Prompt and vision tokens attend in both directions."""
+    joint_lora: dict[str, Any] | None = None
+    """Low-rank weights beside layers of the language model, which are trained with it."""
     coords_mpp: float | None = None
     """Microns per pixel of the coordinates of bags that do not say."""
     compat_coords_yx: bool = False
@@ -119,7 +122,7 @@ class ComposeSpec:
         if self.projector_path and (beside := Path(self.projector_path).parent / SELECTOR_FILE).is_file():
             files.append(stamp([beside]))  # read with a connector's file
         fields = asdict(self)
-        younger = {"allow_other_encoder": False, "keep_float32": False, "patches_sampling": "random"}
+        younger = {"allow_other_encoder": False, "keep_float32": False, "patches_sampling": "random", "joint_lora": None}
         for name, usual in younger.items():  # than the ids of directories in the cache
             if fields[name] == usual:
                 del fields[name]
@@ -141,6 +144,8 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise PathPluginsError(f"{key}: {unknown(kind, str(options[key]), registry)}")
     if options.get("vision_feature_select_mode") is not None:
         resolve_selector(options["vision_feature_select_mode"], options.get("selector_config") or {})
+    if options.get("joint_lora"):
+        resolve_joint_lora(options["joint_lora"])
     for key, (least, meaning) in _AT_LEAST.items():
         if options.get(key) is not None and options[key] < least:
             raise PathPluginsError(f"{key} must be at least {least}{meaning}, got {options[key]}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 import pathplugins
@@ -18,10 +19,13 @@ from pathplugins.models.compose.selector_weights import SELECTOR_PREFIX, fresh_s
 from pathplugins.models.compose.spec import SELECTOR_FILE, check_options, digest, resolve_connector, stamp
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
+from pathplugins.models.custom_llava.joint_lora import FILE as JOINT_LORA_FILE
+from pathplugins.models.custom_llava.joint_lora import NAME as JOINT_LORA
+from pathplugins.models.custom_llava.joint_lora import fresh_joint_lora
 from pathplugins.models.custom_llava.processing_custom_llava import load_image_processor
 from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file
 from pathplugins.weights import open_weights, read_weights
-from pathplugins.weights.compare import mismatch
+from pathplugins.weights.compare import few, mismatch
 from pathplugins.weights.model_folder import INDEX, weight_files
 
 logger = logging.getLogger(__name__)
@@ -64,21 +68,44 @@ def derived(source: Path, *, config: dict[str, Any], processor: dict[str, Any]) 
     if fresh:
         mode = after[0]["vision_feature_select_mode"]
         logger.warning("%s holds no weights of the token selector %s: its projection starts anew", source, mode)
+    low_rank = _low_rank(source, index, after[0], seed=after[1].get("seed", 42))
 
     def fill(out: Path) -> None:
         for path in files:
-            if not fresh or (path not in weights and path.name != INDEX):
+            if not (fresh or low_rank) or (path not in weights and path.name != INDEX):
                 (out / path.name).symlink_to(path.resolve())
-        if fresh:
-            _link_and_add(out, index, fresh)
+        if fresh or low_rank:
+            _link_and_add(out, index, fresh, low_rank)
         for name, settings in zip(reversed(REWRITTEN), reversed(after), strict=True):  # config.json last: it says done
             write_json(out / name, settings)
 
     return cached(f"custom_llava-view-{digest([stamp(files), after])}-v{pathplugins.__version__}", fill)
 
 
-def _link_and_add(out: Path, index: dict[str, Path], fresh: dict[str, Tensor]) -> None:
-    """Link the files of ``index`` (name of a weight -> file), write a new selector's weights beside, and an index."""
+def _low_rank(source: Path, index: dict[str, Path], settings: dict[str, Any], *, seed: int) -> dict[str, Tensor]:
+    """Return the first low-rank weights of ``joint_lora``, where the options ask for some that ``index`` lacks."""
+    if not settings.get("joint_lora"):
+        return {}
+    text_config = CustomLlavaConfig.from_dict(settings).text_config
+    first = fresh_joint_lora(text_config, settings["joint_lora"], seed=seed)
+    trained = {name for name in index if f".{JOINT_LORA}." in name}
+    if trained and trained != first.keys():
+        raise PathPluginsError(
+            f"joint_lora: {source} has trained low-rank weights beside other layers ({few(sorted(trained))}); "
+            "leave the key out"
+        )
+    return {} if trained else first
+
+
+def _link_and_add(out: Path, index: dict[str, Path], fresh: dict[str, Tensor], low_rank: dict[str, Tensor]) -> None:
+    """Link the files of ``index`` (name of a weight -> file), write new weights beside, and an index over all.
+
+    Args:
+        out: directory of the view.
+        index: see above.
+        fresh: weights of a new selector.
+        low_rank: weights of a new ``joint_lora``, by their whole names.
+    """
     # Under its own name Transformers would take a model.safetensors for the whole and never look at the index.
     names = {path: f"linked-{path.name}" for path in index.values()}
     for path, name in names.items():
@@ -86,14 +113,18 @@ def _link_and_add(out: Path, index: dict[str, Path], fresh: dict[str, Tensor]) -
     like = next(file for name, file in index.items() if name.startswith(PREFIX))
     connector = open_weights(like).containing(PREFIX)
     dtype = getattr(torch, connector.dtype(connector.names()[0]))
-    save_selector({name: value.to(dtype) for name, value in fresh.items()}, out)
     weight_map = {name: names[path] for name, path in index.items()}
+    if low_rank:
+        save_file({name: value.to(dtype) for name, value in low_rank.items()}, out / JOINT_LORA_FILE, {"format": "pt"})
+        weight_map |= dict.fromkeys(low_rank, JOINT_LORA_FILE)
+    if fresh:
+        save_selector({name: value.to(dtype) for name, value in fresh.items()}, out)
     weight_map |= {SELECTOR_PREFIX + name: SELECTOR_FILE for name in fresh}
     write_json(out / INDEX, {"metadata": {}, "weight_map": weight_map})
 
 
 def _merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    nested = {key: {**settings[key], **value} for key, value in changes.items() if isinstance(value, dict)}
+    nested = {key: {**(settings.get(key) or {}), **value} for key, value in changes.items() if isinstance(value, dict)}
     return {**settings, **changes, **nested}
 
 

@@ -29,6 +29,8 @@ class CustomLlavaConfig(PretrainedConfig):
             `pathplugins.models.custom_llava.questions`; needed by a selector that looks at the question.
         image_token_id: vocabulary entry that stands for one vision token.
         use_prefix_lm_mask: everything before the answer attends in both directions.
+        joint_lora: low-rank weights beside layers of the language model, which are trained with it, see
+            `pathplugins.models.custom_llava.joint_lora`.
     """
 
     model_type = "custom_llava"
@@ -45,6 +47,7 @@ class CustomLlavaConfig(PretrainedConfig):
         question_marks: dict[str, Any] | None = None,
         image_token_id: int | None = None,
         use_prefix_lm_mask: bool = False,
+        joint_lora: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         register()  # whoever holds a configuration will ask the Auto classes for the rest
@@ -65,6 +68,7 @@ class CustomLlavaConfig(PretrainedConfig):
         self.question_marks = question_marks
         self.image_token_id = image_token_id
         self.use_prefix_lm_mask = use_prefix_lm_mask
+        self.joint_lora = joint_lora
         # Which of the two levels Transformers obeys changed three times between 4.48 and 5: both must say the same.
         kwargs["tie_word_embeddings"] = text_config.tie_word_embeddings
         super().__init__(**kwargs)

@@ -21,6 +21,7 @@ from pathplugins.models.custom_llava.configuration_custom_llava import CustomLla
 from pathplugins.models.custom_llava.connecting import check_connector, connect, image_places, tokens_after
 from pathplugins.models.custom_llava.frozen_layers import checkpoint_frozen_layers_too
 from pathplugins.models.custom_llava.generation import VisionGeneration
+from pathplugins.models.custom_llava.joint_lora import add_joint_lora
 from pathplugins.models.custom_llava.packed_rows import block_diagonal, check_packed, one_row, sample_numbers
 from pathplugins.models.custom_llava.placeholders import (
     hidden,
@@ -64,6 +65,8 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
         causal = AutoModelForCausalLM.from_config(config.text_config, torch_dtype=torch.get_default_dtype())
         config.text_config = causal.config  # from_config copied it, and a resize must reach the LLM's own loss
         self.model, self.lm_head = causal.model, causal.lm_head
+        if config.joint_lora:
+            add_joint_lora(self.model, config.joint_lora)
         # Kept outside the module tree: its children are ours, its forward is what the LLM's authors wrote.
         self.__dict__["_causal"] = causal
         self._cache_name = "cache" if "cache" in inspect.signature(causal.forward).parameters else "past_key_values"
