@@ -61,6 +61,7 @@ SERVED_BY: dict[str, str] = {
     "pathplugins/llamafactory/trainers/kto.py": "tests/llamafactory/test_stage_trainers.py",
     "pathplugins/llamafactory/trainers/rm.py": "tests/llamafactory/test_stage_trainers.py",
     "pathplugins/llamafactory/trainers/sft.py": "tests/llamafactory/test_stages.py",
+    "pathplugins/models/connectors/__init__.py": "tests/models/connectors/test_mlp.py",
     "pathplugins/models/custom_llava/configuration_custom_llava.py": "tests/models/custom_llava/test_auto.py",
     "pathplugins/models/foreign/importing.py": "tests/models/foreign/llava/test_read.py",
     "pathplugins/models/foreign/language_model.py": "tests/models/foreign/llava/test_read.py",

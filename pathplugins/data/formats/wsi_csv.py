@@ -1,7 +1,8 @@
-"""Slide tables: CSV or TSV files with one feature bag and its texts per row.
+"""Slide tables: CSV or TSV files with a feature bag, or the bags of a case, and its texts per row.
 
 Standard columns are ``h5_path, caption, question, answer, slide_id, dataset``, optionally ``choices``,
-``data_source`` and ``split``. The PathText variant has ``filepath, title, subset``. Every cell is text ("NA", "None"
+``data_source`` and ``split``. The PathText variant has ``filepath, title, subset``. A cell
+with several bags of one case has ``;`` between their paths, in the order in which the model is to see them. Every cell is text ("NA", "None"
 and "1" stay what they are). A row number is the line a row starts on; the header is line 1.
 """
 
@@ -34,6 +35,8 @@ Mode = Literal["report", "vqa"]
 
 _STANDARD = ("h5_path", "caption", "question", "answer", "slide_id", "dataset")
 _OPTIONAL = ("choices", "data_source", "split")
+BETWEEN_BAGS = ";"
+"""Between the paths of the bags of one case."""
 _PATHTEXT = {"filepath": "h5_path", "title": "caption", "subset": "dataset"}
 
 
@@ -175,14 +178,26 @@ def _record(row: Row, source: str, mode: Mode) -> Record:
             raise BadRowError(f"no {column}", f"{column} is empty; expected a value in every row")
     question, answer = _report_texts(cells) if mode == "report" else _vqa_texts(cells)
     refuse_placeholder(question + answer)
+    bags = _bags(cells["h5_path"])
     return Record(
         id=cells["slide_id"],
-        conversations=(Turn("user", f"{IMAGE_PLACEHOLDER}\n{question}"), Turn("assistant", answer)),
-        images=(cells["h5_path"],),
+        conversations=(Turn("user", f"{IMAGE_PLACEHOLDER * len(bags)}\n{question}"), Turn("assistant", answer)),
+        images=bags,
         meta={name: cells[name] for name in ("slide_id", "dataset", "data_source", "split") if cells.get(name)},
         source=source,
         row=row.number,
     )
+
+
+def _bags(cell: str) -> tuple[str, ...]:
+    """Return the paths in a cell."""
+    paths = tuple(path.strip() for path in cell.split(BETWEEN_BAGS))
+    if not all(paths):
+        said = f"h5_path is {cell!r}; expected a path, or several with {BETWEEN_BAGS!r} between one and the next"
+        raise BadRowError("no h5_path", said)
+    if len(set(paths)) < len(paths):
+        raise BadRowError("repeated bag", f"h5_path is {cell!r}, which names a bag twice; name each slide once")
+    return paths
 
 
 def _report_texts(cells: dict[str, str]) -> tuple[str, str]:

@@ -204,6 +204,19 @@ def test_w3_w6_where_bags_are_looked_for(folder: Path, monkeypatch: pytest.Monke
     assert read_wsi_csv(path, media_dir="bags")[0][0].images == (str(folder / "media/b.h5"),)
 
 
+def test_several_bags_of_a_case(folder: Path) -> None:
+    path = write(folder, [{"h5_path": "bags/a.h5; media/b.h5"}])
+    (record,), bad = read_wsi_csv(path)
+    assert not bad
+    assert record.images == (str(folder / "bags/a.h5"), str(folder / "media/b.h5"))
+    assert record.conversations[0].text == "<image><image>\nWhich type?"
+    assert check_record(record) is None
+    assert read_wsi_csv(path, mode="report")[0][0].images == record.images
+    cells = ["bags/a.h5;", "bags/a.h5;bags/a.h5", "bags/a.h5;gone.h5"]
+    path = write(folder, [{"h5_path": cell} for cell in cells])
+    assert reasons(path) == [(2, "no h5_path"), (3, "repeated bag"), (4, "missing file")]
+
+
 def test_w12_report_mode(folder: Path) -> None:
     assert texts(write(folder, [{}]), mode="report") == (f"<image>\n{REPORT_REQUEST}", GOOD["caption"])
     path = write(folder, [{"data_source": "PathText", "choices": "nonsense"}])
