@@ -19,7 +19,16 @@ import re
 from pathplugins.core.registry import Registry
 from pathplugins.data.turn_formats.turn_format import TurnFormat
 
-FORMATS = Registry("turn format", {"slidechat_qwen": "pathplugins.data.turn_formats.slidechat_qwen:SLIDECHAT_QWEN"})
+_PATHOSYN = "pathplugins.data.turn_formats.pathosyn_qwen"
+FORMATS = Registry(
+    "turn format",
+    {
+        "slidechat_qwen": "pathplugins.data.turn_formats.slidechat_qwen:SLIDECHAT_QWEN",
+        "pathosyn_qwen": f"{_PATHOSYN}:PATHOSYN_QWEN",
+        "pathosyn_qwen_double": f"{_PATHOSYN}:PATHOSYN_QWEN_DOUBLE",
+        "pathosyn_qwen_align": f"{_PATHOSYN}:PATHOSYN_QWEN_ALIGN",
+    },
+)
 """Name of a format, and of its template in both trainers -> `TurnFormat`."""
 
 _NAMED = re.compile(r"\{#- turn format (\S+) of pathplugins -#\}")

@@ -27,7 +27,7 @@ def chat_template(turn_format: TurnFormat, system: str = "") -> str:
     asked = count + "{% set rest = " + asked + " %}{{ " + f"{f.user[0]!r}" + " }}" + "{inside}{{ "
     if f.images == "turn":
         asked += f"{image} * count + ({f.gap!r} if count and rest else '') + "
-    asked += f"rest + {f.user[1] + f.lead!r}" + " }}"
+    asked += "rest }}" + _lines(f) + "{{ " + f"{f.user[1] + f.lead!r}" + " }}"
     inside = "{% if loop.first %}" + told + "{% endif %}" if f.system_inside else ""
     answer = "turn['content']|trim" if f.strip else "turn['content']"
     return (
@@ -38,6 +38,7 @@ def chat_template(turn_format: TurnFormat, system: str = "") -> str:
         + repr((system or f.default_system) if f.system else "")
         + " %}{% set turns = messages %}{% endif %}"
         + (front if f.images == "conversation" else "")
+        + ("{% set seen = namespace(images=0) %}" if f.listed else "")
         + ("{{ " + repr(f.begin) + " }}" if f.begin else "")
         + ("" if f.system_inside else told)
         + "{% for turn in turns %}{% if turn['role'] == 'user' %}"
@@ -46,4 +47,17 @@ def chat_template(turn_format: TurnFormat, system: str = "") -> str:
         + answer
         + f") + {f.end + f.after!r}"
         + " }}{% endif %}{% endfor %}"
+    )
+
+
+def _lines(turn_format: TurnFormat) -> str:
+    """Return what writes a line for each image of a turn, behind its text ``rest``."""
+    if not turn_format.listed:
+        return ""
+    before, behind = turn_format.listed.split("{}")
+    number = f"{before!r} ~ (seen.images + loop.index) ~ {behind!r}"
+    return (
+        "{% for _ in range(count) %}{{ ('\\n' if rest or not loop.first else '') ~ "
+        + number
+        + " }}{% endfor %}{% set seen.images = seen.images + count %}"
     )

@@ -43,6 +43,8 @@ class TurnFormat:
     """Around each image."""
     gap: str = ""
     """Between the images of a turn and its text."""
+    listed: str = ""
+    """A line behind the text of a turn for each of its images, with ``{}`` for its number in the conversation."""
     strip: bool = False
     """Blanks around questions and answers go; around the text of a turn with images they always do."""
     stop_words: tuple[str, ...]
@@ -74,22 +76,33 @@ def rounds(turn_format: TurnFormat, turns: Sequence[Turn], system: str = "") -> 
     front = ""
     if f.images == "conversation":
         front = _images(f, sum(turn.text.count(IMAGE_PLACEHOLDER) for turn in turns))
+    seen = 0
     for number, (question, answer) in enumerate(zip(turns[::2], turns[1::2], strict=True)):
         opening = f"{front}{f.begin}" if number == 0 else ""
         outside, inside = ("", told) if f.system_inside else (told, "")
         if number:
             outside = inside = ""
-        asked = f"{opening}{outside}{f.user[0]}{inside}{placed(f, question.text)}{f.user[1]}"
+        asked = f"{opening}{outside}{f.user[0]}{inside}{placed(f, question.text, seen)}{f.user[1]}"
+        seen += question.text.count(IMAGE_PLACEHOLDER)
         text = answer.text.strip() if f.strip else answer.text
         pieces = [f.after] * (number > 0 and bool(f.after)) + _pieces(asked)
         written.append(Round(pieces, f.lead, f"{text}{f.end}" if text else ""))
     return written
 
 
-def placed(turn_format: TurnFormat, text: str) -> str:
-    """Return what the user says with its images where the format has them."""
+def placed(turn_format: TurnFormat, text: str, before: int = 0) -> str:
+    """Return what the user says with its images where the format has them.
+
+    Args:
+        turn_format: says where.
+        text: with ``<image>`` for each image.
+        before: images of the turns before.
+    """
     count = text.count(IMAGE_PLACEHOLDER)
     rest = text.replace(IMAGE_PLACEHOLDER, "").strip() if count or turn_format.strip else text
+    if turn_format.listed and count:
+        lines = [turn_format.listed.format(before + number) for number in range(1, count + 1)]
+        rest = "\n".join([rest, *lines] if rest else lines)
     if not count or turn_format.images == "conversation":
         return rest
     return _images(turn_format, count) + (f"{turn_format.gap}{rest}" if rest else "")
