@@ -109,8 +109,8 @@ class PathPluginsArguments:
     joint_lora: dict | str | None = field(
         default=None,
         metadata={
-            "help": "With finetuning_type: full, low-rank weights trained beside the language model's own, at a rate of "
-            "their own (lr_mult: {joint_lora: 4}): {rank: 16, alpha: 32, dropout: 0.05, target: [q_proj]}."
+            "help": "With finetuning_type: full, low-rank weights trained beside the language model's own, at a rate "
+            "of their own (lr_mult: {joint_lora: 4}): {rank: 16, alpha: 32, dropout: 0.05, target: [q_proj]}."
         },
     )
     do_sanity_check: bool = field(

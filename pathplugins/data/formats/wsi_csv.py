@@ -1,8 +1,8 @@
 """Slide tables: CSV or TSV files with a feature bag, or the bags of a case, and its texts per row.
 
 Standard columns are ``h5_path, caption, question, answer, slide_id, dataset``, optionally ``choices``,
-``data_source`` and ``split``. The PathText variant has ``filepath, title, subset``. A cell
-with several bags of one case has ``;`` between their paths, in the order in which the model is to see them. Every cell is text ("NA", "None"
+``data_source`` and ``split``. The PathText variant has ``filepath, title, subset``. A cell with several bags of one
+case has ``;`` between their paths, in the order in which the model is to see them. Every cell is text ("NA", "None"
 and "1" stay what they are). A row number is the line a row starts on; the header is line 1.
 """
 

@@ -122,7 +122,8 @@ class ComposeSpec:
         if self.projector_path and (beside := Path(self.projector_path).parent / SELECTOR_FILE).is_file():
             files.append(stamp([beside]))  # read with a connector's file
         fields = asdict(self)
-        younger = {"allow_other_encoder": False, "keep_float32": False, "patches_sampling": "random", "joint_lora": None}
+        younger: dict[str, Any] = {"allow_other_encoder": False, "keep_float32": False}
+        younger |= {"patches_sampling": "random", "joint_lora": None}
         for name, usual in younger.items():  # than the ids of directories in the cache
             if fields[name] == usual:
                 del fields[name]

@@ -95,7 +95,7 @@ class NormMLPConnector(nn.Module):
             return self.wsi_sep.expand(len(places), -1)
         if places and max(places) >= self.max_images:
             raise PathPluginsError(
-                f"a sample has {max(places) + 1} slides, there are markers for {self.max_images}; give it fewer slides, "
+                f"a sample has {max(places) + 1} slides, there are markers for {self.max_images}; give it fewer, "
                 "or compose anew with a larger max_slides in projector_config"
             )
         return self.wsi_index_emb[places] + self.wsi_sep

@@ -78,3 +78,8 @@ def test_new_markers_are_drawn_as_published() -> None:
 def test_options_out_of_range_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(PathPluginsError, match="must be at least 1, got 0"):
         part(**options)
+
+
+def test_tokens_of_another_type_are_taken() -> None:
+    got = part(slide_markers=True).bfloat16()(torch.randn(3, C), [3], [0])
+    assert (got.shape, got.dtype) == ((4, H), torch.bfloat16)

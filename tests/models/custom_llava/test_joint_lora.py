@@ -96,7 +96,8 @@ def test_a_directory_gets_low_rank_weights_as_an_option(
     for name, value in plain.state_dict().items():
         assert torch.equal(value, joint.state_dict()[name]), f"{name} is not the file's"
     low = [part for part in joint.modules() if isinstance(part, LowRank)]
-    assert low and all(part.down.abs().sum() > 0 and part.up.abs().sum() == 0 for part in low)
+    assert low
+    assert all(part.down.abs().sum() > 0 and part.up.abs().sum() == 0 for part in low)
     joint.save_pretrained(tmp_path / "trained")
     shutil.copyfile(directory / "preprocessor_config.json", tmp_path / "trained" / "preprocessor_config.json")
     assert derived(tmp_path / "trained", config={"joint_lora": OPTIONS}, processor={}) == tmp_path / "trained"
