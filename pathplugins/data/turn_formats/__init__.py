@@ -19,14 +19,15 @@ import re
 from pathplugins.core.registry import Registry
 from pathplugins.data.turn_formats.turn_format import TurnFormat
 
-_PATHOSYN = "pathplugins.data.turn_formats.pathosyn_qwen"
+_HERE = "pathplugins.data.turn_formats"
 FORMATS = Registry(
     "turn format",
     {
-        "slidechat_qwen": "pathplugins.data.turn_formats.slidechat_qwen:SLIDECHAT_QWEN",
-        "pathosyn_qwen": f"{_PATHOSYN}:PATHOSYN_QWEN",
-        "pathosyn_qwen_double": f"{_PATHOSYN}:PATHOSYN_QWEN_DOUBLE",
-        "pathosyn_qwen_align": f"{_PATHOSYN}:PATHOSYN_QWEN_ALIGN",
+        "antoni_gemma3": f"{_HERE}.antoni_gemma3:ANTONI_GEMMA3",
+        "pathosyn_qwen": f"{_HERE}.pathosyn_qwen:PATHOSYN_QWEN",
+        "pathosyn_qwen_align": f"{_HERE}.pathosyn_qwen:PATHOSYN_QWEN_ALIGN",
+        "pathosyn_qwen_double": f"{_HERE}.pathosyn_qwen:PATHOSYN_QWEN_DOUBLE",
+        "slidechat_qwen": f"{_HERE}.slidechat_qwen:SLIDECHAT_QWEN",
     },
 )
 """Name of a format, and of its template in both trainers -> `TurnFormat`."""
