@@ -176,7 +176,7 @@ def _resolve(key: str, registry: Registry, kind: str, options: Mapping[str, Any]
     width = resolved.get("num_attention_heads", 1)  # any the heads divide: the tower's is not known here
     try:
         with torch.device("meta"):
-            getattr(part(width, 1, **resolved), "reset_parameters", lambda: None)()
+            getattr(part(width, width, **resolved), "reset_parameters", lambda: None)()
     except (TypeError, ValueError) as error:
         raise PathPluginsError(f"{key} {kind} with {dict(options)}: {error}") from error
     return resolved

@@ -150,4 +150,5 @@ def _weights(options: dict[str, Any]) -> dict[str, Tensor]:
     """Return a connector's weights without memory, for their names and for the shapes that its options decide."""
     settings = {key: value for key, value in options.items() if key not in ("type", "scale_init")}
     with torch.device("meta"):
-        return CONNECTORS.get(options["type"])(options.get("num_attention_heads", 1), 1, **settings).state_dict()
+        width = options.get("num_attention_heads", 1)
+        return CONNECTORS.get(options["type"])(width, width, **settings).state_dict()

@@ -9,6 +9,7 @@ CONNECTORS = Registry(
         "mlp2x_gelu": "pathplugins.models.connectors.mlp:MLPConnector",
         "gamma_mlp": "pathplugins.models.connectors.mlp:GammaMLPConnector",
         "norm_mlp": "pathplugins.models.connectors.norm_mlp:NormMLPConnector",
+        "latent_queries": "pathplugins.models.connectors.latent_queries:LatentQueriesConnector",
         "scale_invariant": "pathplugins.models.connectors.scale_invariant:ScaleInvariantConnector",
         "qformer_mlp": "pathplugins.models.connectors.scale_invariant:ScaleInvariantConnector",
     },
