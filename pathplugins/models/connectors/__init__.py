@@ -18,5 +18,8 @@ CONNECTORS = Registry(
 """Name -> class built as ``cls(in_features, out_features, **options)``; the options are keyword-only.
 
 Called with tokens ``[..., C]``; a connector whose class says ``across_tiles = True`` is called with the tokens of all
-tiles and the number of tiles of each image. Other packages add theirs as entry points of ``pathplugins.connectors``.
+tiles and the number of tiles of each image; one whose class says ``per_image = True`` with ``(tokens [sum N, C],
+counts of each image, places of each within its sample)``. ``fixed_tokens`` and ``extra_tokens`` say how many come out,
+see `pathplugins.models.custom_llava.connecting`. Other packages add theirs as entry points of
+``pathplugins.connectors``.
 """
