@@ -67,11 +67,34 @@ SUITES = {
             format="quilt_vqa",
             task="vqa",
             by=("answer_type",),
-            files=("quiltvqa_test_w_ans.json", "quiltvqa*_w_ans.json"),
+            files=("quiltvqa_test_w_ans.json", "quiltvqa_test*_w_ans.json"),
             images=("images", "quilt_vqa/images"),
             questions=(1283,),  # 940 open and 343 closed
             published="questions as they are, greedy; closed: any answer without no or not is a yes (here it has to be "
             "yes or no), open: share of the right words (other_token_recall here counts each once)",
+            source="https://github.com/aldraus/quilt-llava",
+        ),
+        Suite(
+            name="quilt-vqa-red",
+            format="quilt_vqa",
+            task="vqa",
+            by=("answer_type",),
+            files=("quiltvqa_red_test_w_ans.json", "quiltvqa_red*_w_ans.json"),
+            images=("red_circle", "images"),
+            questions=(335,),
+            published="the same about images with a red circle",
+            source="https://huggingface.co/datasets/wisdomik/QuiltVQA_RED; the file: https://github.com/aldraus/"
+            "quilt-llava",
+        ),
+        Suite(
+            name="pmc-vqa-quilt",
+            format="pmc_vqa",
+            options={"in_quilt": False, "published_prompt": True},
+            task="choices",
+            files=("pmcvqa_pathology_subset.csv",),
+            images=("pmcvqa_images", "images"),
+            published="rows that are not in Quilt's own training data, the choices as lines below the question and a "
+            "request for the letter, greedy; accuracy of a letter found by patterns (here by `parse_choice`)",
             source="https://github.com/aldraus/quilt-llava",
         ),
         Suite(

@@ -391,7 +391,8 @@ def write_suite(name: str, folder: Path, images: Path) -> None:
             for label in ("Benign", "InSitu"):
                 shutil.copytree(images, folder / part / label)
         return
-    place = folder / {"pathvqa": "pvqa/images/test", "pmc-vqa": "figures", "quilt-vqa": "quilt_vqa/images"}[name]
+    places = {"pathvqa": "pvqa/images/test", "pmc-vqa": "figures", "quilt-vqa": "quilt_vqa/images"}
+    place = folder / (places | {"quilt-vqa-red": "red_circle", "pmc-vqa-quilt": "pmcvqa_images"})[name]
     shutil.copytree(images, place)
     if name == "pathvqa":
         (folder / "pvqa" / "qas").mkdir()
@@ -404,11 +405,16 @@ def write_suite(name: str, folder: Path, images: Path) -> None:
         rows = [f"{n}.png,Which?,A: benign,B: malignant,,,{'AB'[n % 2]}" for n in range(3)]
         header = "Figure_path,Question,Choice A,Choice B,Choice C,Choice D,Answer_label"
         (folder / "test_clean.csv").write_text("\n".join([header, *rows, ""]))
+    elif name == "pmc-vqa-quilt":
+        rows = [f"{n % 3}.png,Which?, A: benign, B: malignant,,,{'AB'[n % 2]},{n == 3}" for n in range(4)]
+        header = "Figure_path,Question,Choice A,Choice B,Choice C,Choice D,Answer,in_quilt"
+        (folder / "pmcvqa_pathology_subset.csv").write_text("\n".join([header, *rows, ""]))
     else:
         row = {"question": "Is it?", "answer": "It is.", "answer_type": "CLOSED", "yes_no_answer": "yes"}
         other = {"question": "What is it?", "answer": "A gland of the breast.", "answer_type": "OPEN"}
         rows = [{"id": n, "image": f"{n}.png", **(other if n else row)} for n in range(3)]
-        (folder / "quiltvqa_test_w_ans.json").write_text(json.dumps(rows))
+        red = "_red" if name.endswith("red") else ""
+        (folder / f"quiltvqa{red}_test_w_ans.json").write_text(json.dumps(rows))
 
 
 @pytest.mark.parametrize(
@@ -417,6 +423,8 @@ def write_suite(name: str, folder: Path, images: Path) -> None:
         ("pathvqa", "vqa", "yes_no_accuracy", {"answer_type": {"closed": 2, "open": 1}}),
         ("pmc-vqa", "choices", "accuracy", {}),
         ("quilt-vqa", "vqa", "other_token_recall", {"answer_type": {"closed": 1, "open": 2}}),
+        ("quilt-vqa-red", "vqa", "other_token_recall", {"answer_type": {"closed": 1, "open": 2}}),
+        ("pmc-vqa-quilt", "choices", "accuracy", {}),
         ("class-folders", "labels", "macro_f1", {}),
     ],
 )

@@ -19,6 +19,8 @@ def test_the_suites() -> None:
         "pathvqa",
         "pmc-vqa",
         "quilt-vqa",
+        "quilt-vqa-red",
+        "pmc-vqa-quilt",
         "slidebench",
         "wsi-bench",
         "wsi-bench-choices",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from pathplugins.data.formats.reading.rows import BadRowError, Draft, Row, draft
 from pathplugins.data.records import IMAGE_PLACEHOLDER, BadSample, Record, Turn
 
 COLUMNS = ("image", "question", "answer")
+YES_NO_SUFFIX = " Please choose from the following two options: [yes, no]"
+"""Ends questions that are answered by yes or no in Quilt-LLaVA's evaluation."""
 SPLITS = ("train", "val", "test")  #: files begin with these; the hub's ``validation`` with ``val``
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -29,6 +32,7 @@ def read_path_vqa(
     split: str | None = None,
     ids: str | Path | None = None,
     extract_images: bool = False,
+    yes_no_suffix: bool = False,
 ) -> Stream:
     """Read questions and answers unchanged.
 
@@ -41,18 +45,21 @@ def read_path_vqa(
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
         extract_images: Parquet files hold the images themselves. True writes them into ``media_dir`` (or beside the
             file), each once and named by its content; False refuses Parquet files.
+        yes_no_suffix: End questions whose answer is yes or no with the two options, as Quilt-LLaVA's evaluation does;
+            the question then tells what kind of answer it has.
     """
     path = Path(path)
     folders = folders_for(path, media_dir)
+    draft = functools.partial(_draft, suffix=YES_NO_SUFFIX if yes_no_suffix else "")
 
     def found() -> Iterator[Draft]:
         for file in _files(path, split):
             if file.suffix in SUFFIXES:
-                yield from drafts(read_samples(file), _draft)
+                yield from drafts(read_samples(file), draft)
             elif file.suffix != ".parquet":
-                yield from drafts(_pickle_rows(file), _draft)
+                yield from drafts(_pickle_rows(file), draft)
             elif extract_images:
-                yield from drafts(read_parquet(file, COLUMNS), _extracting(folders[0], _split_of(file)))
+                yield from drafts(read_parquet(file, COLUMNS), _extracting(folders[0], _split_of(file), draft))
             else:
                 raise PathPluginsError(
                     f"{file} holds its images in its rows; write them to files once with `pathdata convert path-vqa "
@@ -93,21 +100,22 @@ def _pickle_rows(path: Path) -> Iterator[Row | BadSample]:
             yield BadSample(source=str(path), row=number, reason="malformed row", detail=detail)
 
 
-def _extracting(folder: Path, split: str) -> Callable[[Row], Record]:
+def _extracting(folder: Path, split: str, draft: Callable[[Row], Record]) -> Callable[[Row], Record]:
     def make(row: Row) -> Record:
         name = image_to_file(row.cells["image"], folder=folder, prefix=split)
-        return _draft(row._replace(cells={**row.cells, "image": name}))
+        return draft(row._replace(cells={**row.cells, "image": name}))
 
     return make
 
 
-def _draft(row: Row) -> Record:
+def _draft(row: Row, *, suffix: str) -> Record:
     image, question, answer = (text_of(row.cells, name) for name in COLUMNS)
     if not image:
         raise BadRowError("no image", "image is empty; expected a file name")
     if not question:
         raise BadRowError("no question", "question is empty; expected text")
     refuse_placeholder(question + answer)
+    question += suffix if answer.lower() in ("yes", "no") else ""
     known = image.lower().endswith(_SUFFIXES)
     return Record(
         id=text_of(row.cells, "id") or (Path(image).stem if known else image),

@@ -142,3 +142,11 @@ def test_a3_hub_form(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 no")
     with pytest.raises(PathPluginsError, match="is not a readable Parquet file"):
         read_path_vqa(path, extract_images=True)
+
+
+def test_yes_no_questions_end_with_the_two_options_where_asked(pvqa: Path) -> None:
+    records, _ = read_path_vqa(pvqa, split="val", yes_no_suffix=True)
+    assert [record.conversations[0].text for record in records] == [
+        "<image>\nIs it? Please choose from the following two options: [yes, no]",
+        *["<image>\nIs it?"] * 2,
+    ]

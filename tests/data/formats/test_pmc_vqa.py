@@ -79,3 +79,27 @@ def test_a3_bad_rows(tmp_path: Path) -> None:
         read_pmc_vqa(write(tmp_path, ["f.jpg", "Q", *TEXTS], header=["Figure_path", "Question", *CHOICES]))
     with pytest.raises(PathPluginsError, match="lacks the columns Choice D"):
         read_pmc_vqa(write(tmp_path, ["f.jpg"], header=["Figure_path", "Question", *CHOICES[:3]]))
+
+
+def test_rows_of_quilt_and_its_words(tmp_path: Path) -> None:
+    """Choices with the letters that the table gives them, without the blanks around them."""
+    header = ["Figure_path", "Question", "Caption", *CHOICES, "Answer", "in_quilt"]
+    rows = [["f.jpg", "Which? ", "", *TEXTS, "B", "True"], ["g.jpg", " Which? ", "", *TEXTS, "D", "False"]]
+    path = write(tmp_path, *rows, header=header)
+    (record,), bad = read_pmc_vqa(path, in_quilt=False, published_prompt=True)
+    assert not bad
+    assert record.images[0].endswith("g.jpg")
+    assert record.conversations[0].text == (
+        "<image>\nWhich?\nA:E. coli\nB: benign\nC:  B cells\nD:none\n"
+        "Answer with the option's letter from the given choices directly."
+    )
+    assert record.conversations[1].text == "D"
+    assert [one.images[0][-5:] for one in read_pmc_vqa(path, in_quilt=True)[0]] == ["f.jpg"]
+    assert len(read_pmc_vqa(path)[0]) == 2
+    with pytest.raises(PathPluginsError, match="in_quilt is 'no', expected true or false"):
+        read_pmc_vqa(path, in_quilt="no")
+    with pytest.raises(PathPluginsError, match="lacks the columns in_quilt"):
+        read_pmc_vqa(write(tmp_path, ["f.jpg", "Q", "B", *TEXTS, "B"]), in_quilt=False)
+    path = write(tmp_path, rows[0], header=header)
+    with pytest.raises(PathPluginsError, match=r"no row has in_quilt 'False'; found True \(1\); leave in_quilt out"):
+        read_pmc_vqa(path, in_quilt=False)
