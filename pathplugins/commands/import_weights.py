@@ -38,6 +38,7 @@ class SystemImport:
 _FOREIGN = "pathplugins.models.foreign"
 SYSTEMS_READ: dict[str, SystemImport] = {
     "pallava": SystemImport(read=f"{_FOREIGN}.pallava.read:import_pallava", takes=("llm", "vision_tower")),
+    "wsi-llava": SystemImport(read=f"{_FOREIGN}.wsi_llava.read:import_wsi_llava", takes=("llm", "template")),
 }
 """Name of a published system -> how its weights are read."""
 
@@ -55,7 +56,7 @@ class ImportOptions:
     arch: str | None
     vision_tower: str | None
     image_aspect_ratio: Literal["pad", "square"] | None
-    template: Literal["v1", "none"] | None
+    template: Literal["v1", "v1-evaluation", "none"] | None
 
     def refuse_options_of_others(self, kind: Kind) -> None:
         """Refuse an option that means nothing for this kind of source."""
@@ -66,6 +67,8 @@ class ImportOptions:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
             what = self.encoder if kind == "system" else kind
             raise PathPluginsError(f"{self.source} is of kind {what}, for which {options} means nothing; leave it out")
+        if self.template == "v1-evaluation" and kind != "system":
+            raise PathPluginsError("--template v1-evaluation is of wsi-llava, as in import-weights wsi-llava SOURCE")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +116,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a LLaVA: pad images to a square or cut out their middle, where it does not say, or other than it says",
     )
     parser.add_argument(
-        "--template", choices=("v1", "none"), help="chat template of a LLaVA whose tokenizer has none (default: v1)"
+        "--template",
+        choices=("v1", "v1-evaluation", "none"),
+        help="chat template of a LLaVA whose tokenizer has none (default: v1); v1-evaluation: of wsi-llava, the system "
+        "sentence that its published evaluation asks with, which is not that of its training",
     )
 
 

@@ -20,9 +20,9 @@ from pathplugins.data_tools.engine.jobs import Recipe, SlideJob, Steps, Tell
 from pathplugins.data_tools.engine.outcome import Outcome, check_same_settings, recorded_settings
 from pathplugins.models.towers.longnet_config import longnet_expects
 from pathplugins.models.towers.pooled_tokens import ROWS, WIDTH, pooled_tokens
+from pathplugins.published.slide_encoders import GIGAPATH_POOLED
 
 SETTINGS = "pool_settings"  #: root attribute of what is written
-ENCODER = "gigapath-slide-pooled"  #: what the rows are of, in the place of a patch encoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ class PoolRecipe(Recipe):
     ) -> dict[str, str | int | float]:
         return {
             "slide_id": slide_id,
-            "encoder": f"{ENCODER}-{self.rows}",
+            "encoder": f"{GIGAPATH_POOLED}-{self.rows}",
             "tokens_of": "slide encoder, behind its last layer, without the class token, pooled in tile order, normed",
             "tokens_pooled": count,
             "zero_channels": self.width - channels,

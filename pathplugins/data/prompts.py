@@ -77,6 +77,9 @@ LLAVA_SYSTEM_PROMPT = (
 )
 """The system prompt of LLaVA v1.5 and Vicuna, word for word: PathGen-LLaVA is trained and asked with it."""
 
+WSI_LLAVA_EVALUATION_PROMPT = LLAVA_SYSTEM_PROMPT.replace(" user", " human")
+"""That of the official WSI-LLaVA's evaluation: it was trained with the one above."""
+
 PATCH_CAPTION_REQUESTS = (
     "Describe this pathology image.",
     "What can be seen in this microscopic image?",

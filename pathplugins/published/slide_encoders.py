@@ -63,3 +63,8 @@ GIGAPATH = SlideEncoder(
     gated=True,
     note="its public demo says that the slide token was not trained in pre-training",
 )
+
+GIGAPATH_POOLED = "gigapath-slide-pooled"
+"""What bags of its pooled tokens name in place of a patch encoder, with the number of rows behind a dash."""
+WSI_LLAVA_TOKENS = f"{GIGAPATH_POOLED}-576"
+"""What the official WSI-LLaVA (ICCV 2025) reads."""

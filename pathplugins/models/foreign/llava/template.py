@@ -23,10 +23,17 @@ def ensure_template(folder: Path) -> bool:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if _takes_text(tokenizer):
         return False
+    give_template(folder)
+    return True
+
+
+def give_template(folder: Path, system: str = "") -> None:
+    """Give the tokenizer in ``folder`` the v1 template, whatever it has, with ``system`` in place of LLaVA's own."""
+    make_portable(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     (folder / "chat_template.jinja").unlink(missing_ok=True)  # would be read before the other
     settings = read_json(folder / "tokenizer_config.json")
-    write_json(folder / "tokenizer_config.json", settings | {"chat_template": chat_template("v1", tokenizer)})
-    return True
+    write_json(folder / "tokenizer_config.json", settings | {"chat_template": chat_template("v1", tokenizer, system)})
 
 
 def _takes_text(tokenizer: PreTrainedTokenizerBase) -> bool:
