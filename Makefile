@@ -31,7 +31,7 @@ VIEWER        := pathplugins/commands/serve/page/openseadragon/openseadragon.min
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo demo-pallava demo-pathgen demo-patchtcga test test-llamafactory test-xtuner test-data-tools test-matrix test-newest lint docs site clean
+.PHONY: help env demo demo-pallava demo-pathgen demo-patchtcga demo-features test test-llamafactory test-xtuner test-data-tools test-matrix test-newest lint docs site clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 25
@@ -51,6 +51,9 @@ demo-pathgen: $(LLAMAFACTORY)/.installed  ## PathGen-LLaVA in small: captions an
 
 demo-patchtcga: $(LLAMAFACTORY)/.installed  ## PatchTCGA in small: archives to BYOL, a scored probe and answers, on CPU
 	$(call in,$(LLAMAFACTORY)) pathplugins demo patchtcga
+
+demo-features: $(LLAMAFACTORY)/.installed  ## features of any encoder in small: bags of UNI, diagnoses to scores, on CPU
+	$(call in,$(LLAMAFACTORY)) pathplugins demo features
 
 reads_pictures := $(shell grep -rlE "^(from|import) PIL" tests/data)
 
@@ -113,7 +116,7 @@ site: .venv/site/.installed  ## the pages as a site, in site/, without a network
 	@echo "site/index.html"
 
 clean:  ## remove environments and everything that was built
-	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache demo demo-pallava demo-pathgen demo-patchtcga
+	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache demo demo-pallava demo-pathgen demo-patchtcga demo-features
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv is many times faster than pip and reads the same constraints; without it pip does the work.

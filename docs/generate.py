@@ -15,7 +15,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,25 +42,33 @@ def output_of(command: str) -> str:
 
 
 def systems() -> str:
-    """Return the table of the systems, one column each, of `pathplugins.published.systems`."""
+    """Return the table of the systems, a row each, of `pathplugins.published.systems`."""
     from pathplugins.published.systems import SYSTEMS
 
-    rows: dict[str, Callable[[Any], str]] = {
-        "paper": lambda row: link(row.paper),
-        "code": lambda row: link(row.code),
-        "reads": lambda row: row.reads,
-        "vision tower": lambda row: row.tower,
-        "connector": lambda row: row.connector,
-        "language model, as published": lambda row: row.language_model,
-        "published weights": lambda row: "<br>".join(map(link, row.weights)),
-        "licence of the weights": lambda row: row.licence.shown,
-        "files for LLaMA-Factory": lambda row: files("llamafactory_configs", row.llamafactory),
-        "files for XTuner": lambda row: files("xtuner_configs", row.xtuner),
-        "compared with the published code by tests": lambda row: row.compared,
-        "not checked": lambda row: row.not_compared,
-    }
-    head = ["", *(row.name for row in SYSTEMS)]
-    return markdown_table([head, *([f"**{name}**", *map(cell, SYSTEMS)] for name, cell in rows.items())])
+    head = ["system", "reads", "vision tower → connector → language model", "published weights", "configurations"]
+    rows = (
+        [
+            f"**{row.name}**: {link(row.paper)}; {link(row.code)}",
+            row.reads,
+            f"{row.tower} → {row.connector} → {row.language_model}",
+            "<br>".join([*map(link, row.weights), row.licence.shown]),
+            "<br>".join(
+                text
+                for text in (files("llamafactory_configs", row.llamafactory), files("xtuner_configs", row.xtuner))
+                if text
+            ),
+        ]
+        for row in SYSTEMS
+    )
+    return markdown_table([head, *rows])
+
+
+def compared() -> str:
+    """Return the table of what the tests compare of each system, and what nobody here could check."""
+    from pathplugins.published.systems import SYSTEMS
+
+    head = ["system", "compared with the published code or formulas by tests", "not checked"]
+    return markdown_table([head, *([f"**{row.name}**", row.compared, row.not_compared] for row in SYSTEMS)])
 
 
 def presets() -> str:
@@ -78,7 +86,7 @@ def stages() -> str:
     return stages_table()
 
 
-TABLES = {"systems": systems, "presets": presets, "stages": stages}
+TABLES = {"systems": systems, "compared": compared, "presets": presets, "stages": stages}
 
 
 def link(target: Any) -> str:

@@ -112,17 +112,20 @@ def check_bags(joined: Join) -> list[str]:
     mpps: dict[str, float | None] = {}
     encoders: dict[str, str | None] = {}
     unsaid: list[Path] = []
+    bare: list[Path] = []
     good = []
     for slide in joined.slides:
         try:
-            info = inspect_bag(slide.bag)
+            info = inspect_bag(slide.bag, positions=False)
         except PathPluginsError as error:
             joined.faults.setdefault("bags that cannot be read", []).append(str(error))
             continue
         good.append(slide)
         mpps[str(slide.bag)] = info.mpp
         widths[str(slide.bag)], encoders[str(slide.bag)] = info.width, info.encoder
-        if info.units != "um" and not (info.level0_mpp or (info.mpp and info.patch_size and info.patch_size_level0)):
+        if not info.positions:
+            bare.append(slide.bag)
+        elif info.units != "um" and not (info.level0_mpp or (info.mpp and info.patch_size and info.patch_size_level0)):
             unsaid.append(slide.bag)
     joined.slides = good
     if len(set(widths.values())) > 1:
@@ -135,6 +138,11 @@ def check_bags(joined: Join) -> list[str]:
         )
     mixed = magnifications_text(mpps)
     notes = [mixed] if mixed else []
+    if bare:
+        notes.append(
+            f"{len(bare)} bags hold no positions ({bare[0]}): towers that ask for none read them (vision_model_name: "
+            "features)"
+        )
     if not unsaid:
         return notes
     return [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 
-FOLDERS = {"wsi": "demo", "pallava": "demo-pallava", "pathgen": "demo-pathgen", "patchtcga": "demo-patchtcga"}
+FOLDERS = {"wsi": "demo"} | {name: f"demo-{name}" for name in ("pallava", "pathgen", "patchtcga", "features")}
 """Demo, a module of this package -> the folder it works in unless told otherwise."""
 
 
@@ -18,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=FOLDERS,
         default="wsi",
-        help="slides in LLaMA-Factory, images in XTuner, patches of slides in LLaMA-Factory, labelled patches",
+        help="slides in LLaMA-Factory, images in XTuner, patches of slides in LLaMA-Factory, labelled patches, "
+        "features of any encoder",
     )
     parser.add_argument("--slide", type=Path, help="ask about this slide instead of a drawn one (any OpenSlide format)")
     parser.add_argument("--out", type=Path, help=f"folder for all files (default: {', '.join(FOLDERS.values())})")
@@ -29,20 +31,6 @@ def run(args: argparse.Namespace) -> int:
     if args.slide is not None and args.what != "wsi":
         raise PathPluginsError(f"--slide is for `pathplugins demo wsi`; {args.what} draws its own, leave --slide out")
     out = args.out or Path(FOLDERS[args.what])
-    if args.what == "wsi":
-        from pathplugins.commands.demo import wsi
-
-        wsi.run(out, args.slide)
-    elif args.what == "pallava":
-        from pathplugins.commands.demo import pallava
-
-        pallava.run(out)
-    elif args.what == "pathgen":
-        from pathplugins.commands.demo import pathgen
-
-        pathgen.run(out)
-    else:
-        from pathplugins.commands.demo import patchtcga
-
-        patchtcga.run(out)
+    demo = importlib.import_module(f"{__name__}.{args.what}")
+    demo.run(out, *([args.slide] if args.what == "wsi" else []))
     return 0

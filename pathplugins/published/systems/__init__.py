@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathplugins.published.systems.features_vqa import FEATURES_VQA
 from pathplugins.published.systems.pallava import PA_LLAVA
 from pathplugins.published.systems.patchtcga import PATCH_TCGA
 from pathplugins.published.systems.pathgen_llava import PATHGEN
@@ -10,4 +11,4 @@ from pathplugins.published.systems.wsi_llava import WSI_LLAVA
 
 __all__ = ["SYSTEMS", "Link", "System"]
 
-SYSTEMS = (WSI_LLAVA, PA_LLAVA, PATHGEN, PATCH_TCGA)
+SYSTEMS = (WSI_LLAVA, PA_LLAVA, PATHGEN, PATCH_TCGA, FEATURES_VQA)
