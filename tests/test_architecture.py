@@ -31,11 +31,13 @@ DATA_TOOLS = {
     "records": "engine",
     "splits": "bags",
     "tables": "bags splits",
+    "slide_images": "engine pictures records slides splits tables tiling",
     "patchtcga": "engine",
     "pathgen": "clip encoders engine pictures records slides tiling tissue",
     "captioning": "engine",
     "commands": (
-        "bags captioning clip encoders engine patchtcga pathgen pictures records slides splits tables tiling tissue"
+        "bags captioning clip encoders engine patchtcga pathgen pictures records slide_images slides splits tables "
+        "tiling tissue"
     ),
     "cli": "commands engine",
     "__main__": "cli",

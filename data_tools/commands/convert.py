@@ -1,8 +1,9 @@
-"""``pathdata convert``: turn a data set into a training file of another format, or feature files into bags."""
+"""``pathdata convert``: turn a data set into a training file of another format; features, slides: see there."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -19,8 +20,11 @@ from ..engine.progress import FAILED, say
 from ..records.writers import WRITERS
 from .options import read_options
 
-FEATURES = "features"
-"""Stands in the place of a format: the command for feature files, which has options of its own."""
+APART = {
+    "features": ("convert_features", "turn feature files of other tools into bags"),
+    "slides": ("convert_slides", "turn questions about slides into questions about several pictures of each"),
+}
+"""Words that stand in the place of a format: their module and help; each has options of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +99,8 @@ class ConvertOptions:
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.parse_known_args = _features_apart(sub)  # type: ignore[method-assign]
-    sub.epilog = f"`pathdata convert {FEATURES} ...` turns feature files into bags: pathdata convert {FEATURES} -h"
+    sub.parse_known_args = _apart(sub)  # type: ignore[method-assign]
+    sub.epilog = "; ".join(f"pathdata convert {word} -h: {help_text}" for word, (_, help_text) in APART.items())
     names = _dashed(READERS)
     sub.add_argument("format", choices=names, metavar="FORMAT", help=", ".join(names))
     sub.add_argument("source", type=Path, metavar="IN", help="the file of the data set, or a folder of such files")
@@ -218,20 +222,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _features_apart(sub: argparse.ArgumentParser) -> Callable[..., Any]:
-    """Return a ``parse_known_args`` that loads the module of ``convert features`` for that word alone."""
+def _apart(sub: argparse.ArgumentParser) -> Callable[..., Any]:
+    """Return a ``parse_known_args`` that loads the module of ``convert features`` or ``slides`` for that word alone."""
     parse = sub.parse_known_args
 
     def parse_known_args(args: Sequence[str] | None = None, namespace: Any = None) -> Any:
-        if not args or args[0] != FEATURES:
+        if not args or args[0] not in APART:
             return parse(args, namespace)
-        from . import convert_features
-
-        title = "turn feature files of other tools into bags"
-        features = type(sub)(prog=f"{sub.prog} {FEATURES}", description=title)
-        convert_features.add_options(features)
-        features.set_defaults(run=convert_features.run)
-        return features.parse_known_args(args[1:], namespace)
+        name, help_text = APART[args[0]]
+        module = importlib.import_module(f".{name}", __package__)
+        own = type(sub)(prog=f"{sub.prog} {args[0]}", description=help_text)
+        module.add_options(own)
+        own.set_defaults(run=module.run)
+        return own.parse_known_args(args[1:], namespace)
 
     return parse_known_args
 
