@@ -52,6 +52,10 @@ def _new_model(card: EncoderCard) -> Any:
         from pathplugins.encoders.conch import conch_vision
 
         return conch_vision(card.architecture, **kwargs)
+    if card.family == "conch-v1.5":
+        from pathplugins.encoders.conch_v15 import conch_v15_vision
+
+        return conch_v15_vision(card.architecture, **kwargs)
     return timm.create_model(card.architecture, pretrained=False, **{"num_classes": 0, **kwargs})
 
 
@@ -60,6 +64,10 @@ def _resolved(kwargs: dict[str, Any]) -> dict[str, Any]:
     resolved = dict(kwargs)
     if "mlp_layer" in resolved:
         resolved["mlp_layer"] = getattr(need("timm").layers, resolved["mlp_layer"])
+    if resolved.get("embed_layer") == "ConvStem":
+        from pathplugins.encoders.conv_stem import ConvStem
+
+        resolved["embed_layer"] = ConvStem
     if "norm_eps" in resolved:
         resolved["norm_layer"] = partial(need("timm").layers.LayerNorm, eps=resolved.pop("norm_eps"))
     return resolved

@@ -21,7 +21,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "vit": {"image_size": 224, "patch_size": 16, "hidden_act": "gelu", "layer_norm_eps": 1e-12},
     "dinov2": {"image_size": 224, "patch_size": 14, "hidden_act": "gelu", "layer_norm_eps": 1e-6, "mlp_ratio": 4},
     "clip": {"image_size": 224, "patch_size": 32, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5},
+    "siglip": {"image_size": 224, "patch_size": 16, "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6},
 }
+DEFAULTS["dinov2_with_registers"] = {**DEFAULTS["dinov2"], "patch_size": 16, "num_register_tokens": 4}
+ACTIVATIONS = {"clip": ("gelu", "quick_gelu"), "siglip": ("gelu_pytorch_tanh",)}
+"""Activations that are built here, of kinds that may have another than gelu."""
+KINDS = (*DEFAULTS, "clip_vision_model", "siglip_vision_model")
 SHAPE = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
 
 
@@ -56,13 +61,12 @@ def _card(folder: Path, config: dict[str, Any], config_path: Path) -> EncoderCar
         "licence": Licence(shown="see its source"),
         "local_only": True,
     }
-    if config.get("model_type") in ("vit", "dinov2", "clip", "clip_vision_model"):
-        return EncoderCard(
-            **common,
-            **_transformers(config, config_path),
-            preprocess=read_processor(folder / "preprocessor_config.json"),
-            precision="float32",
-        )
+    if config.get("model_type") in KINDS:
+        built = _transformers(config, config_path)
+        preprocess = read_processor(folder / "preprocessor_config.json")
+        if "positions" in built:  # they are resized to the pictures, as Transformers does
+            built["timm_kwargs"]["img_size"] = preprocess.crop_px
+        return EncoderCard(**common, **built, preprocess=preprocess, precision="float32")
     if "architecture" not in config:
         raise PathPluginsError(
             f"{config_path}: names no timm 'architecture' and no model_type of Transformers that is known here, only "
@@ -104,33 +108,48 @@ def _timm_preprocess(config: dict[str, Any]) -> Preprocess | None:
 
 def _transformers(config: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return timm's architecture and arguments for a Transformers model of the same mathematics."""
-    clip, kind = config["model_type"].startswith("clip"), config["model_type"].removesuffix("_vision_model")
+    kind = config["model_type"].removesuffix("_vision_model")
     whole = {**SHAPE, **DEFAULTS[kind], **config, **config.get("vision_config", {})}
-    activations = ("gelu", "quick_gelu") if clip else ("gelu",)
-    if whole["hidden_act"] not in activations or whole.get("use_swiglu_ffn"):
+    activations = ACTIVATIONS.get(kind, ("gelu",))
+    if whole["hidden_act"] not in activations:
         raise PathPluginsError(
-            f"{path}: a {kind} with hidden_act {whole['hidden_act']!r}"
-            f"{' and use_swiglu_ffn' if whole.get('use_swiglu_ffn') else ''} is not built here; wanted "
+            f"{path}: a {kind} with hidden_act {whole['hidden_act']!r} is not built here; wanted "
             f"{' or '.join(activations)}; export it to TorchScript or pass the timm model and --weights"
         )
+    dino = kind.startswith("dinov2")
     kwargs: dict[str, Any] = {
         "img_size": whole["image_size"],
         "patch_size": whole["patch_size"],
         "embed_dim": whole["hidden_size"],
         "depth": whole["num_hidden_layers"],
         "num_heads": whole["num_attention_heads"],
-        "mlp_ratio": whole["mlp_ratio"] if kind == "dinov2" else whole["intermediate_size"] / whole["hidden_size"],
+        "mlp_ratio": whole["mlp_ratio"] if dino else whole["intermediate_size"] / whole["hidden_size"],
         "norm_eps": whole["layer_norm_eps"],
     }
-    if clip:
+    if kind == "clip":
         quick = "quickgelu_" if whole["hidden_act"] == "quick_gelu" else ""
         projected = config["model_type"] == "clip" or "CLIPVisionModelWithProjection" in config.get("architectures", ())
         kwargs["num_classes"] = config.get("projection_dim", 512) if projected else 0
         return {"architecture": f"vit_base_patch32_clip_{quick}224", "timm_kwargs": kwargs}
+    if kind == "siglip":
+        return {"architecture": "vit_base_patch16_siglip_224", "timm_kwargs": {**kwargs, "act_layer": "gelu_tanh"}}
     kwargs["qkv_bias"] = whole.get("qkv_bias", True)
-    if kind == "dinov2":
-        kwargs["init_values"] = 1.0  # layer scales, whose values the weights bring
-    return {"architecture": "vit_base_patch16_224", "timm_kwargs": kwargs}
+    if not dino:
+        return {"architecture": "vit_base_patch16_224", "timm_kwargs": kwargs}
+    kwargs["init_values"] = 1.0  # layer scales, whose values the weights bring
+    if whole.get("use_swiglu_ffn"):
+        kwargs |= gated_layers(whole["hidden_size"], whole["mlp_ratio"])
+    registers = whole.get("num_register_tokens", 0)
+    if registers:
+        kwargs |= {"reg_tokens": registers, "no_embed_class": True}
+    positions = "timm" if registers else "plain"
+    return {"architecture": "vit_base_patch16_224", "timm_kwargs": kwargs, "positions": positions}
+
+
+def gated_layers(width: int, mlp_ratio: float) -> dict[str, Any]:
+    """Return timm's arguments for DINOv2's gated layers: two thirds of the plain ones, in steps of 8."""
+    hidden = (int(int(width * mlp_ratio) * 2 / 3) + 7) // 8 * 8
+    return {"mlp_layer": "SwiGLUPacked", "act_layer": "silu", "mlp_ratio": (2 * hidden + 0.5) / width}
 
 
 def read_processor(path: Path) -> Preprocess:

@@ -68,7 +68,9 @@ def import_encoder(name: str, source: Path, out: Path, *, image_size: int | None
     method = method_of(open_weights(source).names())
     _check_method(card, method, source)
     model = build_model(card)
-    loaded = load_weights(model, source, unused=(*card.unused, *(method.beside if method else ())))
+    unused = (*card.unused, *(method.beside if method else ()))
+    loaded = load_weights(model, source, unused=unused, positions=card.positions)
+    method = method if loaded.naming == "timm" else None  # other projects' names are of no training method here
     _check_place(method, loaded, source)
     sized = at_side(card, image_size or preprocessing_of(card).crop_px)
     state, resized = resized_state(model, build_model(sized)) if sized.timm_kwargs != card.timm_kwargs else (None, "")
@@ -98,7 +100,7 @@ def import_encoder(name: str, source: Path, out: Path, *, image_size: int | None
         method=method,
         loaded=loaded,
         beside=left_out,
-        resized=resized,
+        resized=resized or loaded.resized,
         reference=reference,
         difference=difference,
     )

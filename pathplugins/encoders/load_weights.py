@@ -12,7 +12,9 @@ from typing import Any
 from pathplugins.core.errors import CheckpointError
 from pathplugins.core.hashing import fed
 from pathplugins.core.optional import need
+from pathplugins.encoders.positions import grid_side, resized_positions
 from pathplugins.encoders.weight_names import to_timm
+from pathplugins.published.encoder_card import Positions
 from pathplugins.weights import open_weights
 from pathplugins.weights.model_folder import BIN_INDEX, INDEX, checkpoint_files
 
@@ -43,6 +45,8 @@ class Loaded:
     """Number of its weights."""
     entries: int
     """Number of weights in the checkpoint, heads and other parts included."""
+    resized: str = ""
+    """What was resized to the encoder's grid, empty where nothing was."""
 
     @property
     def share(self) -> float:
@@ -53,25 +57,29 @@ class Loaded:
         where = ", ".join(
             f"{relation} {name!r}" for relation, name in (("in", self.container), ("below", self.prefix)) if name
         )
-        return f"{self.loaded} weights by {self.naming} names{f' {where}' if where else ''}, of {self.entries} entries"
+        said = f"{self.loaded} weights by {self.naming} names{f' {where}' if where else ''}, of {self.entries} entries"
+        return f"{said}; {self.resized}" if self.resized else said
 
 
-def load_weights(model: Any, path: Path, *, unused: tuple[str, ...] = ()) -> Loaded:
+def load_weights(model: Any, path: Path, *, unused: tuple[str, ...] = (), positions: Positions | None = None) -> Loaded:
     """Load the encoder's weights from ``path``.
 
     Args:
         model: the encoder, which gets them.
         path: a ``.safetensors`` file or one of ``torch.save``, or the folder or index of one in shards.
         unused: prefixes of further names that the file may have and the encoder does not need.
+        positions: rule by which position embeddings of another grid are resized; None: they are refused.
 
     Raises:
         CheckpointError: unreadable, or not all of the encoder's weights and nothing but them and known heads.
     """
     found, container = read_weights(path)
     wanted = model.state_dict()
-    renamed, naming, before = to_timm(found) if "patch_embed.proj.weight" in wanted else (found, "timm", "")
+    named = any(key.startswith("patch_embed.proj.") for key in wanted)
+    renamed, naming, before = to_timm(found) if named else (found, "timm", "")
     prefix = _prefix(renamed, wanted, path)
     own = {key[len(prefix) :]: value for key, value in renamed.items() if key.startswith(prefix)}
+    resized = _fit_positions(model, own, wanted, positions) if positions else ""
     missing = [key for key in wanted if key not in own and not key.endswith(COUNTERS)]
     reshaped = [key for key in wanted if key in own and own[key].shape != wanted[key].shape]
     surplus = [key for key in own if key not in wanted and not key.startswith((*HEADS, *unused))]
@@ -97,9 +105,22 @@ def load_weights(model: Any, path: Path, *, unused: tuple[str, ...] = ()) -> Loa
         loaded=loaded,
         wanted=len(wanted),
         entries=len(found),
+        resized=resized,
     )
     log.info("%s: %s", path, result)
     return result
+
+
+def _fit_positions(model: Any, own: dict[str, Any], wanted: dict[str, Any], rule: Positions) -> str:
+    """Resize the position embeddings in ``own`` where they are of another grid; return what was done, or nothing."""
+    for key in (key for key in wanted if key.rpartition(".")[2] == "pos_embed"):
+        trunk = model.get_submodule(key.rpartition(".")[0])
+        prefix = 0 if trunk.no_embed_class else trunk.num_prefix_tokens
+        old, new = (grid_side(weights[key], prefix) if key in weights else None for weights in (own, wanted))
+        if old and new and old != new and own[key].shape[-1] == wanted[key].shape[-1]:
+            own[key] = resized_positions(rule, own[key], new, prefix=prefix)
+            return f"position embeddings resized from {old} x {old} to {new} x {new} ({rule})"
+    return ""
 
 
 def sha256(path: Path) -> str:

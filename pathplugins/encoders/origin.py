@@ -50,7 +50,7 @@ def model_with_weights(card: EncoderCard, choice: EncoderChoice) -> tuple[Any, s
         model, found = load_torchscript(path), "TorchScript"
     else:
         model = build_model(card)
-        found = str(load_weights(model, path, unused=card.unused))
+        found = str(load_weights(model, path, unused=card.unused, positions=card.positions))
     return model, card.name, {"weights": path.name, "weights_sha256": sha256(path), "weights_found": found}
 
 

@@ -1,23 +1,21 @@
-"""Rename the weights of a vision transformer from Transformers' or open_clip's names to timm's.
+"""Rename the weights of a vision transformer from the names of other projects to timm's.
 
 Renaming keeps the numbers; only query, key and value are laid side by side and a few vectors get timm's axes.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
-from pathplugins.core.optional import need
+from pathplugins.encoders.renaming import Weights, below, joined, renamed, with_registers
+from pathplugins.encoders.vision_layouts import beit3, dinov2, old_swin, siglip
 from pathplugins.weights.names.open_clip import LAYER, TOWER
 
-Weights = dict[str, Any]
-
-BLOCKS = re.compile(r"^(?:encoder\.layers?|transformer\.resblocks)\.")
 TRANSFORMERS = {
     "embeddings.cls_token": "cls_token",
     "embeddings.mask_token": "mask_token",
+    "embeddings.register_tokens": "reg_token",
     "embeddings.position_embeddings": "pos_embed",
     "embeddings.patch_embeddings.projection": "patch_embed.proj",
     "layernorm": "norm",
@@ -29,6 +27,8 @@ TRANSFORMERS = {
     "attention.output.dense": "attn.proj",
     "intermediate.dense": "mlp.fc1",
     "output.dense": "mlp.fc2",
+    "mlp.weights_in": "mlp.fc1",
+    "mlp.weights_out": "mlp.fc2",
     "layer_scale1.lambda1": "ls1.gamma",
     "layer_scale2.lambda1": "ls2.gamma",
 }
@@ -50,21 +50,23 @@ def to_timm(found: Weights) -> tuple[Weights, str, str]:
 
 
 def _transformers(found: Weights, prefix: str) -> tuple[Weights, str, str]:
-    return _joined(_renamed(_below(found, prefix), TRANSFORMERS)), "Transformers", prefix
+    return with_registers(joined(renamed(below(found, prefix), TRANSFORMERS))), "Transformers", prefix
 
 
 def _transformers_clip(found: Weights, prefix: str) -> tuple[Weights, str, str]:
-    own = _below(found, prefix)
+    if f"{prefix}embeddings.class_embedding" not in found:
+        return siglip(found, prefix)
+    own = below(found, prefix)
     own.pop("embeddings.position_ids", None)  # a constant that old versions saved
-    renamed = _joined(_renamed(own, TRANSFORMERS_CLIP))
+    told = joined(renamed(own, TRANSFORMERS_CLIP))
     projection = prefix.removesuffix("vision_model.") + "visual_projection.weight"  # [D, C]
-    return _clip_axes(renamed, found.get(projection)), "Transformers CLIP", prefix
+    return _clip_axes(told, found.get(projection)), "Transformers CLIP", prefix
 
 
 def _open_clip(found: Weights, prefix: str) -> tuple[Weights, str, str]:
-    renamed = _renamed(_below(found, prefix), OPEN_CLIP)
-    projection = renamed.pop("proj", None)  # [C, D]
-    return _clip_axes(renamed, None if projection is None else projection.T), "open_clip", prefix
+    told = renamed(below(found, prefix), OPEN_CLIP)
+    projection = told.pop("proj", None)  # [C, D]
+    return _clip_axes(told, None if projection is None else projection.T), "open_clip", prefix
 
 
 #: name of a weight by which a naming is recognised -> the function that renames from it
@@ -72,38 +74,11 @@ CONVENTIONS: dict[str, Callable[[Weights, str], tuple[Weights, str, str]]] = {
     "embeddings.patch_embeddings.projection.weight": _transformers,
     "embeddings.patch_embedding.weight": _transformers_clip,
     "class_embedding": _open_clip,
+    "register_tokens": dinov2,
+    "blocks.0.mlp.w12.weight": dinov2,
+    "beit3.vision_embed.proj.weight": beit3,
+    "layers.0.downsample.reduction.weight": old_swin,
 }
-
-
-def _below(found: Weights, prefix: str) -> Weights:
-    return {key[len(prefix) :]: value for key, value in found.items() if key.startswith(prefix)}
-
-
-def _renamed(weights: Weights, names: dict[str, str]) -> Weights:
-    """Return every weight under timm's name, whether a part is called by its full name or by one with ``.weight``."""
-    renamed = {}
-    for key, value in weights.items():
-        block = BLOCKS.match(key)
-        number, _, inner = key[block.end() :].partition(".") if block else ("", "", key)
-        start = f"blocks.{number}." if block else ""
-        part, _, kind = inner.rpartition(".")
-        name = names.get(inner) or f"{names.get(part, part)}{'.' if part else ''}{kind}"
-        renamed[start + name] = value
-    return renamed
-
-
-def _joined(weights: Weights) -> Weights:
-    """Join query, key and value to the one matrix timm has."""
-    joined = {}
-    for key, value in weights.items():
-        if ".attn.q." in key:
-            matrices = [weights.get(key.replace(".attn.q.", f".attn.{letter}.")) for letter in "qkv"]
-            if any(matrix is None for matrix in matrices):
-                continue  # the weight is then missing, which the loader reports
-            joined[key.replace(".attn.q.", ".attn.qkv.")] = need("torch").cat(matrices)  # [3 C, C] or [3 C]
-        elif ".attn.k." not in key and ".attn.v." not in key:
-            joined[key] = value
-    return joined
 
 
 def _clip_axes(weights: Weights, projection: Any) -> Weights:

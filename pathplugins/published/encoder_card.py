@@ -12,6 +12,9 @@ from pathplugins.published.preprocessing import Preprocess
 SEE_TIMM = Licence(shown="see timm")
 Pool = Literal["model", "class+mean", "map mean"]
 Precision = Literal["float16", "bfloat16", "float32"]
+Positions = Literal["timm", "dino", "plain"]
+"""How position embeddings of another grid are resized: as timm does (bicubic, smoothed where they shrink), as DINO's
+code (bicubic, the new side counted as 0.1 larger), or plainly bicubic, as Transformers' DINOv2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +39,8 @@ class EncoderCard:
     name: str
     what: str = ""
     """The encoder in a few words, for tables."""
-    family: Literal["timm", "conch", "torchscript"] = "timm"
-    """A model of timm; one under CONCH's attentional pooler; or a TorchScript file, which is its own model."""
+    family: Literal["timm", "conch", "conch-v1.5", "torchscript"] = "timm"
+    """A model of timm; one under the attentional pooler of a CONCH; or a TorchScript file, which is its own model."""
     architecture: str = ""
     """timm's name of the model."""
     timm_kwargs: dict[str, Any] = field(default_factory=dict)
@@ -52,6 +55,12 @@ class EncoderCard:
     """Prefixes of weights that the published checkpoint has and the features do not need."""
     width: int | None = None
     """Features per patch; None: as the model says."""
+    tokens: int | None = None
+    """Patch tokens of an image, class and register tokens not counted; None: as the model says."""
+    token_width: int | None = None
+    """Width of those tokens: that of a vision tower; None: as the model says."""
+    positions: Positions | None = None
+    """How its publishers resize position embeddings where a file holds those of another grid; None: it is refused."""
     preprocess: Preprocess | None = None
     """None: as timm records for the model."""
     frame: Frame | None = None

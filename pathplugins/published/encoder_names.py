@@ -12,6 +12,11 @@ SPELLINGS = {
     "h-optimus-1": ("hoptimus1",),
     "conch": ("conch-v1",),
     "phikon-v2": ("phikonv2",),
+    "conch-v1.5": ("conch-v15", "conchv1-5", "conch-v1-5"),
+    "midnight-12k": ("midnight12k", "midnight"),
+    "lunit-vits8": ("lunit-dino-s8", "lunit"),
+    "lunit-vits16": ("lunit-dino-s16",),
+    "ctranspath": ("chief-ctranspath", "ctranspath-chief"),
 }
 """Our name -> other spellings, in lower case with hyphens: those of TRIDENT, STAMP and LazySlide, and of the folder
 that ``hf download`` is usually given. Names and hub ids of our own rows need no line here."""

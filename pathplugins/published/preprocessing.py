@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
+"""Mean and standard deviation that bring pixels from [0, 1] to [-1, 1], as Inception and SigLIP take them."""
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """Mean and standard deviation of RGB in [0, 1], as published with OpenAI's CLIP (https://github.com/openai/CLIP)."""

@@ -28,7 +28,7 @@ def transformers_folder(folder: Path, model: Any, **processor: Any) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("kind", ["vit", "dinov2", "quick_gelu", "gelu"])
+@pytest.mark.parametrize("kind", ["vit", "dinov2", "gated", "registers", "siglip", "quick_gelu", "gelu"])
 def test_a_folder_of_transformers_gives_its_features(kind: str, tmp_path: Path) -> None:
     model, wanted = transformers_model(kind)
     name = transformers_folder(tmp_path / "folder", model)
@@ -39,10 +39,24 @@ def test_a_folder_of_transformers_gives_its_features(kind: str, tmp_path: Path) 
         np.testing.assert_allclose(features(encoder), wanted(as_transformers_sees(PATCHES)).numpy(), atol=2e-5)
 
 
+@pytest.mark.parametrize("kind", ["dinov2", "registers"])
+def test_positions_are_resized_to_the_pictures_as_transformers_does(kind: str, tmp_path: Path) -> None:
+    """As of facebook/dinov2-*: 37 x 37 positions, pictures of 16 x 16 patches."""
+    model, wanted = transformers_model(kind)
+    size = {"height": 48, "width": 48}
+    name = transformers_folder(tmp_path / "folder", model, size=size)
+    encoder = load_encoder(EncoderChoice(name=name, device="cpu"))
+    assert "position embeddings resized from 4 x 4 to 6 x 6" in encoder.provenance["weights_found"]
+    pixels = np.stack([encoder.prepare(patch) for patch in PATCHES])
+    with torch.inference_mode():
+        np.testing.assert_allclose(encoder(pixels), wanted(as_transformers_sees(pixels)).numpy(), atol=2e-5)
+
+
 @pytest.mark.parametrize(
     ("config", "match"),
     [
-        ({"model_type": "dinov2", "use_swiglu_ffn": True}, "use_swiglu_ffn is not built here"),
+        ({"model_type": "dinov2", "hidden_act": "silu"}, "hidden_act 'silu' is not built here; wanted gelu;"),
+        ({"model_type": "siglip", "hidden_act": "gelu"}, "hidden_act 'gelu' is not built here; wanted gelu_pytorch_t"),
         ({"model_type": "vit", "hidden_act": "relu"}, "hidden_act 'relu' is not built here; wanted gelu;"),
         ({"model_type": "vit"}, r"preprocessor_config\.json: no such file"),
         ({"architecture": "torchscript"}, "lacks 'input_size'"),

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 GIVEN = ("encoder", "image_size", "select_layer")
 """Options a user may give beside weights; the card or the folder tells the others."""
 OF_CONCH = ("pooler_width", "pooler_heads")
+POOLED = ("conch", "conch-v1.5")
+"""Families whose transformer is a part of the model, beside a pooler."""
 OF_MAPS = ("features_only", "out_indices")
 
 
@@ -51,17 +53,17 @@ def read_timm(path: str, options: dict[str, Any]) -> tuple[dict[str, Any], dict[
         raise CheckpointError(f"{path}: {', '.join(wrong)} in vision_config: the encoder tells that; remove it")
     side = given.get("image_size", preprocessing_of(card).crop_px)
     sized = at_side(card, side)
-    source = build_model(card)
-    logger.info("%s: %s", file, load_weights(source, file, unused=card.unused))
+    source = build_model(sized if card.positions else card)
+    logger.info("%s: %s", file, load_weights(source, file, unused=card.unused, positions=card.positions))
     with torch.device("meta"):
         target = build_model(sized)
     state, said = resized_state(source, target)
     if said:
         logger.info("%s: %s", file, said)
-    config = resolved(_config(sized, given))
+    config = resolved(tower_config(sized, given))
     with torch.device("meta"):
         wanted = TimmVisionTower(config).state_dict()
-    if card.family == "conch":  # the pooler behind its transformer gives no patch tokens
+    if card.family in POOLED:  # the pooler behind its transformer gives no patch tokens
         source, state = source.trunk, {name.removeprefix("trunk."): value for name, value in state.items()}
     found = {f"encoder.{name}": value for name, value in folded(source, state).items()}
     if report := mismatch(wanted, {name: value for name, value in found.items() if name in wanted}):
@@ -100,7 +102,7 @@ def _named(name: str) -> EncoderCard:
         ) from error
 
 
-def _config(card: EncoderCard, given: dict[str, Any]) -> TimmVisionConfig:
+def tower_config(card: EncoderCard, given: dict[str, Any]) -> TimmVisionConfig:
     """Return the options that a card tells, of its transformer alone where a pooler stands behind it."""
     if card.family == "torchscript":
         raise CheckpointError(f"{card.source}: a TorchScript model gives no patch tokens; pass a model of timm")

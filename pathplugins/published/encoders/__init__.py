@@ -6,9 +6,24 @@ epsilon) is as good as its source.
 """
 
 from pathplugins.published.encoders.convolutional import CONVOLUTIONAL
+from pathplugins.published.encoders.ctranspath import CTRANSPATH
+from pathplugins.published.encoders.general import GENERAL
+from pathplugins.published.encoders.hibou import HIBOU
+from pathplugins.published.encoders.kaiko import KAIKO
+from pathplugins.published.encoders.lunit import LUNIT
 from pathplugins.published.encoders.ptcga import PTCGA200
 from pathplugins.published.encoders.self_supervised import SELF_SUPERVISED
 from pathplugins.published.encoders.with_text import WITH_TEXT
 
-CARDS = (*SELF_SUPERVISED, *WITH_TEXT, *CONVOLUTIONAL, *PTCGA200)
+CARDS = (
+    *SELF_SUPERVISED,
+    *HIBOU,
+    *KAIKO,
+    *LUNIT,
+    *WITH_TEXT,
+    *CTRANSPATH,
+    *CONVOLUTIONAL,
+    *PTCGA200,
+    *GENERAL,
+)
 """In the order of the printed table."""

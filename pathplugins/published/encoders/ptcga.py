@@ -18,6 +18,7 @@ def _row(
     what: str,
     architecture: str,
     width: int,
+    tokens: int,
     preprocess: Preprocess,
     checked: str,
     **timm_kwargs: int,
@@ -30,6 +31,8 @@ def _row(
         timm_kwargs=timm_kwargs,
         method=method,
         width=width,
+        tokens=tokens,
+        token_width=width,
         preprocess=preprocess,
         frame=FRAME,
         local_only=True,
@@ -40,8 +43,12 @@ def _row(
     )
 
 
-RESNET, VIT_S, VIT_L = ("resnet50", 2048), ("vit_small_patch16_224", 384), ("vit_large_patch16_224", 1024)
-"""timm's architecture and its width."""
+RESNET, VIT_S, VIT_L = (
+    ("resnet50", 2048, 49),
+    ("vit_small_patch16_224", 384, 196),
+    ("vit_large_patch16_224", 1024, 196),
+)
+"""timm's architecture, its width, and the tokens of an image."""
 PTCGA200 = (
     _row("supervised", "supervised", "ResNet-50, supervised", *RESNET, SQUARE_224_BILINEAR, "published code"),
     _row("byol", "BYOL", "ResNet-50, BYOL", *RESNET, SQUARE_224_BILINEAR, "published code"),
@@ -81,7 +88,7 @@ PTCGA200 = (
         "deeplabv3",
         "DeepLabv3",
         "dilated ResNet-50 of DeepLabv3, SegPANDA200",
-        *RESNET,
+        *(*RESNET[:2], 784),
         SQUARE_224_BILINEAR,
         "shape only; names and dilation of torchvision's DeepLabv3, normalisation as the published code",
         output_stride=8,

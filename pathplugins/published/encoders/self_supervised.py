@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from pathplugins.published.encoder_card import EncoderCard, Frame
-from pathplugins.published.encoders.sources import HUGGINGFACE, MODEL_CARD, TRIDENT, agreed, as_trident, non_commercial
+from pathplugins.published.encoders.sources import (
+    HUGGINGFACE,
+    LAZYSLIDE,
+    MODEL_CARD,
+    TRIDENT,
+    agreed,
+    as_trident,
+    non_commercial,
+    said_by,
+)
 from pathplugins.published.licence import Licence, Statement, stated
 from pathplugins.published.preprocessing import SQUARE_224, SQUARE_224_BILINEAR, Preprocess
 
@@ -37,6 +46,8 @@ GIGAPATH = EncoderCard(
         "global_pool": "token",
     },
     width=1536,
+    tokens=196,
+    token_width=1536,
     preprocess=Preprocess(resize_px=256, crop_px=224),
     frame=Frame(patch_px=256, mpp=0.5, by=f"tiling code of prov-gigapath; {TRIDENT}"),
     hub_id="prov-gigapath/prov-gigapath",
@@ -59,6 +70,8 @@ UNI = EncoderCard(
     architecture="vit_large_patch16_224",
     timm_kwargs={"img_size": 224, "patch_size": 16, "init_values": 1e-5, "dynamic_img_size": True},
     width=1024,
+    tokens=196,
+    token_width=1024,
     preprocess=SQUARE_224_BILINEAR,
     frame=as_trident(256),
     hub_id="MahmoodLab/UNI",
@@ -87,6 +100,8 @@ UNI2_H = EncoderCard(
         "dynamic_img_size": True,
     },
     width=1536,
+    tokens=256,
+    token_width=1536,
     preprocess=SQUARE_224_BILINEAR,
     frame=as_trident(256),
     precision="bfloat16",
@@ -104,6 +119,8 @@ VIRCHOW = EncoderCard(
     timm_kwargs=VIRCHOW_KWARGS,
     pool="class+mean",
     width=2560,
+    tokens=256,
+    token_width=1280,
     preprocess=SQUARE_224,
     frame=as_trident(224),
     hub_id="paige-ai/Virchow",
@@ -121,6 +138,8 @@ VIRCHOW2 = EncoderCard(
     timm_kwargs={**VIRCHOW_KWARGS, "reg_tokens": 4},
     pool="class+mean",
     width=2560,
+    tokens=256,
+    token_width=1280,
     preprocess=SQUARE_224,
     frame=as_trident(224),
     hub_id="paige-ai/Virchow2",
@@ -137,6 +156,8 @@ H_OPTIMUS_0 = EncoderCard(
     architecture="vit_giant_patch14_reg4_dinov2",
     timm_kwargs=H_OPTIMUS_KWARGS,
     width=1536,
+    tokens=256,
+    token_width=1536,
     preprocess=H_OPTIMUS_PREPROCESS,
     frame=H_OPTIMUS_FRAME,
     hub_id="bioptimus/H-optimus-0",
@@ -153,6 +174,8 @@ H_OPTIMUS_1 = EncoderCard(
     architecture="vit_giant_patch14_reg4_dinov2",
     timm_kwargs=H_OPTIMUS_KWARGS,
     width=1536,
+    tokens=256,
+    token_width=1536,
     preprocess=H_OPTIMUS_PREPROCESS,
     frame=H_OPTIMUS_FRAME,
     hub_id="bioptimus/H-optimus-1",
@@ -163,11 +186,41 @@ H_OPTIMUS_1 = EncoderCard(
     checked="loaders of TRIDENT and LazySlide agree",
     note="made for 224 px at 0.5 um/px; other sizes are resized",
 )
+H0_MINI = EncoderCard(
+    name="h0-mini",
+    what="H0-mini, ViT-B/14 with gated layers, 4 registers",
+    architecture="vit_base_patch14_reg4_dinov2",
+    timm_kwargs={
+        "img_size": 224,
+        "init_values": 1e-5,
+        "mlp_ratio": 5.33334,
+        "mlp_layer": "SwiGLUPacked",
+        "act_layer": "silu",
+        "global_pool": "",
+        "dynamic_img_size": True,
+    },
+    pool="class+mean",
+    width=1536,
+    tokens=256,
+    token_width=768,
+    positions="timm",
+    preprocess=H_OPTIMUS_PREPROCESS,
+    frame=as_trident(224),
+    hub_id="bioptimus/H0-mini",
+    hub_file="model.safetensors",
+    licence=said_by("CC-BY-NC-ND-4.0", TRIDENT, LAZYSLIDE),
+    gated=True,
+    source=f"{HUGGINGFACE}bioptimus/H0-mini",
+    checked="loaders of TRIDENT and LazySlide agree; gated layers of 5.33 by the 85.7 million weights LazySlide counts",
+    note="class token beside the mean of the patch tokens, as LazySlide; TRIDENT's bags hold the class token, 768",
+)
 PHIKON = EncoderCard(
     name="phikon",
     what="Phikon, ViT-B/16",
     architecture="vit_base_patch16_224",
     width=768,
+    tokens=196,
+    token_width=768,
     preprocess=SQUARE_224_BILINEAR,
     frame=as_trident(224),
     precision="float32",
@@ -183,6 +236,8 @@ PHIKON_V2 = EncoderCard(
     architecture="vit_large_patch16_224",
     timm_kwargs={"init_values": 1.0},
     width=1024,
+    tokens=196,
+    token_width=1024,
     preprocess=SQUARE_224_BILINEAR,
     frame=as_trident(224),
     precision="float32",
@@ -192,4 +247,4 @@ PHIKON_V2 = EncoderCard(
     source=f"{HUGGINGFACE}owkin/phikon-v2",
     checked="model card (ViT-L/16, DINOv2); epsilon is Transformers' default for it; normalisation as TRIDENT",
 )
-SELF_SUPERVISED = (GIGAPATH, UNI, UNI2_H, VIRCHOW, VIRCHOW2, H_OPTIMUS_0, H_OPTIMUS_1, PHIKON, PHIKON_V2)
+SELF_SUPERVISED = (GIGAPATH, UNI, UNI2_H, VIRCHOW, VIRCHOW2, H_OPTIMUS_0, H_OPTIMUS_1, H0_MINI, PHIKON, PHIKON_V2)

@@ -7,6 +7,7 @@ from pathplugins.published.licence import Licence, Statement
 
 HUGGINGFACE = "https://huggingface.co/"
 TRIDENT = "README of TRIDENT, https://github.com/mahmoodlab/TRIDENT"
+LAZYSLIDE = "LazySlide, https://github.com/rendeirolab/lazyslide-models"
 MODEL_CARD = "model card"
 
 
@@ -17,12 +18,14 @@ def non_commercial() -> Licence:
 
 def agreed(licence: str) -> Licence:
     """Return a licence that model card and TRIDENT's table both state."""
-    return Licence(
-        shown=licence,
-        statements=(Statement(says=licence, by=MODEL_CARD), Statement(says=licence, by=TRIDENT)),
-    )
+    return said_by(licence, MODEL_CARD, TRIDENT)
 
 
 def as_trident(patch_px: int) -> Frame:
     """Return the frame that TRIDENT advises: ``patch_px`` at 20x."""
     return Frame(patch_px=patch_px, mpp=0.5, by=TRIDENT)
+
+
+def said_by(licence: str, *sources: str) -> Licence:
+    """Return a licence that all of ``sources`` state."""
+    return Licence(shown=licence, statements=tuple(Statement(says=licence, by=source) for source in sources))

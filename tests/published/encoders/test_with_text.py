@@ -5,9 +5,9 @@ from encoder_rows import check_row
 
 from pathplugins.encoders.build import build_model
 from pathplugins.published.encoder_card import EncoderCard
-from pathplugins.published.encoders.with_text import PATHGEN_CLIP, PATHGEN_CLIP_L, PLIP, WITH_TEXT
+from pathplugins.published.encoders.with_text import MUSK, PATHGEN_CLIP, PATHGEN_CLIP_L, PLIP, WITH_TEXT
 from pathplugins.published.pathgen_clip import BY_NAME
-from pathplugins.published.preprocessing import CLIP_MEAN, CLIP_STD
+from pathplugins.published.preprocessing import CLIP_MEAN, CLIP_STD, HALF, IMAGENET_MEAN, IMAGENET_STD
 
 timm = pytest.importorskip("timm")
 torch = pytest.importorskip("torch")
@@ -16,7 +16,16 @@ torch = pytest.importorskip("torch")
 @pytest.mark.parametrize("card", WITH_TEXT, ids=lambda card: card.name)
 def test_rows_build_the_models_they_describe(card: EncoderCard) -> None:
     check_row(card, {"plip": 87.8e6}.get(card.name))
-    assert (card.preprocess.mean, card.preprocess.std) == (CLIP_MEAN, CLIP_STD)
+    pixels = {"conch-v1.5": (IMAGENET_MEAN, IMAGENET_STD), "musk": (HALF, HALF)}.get(card.name, (CLIP_MEAN, CLIP_STD))
+    assert (card.preprocess.mean, card.preprocess.std) == pixels
+
+
+def test_musk_is_one_half_of_a_beit3() -> None:
+    with torch.device("meta"):
+        model = build_model(MUSK)
+    block = model.blocks[0]
+    assert [type(norm).__name__ for norm in (block.attn.norm, block.mlp.norm)] == ["LayerNorm"] * 2
+    assert {norm.eps for norm in (block.norm1, block.attn.norm, block.mlp.norm, model.norm)} == {1e-5}
 
 
 def test_plip_runs_openai_s_activation_and_epsilon() -> None:
