@@ -45,7 +45,7 @@ def importing(source: Path, out: Path) -> Iterator[Path]:
 
 def own_shards(model: Path) -> None:
     """Replace the links to the language model's shards by the shards, and forget where they lay."""
-    for link in model.glob("llm-*.safetensors"):
+    for link in filter(Path.is_symlink, model.glob("llm-*.safetensors")):  # a copy is its own already
         real = link.resolve()
         link.unlink()
         real.rename(link)

@@ -28,6 +28,13 @@ _TIMM = Tower(
 _ANY_FEATURES = f"{_HERE}.features_config:features_expect"
 _FEATURES = Tower(reads="bags", build_with=f"{_HERE}.build:features", expects_with=_ANY_FEATURES, starts_fresh=True)
 _PATCH_MLP = Tower(reads="bags", build_with=f"{_HERE}.build:patch_mlp", expects_with=_ANY_FEATURES, starts_fresh=True)
+_SLIDECHAT = Tower(
+    reads="bags",
+    build_with=f"{_HERE}.build:slidechat",
+    expects_with=f"{_HERE}.slidechat_config:slidechat_expects",
+    weights_with=f"{_HERE}.slidechat_checkpoint:read_slidechat",
+    starts_fresh=True,
+)
 
 TOWERS = Registry(
     "vision tower",
@@ -36,6 +43,7 @@ TOWERS = Registry(
         "gigapath": _LONGNET,
         "features": _FEATURES,
         "patch_mlp": _PATCH_MLP,
+        "slidechat": _SLIDECHAT,
         "clip": _CLIP,
         "plip": _PLIP,
         "timm": _TIMM,

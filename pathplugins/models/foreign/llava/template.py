@@ -7,9 +7,9 @@ from pathlib import Path
 from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from pathplugins.core.files import read_json, write_json
 from pathplugins.data.llava_format import chat_template
 from pathplugins.models.custom_llava.tokenizer_files import make_portable
+from pathplugins.models.foreign.chat_template import write_chat_template
 
 _PROBE = "a question"
 
@@ -31,9 +31,7 @@ def give_template(folder: Path, system: str = "") -> None:
     """Give the tokenizer in ``folder`` the v1 template, whatever it has, with ``system`` in place of LLaVA's own."""
     make_portable(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    (folder / "chat_template.jinja").unlink(missing_ok=True)  # would be read before the other
-    settings = read_json(folder / "tokenizer_config.json")
-    write_json(folder / "tokenizer_config.json", settings | {"chat_template": chat_template("v1", tokenizer, system)})
+    write_chat_template(folder, chat_template("v1", tokenizer, system))
 
 
 def _takes_text(tokenizer: PreTrainedTokenizerBase) -> bool:

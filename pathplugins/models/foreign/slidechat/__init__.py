@@ -1,0 +1,1 @@
+"""SlideChat's published checkpoints."""
