@@ -65,7 +65,6 @@ SERVED_BY: dict[str, str] = {
     "pathplugins/models/custom_llava/configuration_custom_llava.py": "tests/models/custom_llava/test_auto.py",
     "pathplugins/models/foreign/importing.py": "tests/models/foreign/llava/test_read.py",
     "pathplugins/models/foreign/language_model.py": "tests/models/foreign/llava/test_read.py",
-    "pathplugins/models/foreign/chat_template.py": "tests/models/foreign/llava/test_template.py",
     "pathplugins/models/learning_rates.py": "tests/xtuner/test_optim.py",
     "pathplugins/models/selectors/__init__.py": "tests/models/selectors/test_selectors.py",
     "pathplugins/models/selectors/base.py": "tests/models/selectors/test_selectors.py",
