@@ -30,10 +30,9 @@ def inputs_ahead(processor: Any, batches: Sequence[Prompts]) -> Iterator[Any]:
     from transformers import BatchFeature
 
     def read(batch: Prompts) -> Any:
-        flat = [image for images in batch.images for image in images]
-        return processor.image_processor(flat) if flat else {}
+        return processor.read_images(batch.images)
 
     with ThreadPoolExecutor(1) as reader:
         for batch, vision in zip(batches, in_order(reader, read, batches, ahead=1), strict=True):
-            counts = [[processor.num_image_tokens(image) for image in images] for images in batch.images]
+            counts = [processor.sample_tokens(images) for images in batch.images]
             yield BatchFeature({**processor.text_inputs(batch.texts, counts), **vision})

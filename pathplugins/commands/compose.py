@@ -50,6 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tokens.add_argument(
         "--patches-sampling", default="random", choices=("random", "linspace", "first"), help="which rows; %(default)s"
     )
+    tokens.add_argument(
+        "--patches-per-case", type=int, metavar="N", help="rows read of all bags of a sample, where it has several"
+    )
+    tokens.add_argument(
+        "--case-shares",
+        default="even",
+        choices=("even", "in_order"),
+        help="how the bags of a sample share these; %(default)s",
+    )
     tokens.add_argument("--patches-block", type=int, default=1, metavar="B", help="rows drawn next to each other")
     tokens.add_argument("--coords-mpp", type=float, metavar="X", help="um per pixel of bags that do not record it")
     tokens.add_argument("--allow-other-encoder", action="store_true", help="take bags of another patch encoder too")
@@ -86,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
         image_seq_length=args.image_seq_length,
         patches_per_wsi=args.patches_per_wsi,
         patches_sampling=args.patches_sampling,
+        patches_per_case=args.patches_per_case,
+        case_shares=args.case_shares,
         patches_block=args.patches_block,
         use_prefix_lm_mask=args.prefix_lm,
         image_aspect_ratio=args.image_aspect_ratio,

@@ -178,7 +178,7 @@ def _checked(
 ) -> tuple[list[Record], list[str], int]:
     """Return the records to ask about, every row and image checked; the labels; how many rows were left out."""
     from pathplugins.models.compose.cache import cache_dir
-    from pathplugins.models.custom_llava.image_checks import image_check, other_encoders
+    from pathplugins.models.custom_llava.image_checks import crowded, image_check, other_encoders
 
     if not test.data.exists():
         raise PathPluginsError(f"--data {test.data}: no such file or folder{near_path(test.data)}")
@@ -193,6 +193,7 @@ def _checked(
     check, rules = image_check(processor.image_processor, vision_config)
     remembered = cache_dir() / "bag_checks" / f"{_digest(str(test.data.absolute()))}.json"
     bad += check_images(records, _said_well(check, reads, model), progress=True, cache=remembered, cache_key=rules)
+    bad += crowded(records, processor.image_processor)
     bad += other_encoders(records, processor.image_processor, known_bad=bad)
     good = apply_policy(
         records,

@@ -171,14 +171,14 @@ def _check_files(
     records: list[Record], source: Path, model_args: Any, data_args: Any, training_args: Any
 ) -> list[BadSample]:
     from pathplugins.llamafactory.model_directory import model_settings
-    from pathplugins.models.custom_llava.image_checks import image_check
+    from pathplugins.models.custom_llava.image_checks import crowded, image_check
     from pathplugins.models.custom_llava.processing_custom_llava import load_image_processor
 
     directory = model_args.model_name_or_path
     vision, image_processor = model_settings(directory)["vision_config"], load_image_processor(Path(directory))
     check, rules = image_check(image_processor, vision, features=model_args.check_features)
     remembered = cache_dir() / "bag_checks" / f"{hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]}.json"
-    return check_images(
+    return crowded(records, image_processor) + check_images(
         records,
         check,
         workers=data_args.preprocessing_num_workers or 4,

@@ -78,6 +78,13 @@ class PathPluginsArguments:
     patches_sampling: str | None = field(
         default=None, metadata={"help": "Which rows of a larger bag: random (as usual), linspace (evenly) or first."}
     )
+    patches_per_case: int | None = field(
+        default=None, metadata={"help": "Rows read of all bags of a sample at most, where it has several."}
+    )
+    case_shares: str | None = field(
+        default=None,
+        metadata={"help": "How they are shared: even (as usual), or in_order, slide by slide with one row at least."},
+    )
     patches_block: int | None = field(
         default=None, metadata={"help": "Rows drawn next to each other (1); 64 suits storage that is slow to seek."}
     )

@@ -35,11 +35,10 @@ class PathologyPlugin(BasePlugin):
         """Expand the placeholders of a conversation, in order."""
         self._validate_input(processor, images, videos, audios)
         self._validate_messages(messages, images, videos, audios)
-        messages, left = deepcopy(messages), list(images)
+        messages, left = deepcopy(messages), iter(self._counts(images, processor))
         for message in messages:
             while PLACEHOLDER in message["content"]:
-                count = image_tokens(left.pop(0), processor) if self.expand_mm_tokens else 1
-                message["content"] = message["content"].replace(PLACEHOLDER, _MARK * count, 1)
+                message["content"] = message["content"].replace(PLACEHOLDER, _MARK * next(left), 1)
             message["content"] = message["content"].replace(_MARK, processor.image_token)
         return messages
 
@@ -68,12 +67,17 @@ class PathologyPlugin(BasePlugin):
         elif isinstance(images[0], Image.Image):
             return dict(_null_bag(images, processor))
         epoch = getattr(processor, "sampling_epoch", None)
+        samples = {"samples": imglens} if _reads_bags(processor) else {}
         if epoch is None:
-            return dict(processor.image_processor(images))
+            return dict(processor.image_processor(images, **samples))
         by_text = getattr(processor, "sampling_by_text", True)
         texts = [np.asarray(ids).tobytes() for ids, owned in zip(batch_ids, imglens, strict=True) for _ in range(owned)]
         keys = [_name(image).encode() + b"\0" + text * by_text for image, text in zip(images, texts, strict=True)]
-        return dict(processor.image_processor(images, keys=keys, epoch=int(epoch)))
+        return dict(processor.image_processor(images, keys=keys, epoch=int(epoch), **samples))
+
+    def _counts(self, images: Any, processor: Any) -> list[int]:
+        """Return the tokens that stand for each image of a sample."""
+        return sample_tokens(images, processor) if self.expand_mm_tokens else [1] * len(images)
 
 
 @dataclass
@@ -99,7 +103,7 @@ class TurnPlugin(PathologyPlugin):
         """Note in each message how many tokens its images take."""
         self._validate_input(processor, images, videos, audios)
         self._validate_messages(messages, images, videos, audios)
-        counts = iter([image_tokens(image, processor) if self.expand_mm_tokens else 1 for image in images])
+        counts = iter(self._counts(images, processor))
         noted = []
         for message in messages:
             owned = [next(counts) for _ in range(message["content"].count(PLACEHOLDER))]
@@ -112,6 +116,13 @@ _MARK = "\0"  # so that an image token that is itself spelt `<image>` is not exp
 
 def _reads_bags(processor: Any) -> bool:
     return isinstance(processor.image_processor, CustomLlavaImageProcessor)
+
+
+def sample_tokens(images: Any, processor: Any) -> list[int]:
+    """Return how many vision tokens each image of a sample takes; slides of a case may share its rows."""
+    if _reads_bags(processor) and not any(isinstance(image, Image.Image) for image in images):
+        return processor.sample_tokens(images)
+    return [image_tokens(image, processor) for image in images]
 
 
 def image_tokens(image: Any, processor: Any) -> int:

@@ -28,6 +28,8 @@ _CONFIG = (*_SELECTOR, "selector_config", "use_prefix_lm_mask", "joint_lora")
 _BAGS = (
     "patches_per_wsi",
     "patches_sampling",
+    "patches_per_case",
+    "case_shares",
     "patches_block",
     "coords_mpp",
     "compat_coords_yx",

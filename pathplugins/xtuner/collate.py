@@ -30,11 +30,11 @@ def collate(instances: Sequence[Mapping[str, Any]], model: Model) -> dict[str, A
         its vision tower leaves the others waiting. ``data_samples``: None.
     """
     processor = load_processor(model)
-    images = [image for instance in instances for image in instance["images"]]
+    images = [instance["images"] for instance in instances]
     rows = [list(instance["input_ids"]) for instance in instances]
     sizes = [len(row) for row in rows]
-    if images:
-        vision = processor.image_processor(images, keys=_keys(instances), epoch=instances[0]["epoch"])
+    if any(images):
+        vision = processor.read_images(images, keys=_keys(instances), epoch=instances[0]["epoch"])
     else:
         vision = processor.image_processor.null_inputs()
         rows[0] += [processor.image_token_id] * processor.image_processor.null_tokens

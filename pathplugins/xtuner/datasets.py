@@ -142,6 +142,7 @@ class PathologyDataset(Dataset):
         image_codes = np.array([codes[path] for path in paths], np.int64)  # [M]
         self._tokens = np.array(found.counts, np.int64)[image_codes]  # [M]
         self._starts = np.concatenate([[0], np.cumsum(counts)])  # [R + 1], where the images of each row start
+        crowded = self._share(paths, np.isin(image_codes, [*found.failures]))
         tokenizer, image = self.processor.tokenizer, self.processor.image_token_id
         self._lengths = lengths = measure(
             self.texts, counts, self._tokens, vocabulary=len(tokenizer), image_token_id=image
@@ -153,7 +154,7 @@ class PathologyDataset(Dataset):
                 f"{tokenizer_name(tokenizer)} does not have; run `pathplugins preprocess` with this model"
             )
         self._content = _digest([lengths.digest, *references])
-        problems = [(row, *problem) for row, problem in lengths.problems.items()]
+        problems = crowded + [(row, *problem) for row, problem in lengths.problems.items()]
         broken = np.flatnonzero(np.isin(image_codes, [*found.failures]))
         owners = np.searchsorted(self._starts, broken, side="right") - 1
         failed = dict.fromkeys(zip(owners.tolist(), image_codes[broken].tolist(), strict=True))  # a row may repeat one
@@ -166,6 +167,24 @@ class PathologyDataset(Dataset):
                 problems.append((row, "too long", said))
         problems += self._without_question(model, counts, {row for row, *_ in problems})
         return sorted(problems, key=lambda problem: problem[0])
+
+    def _share(self, paths: Sequence[str], broken: np.ndarray) -> list[tuple[int, str, str]]:
+        """Count the tokens of rows of several images again, as they may share some; find rows of too many images.
+
+        Args:
+            paths: of all images of all rows, M.
+            broken: [M] bool, those that cannot be used.
+        """
+        found = []
+        for row in np.flatnonzero(np.diff(self._starts) > 1).tolist():
+            own = slice(self._starts[row], self._starts[row + 1])
+            if broken[own].any():
+                continue
+            try:
+                self._tokens[own] = self.processor.sample_tokens(paths[own])
+            except PathPluginsError as error:
+                found.append((row, "too many slides", str(error)))
+        return found
 
     def _without_question(self, model: Model, images: np.ndarray, hopeless: set[int]) -> list[tuple[int, str, str]]:
         """Find the rows, among those not ``hopeless`` anyway, that ask nothing a token selector could look at."""

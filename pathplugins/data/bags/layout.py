@@ -11,6 +11,7 @@ convention      datasets                    order, unit    recognised by
 ``bare``        ``features`` or ``feats``   no positions   neither, for towers that ask for none
 ==============  ==========================  =============  ====================================
 
+``features`` may be a group of one dataset, whose name is the encoder's then (PathoSynVLM's ``/features/conch_v15``).
 A leading axis of one, as in features (1, N, D), is looked through. Bags of this package also hold
 ``features_checksums``, one number for each feature row; those of its first versions do not.
 
@@ -156,6 +157,7 @@ def read_layout(file: h5py.File, path: str, *, positions: bool = True) -> BagDat
         positions: Refuse a bag without coordinates; False takes it too.
     """
     convention, features_key, coords_key = _convention(file, path, positions)
+    features_key, named = _in_group(file, features_key, path)
     features = squeezed(own_dataset(file, features_key, path))
     coords = None if coords_key is None else squeezed(own_dataset(file, coords_key, path))
     check_shapes(features, coords, path)
@@ -167,6 +169,8 @@ def read_layout(file: h5py.File, path: str, *, positions: bool = True) -> BagDat
         if holder is not None
         for name in {*holder.attrs} & {*_ATTRIBUTES}
     }
+    about = described(attributes, path)
+    about["encoder"] = about["encoder"] or named
     info = BagInfo(
         path=path,
         rows=features.shape[0],
@@ -174,7 +178,7 @@ def read_layout(file: h5py.File, path: str, *, positions: bool = True) -> BagDat
         dtype=str(features.dtype.newbyteorder("=")),
         convention=convention,
         positions=coords is not None,
-        **described(attributes, path),
+        **about,
     )
     _check_geometry(info)
     own = convention in ("pathplugins", "bare") and CHECKSUMS in file
@@ -199,6 +203,21 @@ def _convention(file: h5py.File, path: str, positions: bool) -> tuple[Convention
         "`coords`, one slide per file: extract the bag again or convert it",
         reason="missing dataset",
     )
+
+
+def _in_group(file: h5py.File, key: str, path: str) -> tuple[str, str | None]:
+    """Return the key of the one dataset in the group ``key``, and its name; ``key`` itself where that is a dataset."""
+    if not isinstance(file.get(key, getlink=True), h5py.HardLink) or not isinstance(file[key], h5py.Group):
+        return key, None
+    names = sorted(map(str, file[key]))
+    if len(names) != 1:
+        held = ", ".join(names[:_KEYS_SHOWN]) or "nothing"
+        raise BadBag(
+            f"{path}: the group `{key}` holds {held}; expected one dataset, of one encoder: copy the one you want into "
+            f"a file of its own (h5copy -i {path} -o NEW.h5 -p -s {key}/NAME -d {key}/NAME)",
+            reason="several encoders" if names else "missing dataset",
+        )
+    return f"{key}/{names[0]}", names[0]
 
 
 def _checksums(file: h5py.File, info: BagInfo) -> h5py.Dataset:

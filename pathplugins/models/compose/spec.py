@@ -15,6 +15,7 @@ from torch import nn
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.registry import Registry, unknown
 from pathplugins.data.bags import Sampling
+from pathplugins.data.case_shares import Shares
 from pathplugins.models.connectors import CONNECTORS
 from pathplugins.models.custom_llava.config_keys import check_part
 from pathplugins.models.custom_llava.joint_lora import resolve_joint_lora
@@ -58,6 +59,10 @@ class ComposeSpec:
     """Rows read from a bag, at most."""
     patches_sampling: str = "random"
     """Which rows of a larger bag: ``random``, ``linspace`` (evenly) or ``first``."""
+    patches_per_case: int | None = None
+    """Rows read of all bags of a sample, at most."""
+    case_shares: str = "even"
+    """How these are shared over the bags: ``even``, or ``in_order`` of the bags."""
     patches_block: int = 1
     """Rows drawn next to each other, for slow storage; 1 draws each by itself."""
     use_prefix_lm_mask: bool = False
@@ -123,7 +128,7 @@ class ComposeSpec:
             files.append(stamp([beside]))  # read with a connector's file
         fields = asdict(self)
         younger: dict[str, Any] = {"allow_other_encoder": False, "keep_float32": False}
-        younger |= {"patches_sampling": "random", "joint_lora": None}
+        younger |= {"patches_sampling": "random", "joint_lora": None, "patches_per_case": None, "case_shares": "even"}
         for name, usual in younger.items():  # than the ids of directories in the cache
             if fields[name] == usual:
                 del fields[name]
@@ -135,7 +140,10 @@ _NAMED: dict[str, tuple[Registry, str]] = {
     "mm_projector_type": (CONNECTORS, "connector"),
     "vision_feature_select_mode": (SELECTORS, "token selector"),
 }
-_AT_LEAST = {"image_seq_length": (0, " (the slide token alone)"), "patches_per_wsi": (1, ""), "patches_block": (1, "")}
+_AT_LEAST = {
+    "image_seq_length": (0, " (the slide token alone)"),
+    **dict.fromkeys(("patches_per_wsi", "patches_per_case", "patches_block"), (1, "")),
+}
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -150,9 +158,9 @@ def check_options(options: Mapping[str, Any]) -> None:
     for key, (least, meaning) in _AT_LEAST.items():
         if options.get(key) is not None and options[key] < least:
             raise PathPluginsError(f"{key} must be at least {least}{meaning}, got {options[key]}")
-    if options.get("patches_sampling", "random") not in get_args(Sampling):
-        got, known = options["patches_sampling"], ", ".join(get_args(Sampling))
-        raise PathPluginsError(f"patches_sampling must be one of {known}, got {got!r}")
+    for key, choices in (("patches_sampling", get_args(Sampling)), ("case_shares", get_args(Shares))):
+        if options.get(key, choices[0]) not in choices:
+            raise PathPluginsError(f"{key} must be one of {', '.join(choices)}, got {options[key]!r}")
     if options.get("image_aspect_ratio", "pad") not in ASPECT_RATIOS:
         said = f"{', '.join(ASPECT_RATIOS[:-1])} or {ASPECT_RATIOS[-1]}"
         raise PathPluginsError(f"image_aspect_ratio must be {said}, got {options['image_aspect_ratio']!r}")

@@ -13,9 +13,10 @@ import torch
 from transformers import BatchFeature
 from transformers.image_processing_utils import ImageProcessingMixin
 
-from pathplugins.core.errors import BagError
+from pathplugins.core.errors import BagError, PathPluginsError
 from pathplugins.data.bags import BagContract, BagInfo, Sampling, inspect_bag, read_bag, sample_rows, stable_seed
 from pathplugins.data.bags.encoders import check_encoder
+from pathplugins.data.case_shares import Shares, case_shares
 from pathplugins.models.selectors import SELECTORS
 from pathplugins.published.slide_encoders import GIGAPATH
 
@@ -37,12 +38,15 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         patches_per_wsi: rows read from a bag, at most; all of them when None.
         patches_sampling: which rows of a larger bag: ``random``, others in each epoch; ``linspace``, evenly from the
             first to the last; ``first``, those that stand first.
+        patches_per_case: rows read of all bags of a sample, at most; None for no such limit.
+        case_shares: how they are shared over the bags, see `pathplugins.data.case_shares`.
         patches_block: rows drawn next to each other (strips of the slide), which slow storage reads many times faster;
             1 draws each by itself.
         vision_feature_select_mode: name of the token selector of the model.
         image_seq_length: token budget of the selector; must be the model's.
         connector_tokens: tokens that the model's connector gives for every slide; None where it gives one for each.
         extra_tokens: tokens that the connector adds to those of every slide.
+        max_images: bags that a sample may have, where the connector has markers for so many; None for any number.
         coords_mpp: microns per pixel of the coordinates of bags that do not say.
         compat_coords_yx: give the tower (y, x), as the published WSI-LLaVA code does; transposes the slide.
         seed: of the rows drawn from large bags and of the random selector.
@@ -69,6 +73,9 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         patches_sampling: Sampling = "random",
         connector_tokens: int | None = None,
         extra_tokens: int = 0,
+        patches_per_case: int | None = None,
+        case_shares: Shares = "even",
+        max_images: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -89,6 +96,9 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         self.patches_sampling = patches_sampling
         self.connector_tokens = connector_tokens
         self.extra_tokens = extra_tokens
+        self.patches_per_case = patches_per_case
+        self.case_shares = case_shares
+        self.max_images = max_images
 
     @property
     def contract(self) -> BagContract:
@@ -106,25 +116,53 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         Raises:
             BagError: a bag that cannot be read, or that names another encoder than the tower expects.
         """
-        path = Path(bag)
-        info = _info_of(str(path), path.stat().st_mtime_ns if path.exists() else 0, self.needs_positions)
-        self._check_encoder(info)
-        return self.tokens_of(info.rows)
+        return self.sample_tokens([bag])[0]
+
+    def sample_tokens(self, bags: Sequence[str | Path]) -> list[int]:
+        """Return the vision tokens of each bag of one sample, see `num_image_tokens`.
+
+        Raises:
+            BagError: as of `num_image_tokens`.
+            PathPluginsError: there are more bags than a sample may have.
+        """
+        rows = []
+        for path in map(Path, bags):
+            info = _info_of(str(path), path.stat().st_mtime_ns if path.exists() else 0, self.needs_positions)
+            self._check_encoder(info)
+            rows.append(info.rows)
+        return [self.tokens_of(read) for read in self.rows_of_sample(rows)]
+
+    def rows_of_sample(self, rows: Sequence[int]) -> list[int]:
+        """Return how many rows are read of each bag of one sample, of how many it has."""
+        if self.max_images is not None and len(rows) > self.max_images:
+            raise PathPluginsError(
+                f"a sample has {len(rows)} slides, there are markers for {self.max_images}; give it fewer, or compose "
+                "anew with a larger max_slides in projector_config"
+            )
+        most = self.patches_per_wsi
+        return case_shares(
+            [*rows] if most is None else [min(each, most) for each in rows], self.patches_per_case, self.case_shares
+        )
 
     def _check_encoder(self, info: BagInfo) -> None:
         if not self.allow_other_encoder:
             check_encoder(info, self.expects_encoder)
 
     def tokens_of(self, rows: int) -> int:
-        """Return the vision tokens of a bag of ``rows`` patches."""
+        """Return the vision tokens of a bag of ``rows`` patches, alone in its sample."""
         if self.connector_tokens is not None:
             return self.connector_tokens + self.extra_tokens
-        read = rows if self.patches_per_wsi is None else min(rows, self.patches_per_wsi)
+        (read,) = self.rows_of_sample([rows])
         selector = SELECTORS.get(self.vision_feature_select_mode)
         return int(self.slide_token) + selector.num_tokens(read, self.image_seq_length) + self.extra_tokens
 
     def __call__(
-        self, images: Sequence[str | Path], *, keys: Sequence[str | bytes] | None = None, epoch: int | None = None
+        self,
+        images: Sequence[str | Path],
+        *,
+        keys: Sequence[str | bytes] | None = None,
+        epoch: int | None = None,
+        samples: Sequence[int] | None = None,
     ) -> BatchFeature:
         """Read bags.
 
@@ -133,6 +171,7 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
             keys: what identifies each sample, for its seed; the file names when None.
             epoch: while training, so that each epoch draws other rows; None in evaluation and generation, where a
                 sample always gets the same ones.
+            samples: bags of each sample, which add up to all; a sample each when None.
 
         Returns:
             ``patch_features`` [sum N, D] as stored, ``patch_coords`` [sum N, 2] int64 (x, y) pixels at
@@ -145,16 +184,17 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
         keys = keys if keys is not None else [Path(image).name for image in images]
         draw = _EVALUATION if epoch is None else f"epoch {epoch}"
         features, coords, counts, seeds = [], [], [], []
-        for image, key in zip(images, keys, strict=True):
+        infos = [inspect_bag(image, positions=self.needs_positions) for image in images]
+        most = self._read_of_each([info.rows for info in infos], samples)
+        for image, key, info, share in zip(images, keys, infos, most, strict=True):
             seed = stable_seed(self.seed, draw, key)
-            info = inspect_bag(image, positions=self.needs_positions)
             if self.feature_dim not in (None, info.width):
                 raise BagError(
                     f"{image}: features are {info.width} wide, the vision tower takes {self.feature_dim}; extract them "
                     "with the encoder the tower was trained on"
                 )
             self._check_encoder(info)
-            rows = self._drawn(info, seed)
+            rows = self._drawn(info, seed, share)
             where = {"coords_mpp": self.coords_mpp, "frame_mpp": self.frame_mpp, "positions": self.needs_positions}
             bag = read_bag(image, rows, **where)
             features.append(torch.from_numpy(bag.features))  # [N, D]
@@ -173,14 +213,19 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
 
     def rows_read(self, bag: str | Path) -> np.ndarray:
         """Return which rows of a bag are read in evaluation and generation: [N] int64, ascending."""
-        return self._drawn(
-            inspect_bag(bag, positions=self.needs_positions), stable_seed(self.seed, _EVALUATION, Path(bag).name)
-        )
+        info = inspect_bag(bag, positions=self.needs_positions)
+        return self._drawn(info, stable_seed(self.seed, _EVALUATION, Path(bag).name), *self.rows_of_sample([info.rows]))
 
-    def _drawn(self, info: BagInfo, seed: int) -> np.ndarray:
-        return sample_rows(
-            info.rows, self.patches_per_wsi, seed, block=self.patches_block, sampling=self.patches_sampling
-        )
+    def _read_of_each(self, rows: list[int], samples: Sequence[int] | None) -> list[int]:
+        """Return how many rows are read of each bag of a batch."""
+        read, start = [], 0
+        for count in [1] * len(rows) if samples is None else samples:
+            read += self.rows_of_sample(rows[start : start + count])
+            start += count
+        return read
+
+    def _drawn(self, info: BagInfo, seed: int, most: int) -> np.ndarray:
+        return sample_rows(info.rows, most, seed, block=self.patches_block, sampling=self.patches_sampling)
 
     @property
     def null_tokens(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pathplugins.core.errors import BagError
+from pathplugins.core.errors import BagError, PathPluginsError
 from pathplugins.data.bags import BagInfo, check_bag, inspect_bag
 from pathplugins.data.bags.encoders import REASON, unfit_encoders
 from pathplugins.data.bags.magnifications import magnifications_text
@@ -39,6 +39,19 @@ def image_check(
     if contract.frame_mpp != GIGAPATH.frame_mpp:
         rules |= {"frame_mpp": contract.frame_mpp, "positions": needed}
     return lambda path: check_bag(path, contract, **options, positions=needed), str(sorted(rules.items()))
+
+
+def crowded(records: Iterable[Record], image_processor: Any) -> list[BadSample]:
+    """Return the rows with more bags than the model takes of one sample."""
+    found = []
+    for record in records:
+        try:
+            if len(record.images) > 1 and hasattr(image_processor, "rows_of_sample"):
+                image_processor.rows_of_sample([1] * len(record.images))
+        except PathPluginsError as error:
+            detail = f"{record.id}: {error}"
+            found.append(BadSample(source=record.source, row=record.row, reason="too many slides", detail=detail))
+    return found
 
 
 def other_encoders(

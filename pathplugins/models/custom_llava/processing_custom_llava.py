@@ -69,10 +69,30 @@ class CustomLlavaProcessor(ProcessorMixin):
         """See `CustomLlavaImageProcessor.num_image_tokens`."""
         return self.image_processor.num_image_tokens(image)
 
+    def sample_tokens(self, images: Sequence[str | Path]) -> list[int]:
+        """Return the vision tokens of each image of one sample; slides of a case may share its rows."""
+        if hasattr(self.image_processor, "sample_tokens"):
+            return self.image_processor.sample_tokens(images)
+        return [self.num_image_tokens(image) for image in images]
+
+    def read_images(self, samples: Sequence[Sequence[str | Path]], **options: Any) -> Any:
+        """Return the vision inputs of samples, empty where none has an image.
+
+        Args:
+            samples: images of each.
+            **options: of the image processor.
+        """
+        flat = [image for owned in samples for image in owned]
+        if not flat:
+            return {}
+        if hasattr(self.image_processor, "sample_tokens"):
+            options["samples"] = [len(owned) for owned in samples]
+        return self.image_processor(flat, **options)
+
     def expand(self, text: str, images: Sequence[str | Path]) -> str:
         """Replace the i-th ``<image>`` by as many image tokens as the i-th image takes."""
         _around_images(text, len(images))
-        return self._expanded(text, [self.num_image_tokens(image) for image in images])
+        return self._expanded(text, self.sample_tokens(images))
 
     def _expanded(self, text: str, counts: Sequence[int]) -> str:
         parts, tokens = _around_images(text, len(counts)), [self.image_token * count for count in counts]
@@ -114,11 +134,9 @@ class CustomLlavaProcessor(ProcessorMixin):
         per_text = [images or []] if isinstance(text, str) else images or [[]] * len(texts)
         for each, owned in zip(texts, per_text, strict=True):
             _around_images(each, len(owned))
-        counts = [[self.num_image_tokens(image) for image in owned] for owned in per_text]
+        counts = [self.sample_tokens(owned) for owned in per_text]
         encoded = self.text_inputs(texts, counts, **kwargs)
-        flat = [image for owned in per_text for image in owned]
-        vision = self.image_processor(flat) if flat else {}
-        return BatchFeature({**encoded, **vision})
+        return BatchFeature({**encoded, **self.read_images(per_text)})
 
     def text_inputs(self, texts: Sequence[str], counts: Sequence[Sequence[int]], **kwargs: Any) -> dict[str, Any]:
         """Return ``input_ids`` and ``attention_mask`` [B, T] of texts, without reading an image.

@@ -98,7 +98,7 @@ def test_w5_a_read_that_fails_is_tried_again(write_h5: WriteH5, features: np.nda
         ({"x": np.zeros(3), "a/feat": np.ones(2)}, "has a, x; expected `features`"),
         ({f"slide{i:02}": np.ones(1) for i in range(30)}, r"slide09, \.\.\.; expected"),
         ({"features": np.ones((3, 2))}, "features without positions; add those of .*--coords DIR"),
-        ({"features/inner": np.ones((3, 2)), "coords_yx": np.ones((3, 2))}, "`features` is a Group"),
+        ({"features/a/b": np.ones((3, 2)), "coords_yx": np.ones((3, 2))}, "`features/a` is a Group"),
         ({"features": np.ones(5), "coords": np.ones((5, 2))}, r"\(5,\), expected \(N, D\).*slide embedding"),
         ({"features": np.ones((2, 5, 3)), "coords": np.ones((5, 2))}, r"\(2, 5, 3\), expected \(N, D\)"),
         ({"features": np.ones((5, 3)), "coords_yx": np.ones((4, 2), int)}, r"\(4, 2\).*\(5, 3\); expected \(5, 2\)"),
@@ -321,3 +321,22 @@ def test_rows_even_or_first() -> None:
     np.testing.assert_array_equal(sample_rows(3, 4, seed=1, sampling="linspace"), [0, 1, 2])
     with pytest.raises(PathPluginsError, match="expected one of random, linspace, first"):
         sample_rows(10, 4, seed=1, sampling="even")
+
+
+def test_features_may_lie_in_a_group_named_by_their_encoder(write_h5: WriteH5, features: np.ndarray) -> None:
+    """PathoSynVLM's ``/features/conch_v15``."""
+    path = write_h5(**{"features/conch_v15": features})
+    info = inspect_bag(path, positions=False)
+    assert (info.rows, info.width, info.convention, info.encoder) == (*features.shape, "bare", "conch_v15")
+    np.testing.assert_array_equal(read_bag(path, frame_mpp=None, positions=False).features, features)
+    with pytest.raises(BagError, match="features without positions"):
+        inspect_bag(path)
+    placed = write_h5("placed.h5", **{"features/uni": features, "coords_yx": yx(len(features))})
+    assert inspect_bag(placed).encoder == "uni"
+    two = write_h5("two.h5", **{"features/conch_v15": features, "features/uni": features})
+    with pytest.raises(BagError, match=r"the group `features` holds conch_v15, uni; expected one dataset.*h5copy"):
+        inspect_bag(two, positions=False)
+    with h5py.File(path.with_name("linked.h5"), "w") as file:
+        file["features"] = h5py.ExternalLink(str(path), "/features")
+    with pytest.raises(BagError, match="link"):
+        inspect_bag(path.with_name("linked.h5"), positions=False)

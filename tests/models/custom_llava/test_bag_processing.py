@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import AutoProcessor
 
-from pathplugins.core.errors import BagError
+from pathplugins.core.errors import BagError, PathPluginsError
 from pathplugins.data.bags import read_bag
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
 
@@ -141,3 +141,24 @@ def test_bags_without_positions_for_a_tower_that_asks_for_none(make_vlm: Any, lo
     reader.vision_feature_select_mode = "spatial"
     with pytest.raises(BagError, match="features without positions"):
         reader([tmp_path / "bare.h5"])
+
+
+@pytest.mark.parametrize(
+    ("shares", "wanted"), [("even", ([4, 3, 5], [12])), ("in_order", ([10, 1, 1], [12]))], ids=["even", "in_order"]
+)
+def test_the_bags_of_a_sample_share_its_rows(
+    write_h5: WriteH5, shares: str, wanted: tuple[list[int], list[int]]
+) -> None:
+    paths = [write_h5("share47", 47), write_h5("share3", 3), write_h5("share30", 30)]
+    options = {"vision_feature_select_mode": "none", "patches_sampling": "first", "slide_token": False}
+    image_processor = reader(patches_per_case=12, case_shares=shares, extra_tokens=1, max_images=3, **options)
+    assert image_processor.sample_tokens(paths) == [rows + 1 for rows in wanted[0]]
+    assert image_processor.num_image_tokens(paths[0]) == 13
+    got = image_processor([*paths, paths[0]], samples=[3, 1])
+    assert got["patch_counts"].tolist() == [*wanted[0], *wanted[1]]
+    first = wanted[0][0]
+    np.testing.assert_array_equal(got["patch_features"][:first], read_bag(paths[0]).features[:first])
+    with pytest.raises(PathPluginsError, match="a sample has 4 slides, there are markers for 3"):
+        image_processor.sample_tokens([*paths, paths[0]])
+    with pytest.raises(PathPluginsError, match="a sample has 4 slides"):
+        image_processor([*paths, paths[0]], samples=[4])
