@@ -37,6 +37,10 @@ class SystemImport:
 
 _FOREIGN = "pathplugins.models.foreign"
 SYSTEMS_READ: dict[str, SystemImport] = {
+    "quilt-llava": SystemImport(
+        read=f"{_FOREIGN}.quilt_llava.read:import_quilt_llava",
+        takes=("vision_tower", "activation", "image_aspect_ratio", "template"),
+    ),
     "pallava": SystemImport(read=f"{_FOREIGN}.pallava.read:import_pallava", takes=("llm", "vision_tower")),
     "wsi-llava": SystemImport(read=f"{_FOREIGN}.wsi_llava.read:import_wsi_llava", takes=("llm", "template")),
     "slidechat": SystemImport(read=f"{_FOREIGN}.slidechat.read:import_slidechat", takes=("llm",)),

@@ -43,7 +43,7 @@ def place_tower(
             raise CheckpointError(f"{source} holds its vision tower; leave --vision-tower out")
         return str(_write(inside, settings.vision, work)), options, "the checkpoint"
     asked = {**options, **({"hidden_act": activation} if activation else {})}
-    named = vision_tower or _named(source, settings.tower_name)
+    named = vision_tower or named_tower(source, settings.tower_name)
     if named is None:
         if not inside:
             raise CheckpointError(
@@ -60,7 +60,7 @@ def place_tower(
     return named, asked, f"{named}, the same as in the checkpoint"
 
 
-def _named(source: Path, name: str | None) -> str | None:
+def named_tower(source: Path, name: str | None) -> str | None:
     """Return the directory that a configuration names, as it stands or beside the weights; None if there is none."""
     if not name:
         return None

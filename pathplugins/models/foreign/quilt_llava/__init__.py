@@ -1,0 +1,1 @@
+"""Quilt-LLaVA's published weights."""
