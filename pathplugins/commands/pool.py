@@ -66,11 +66,19 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     from pathplugins.models.towers.pooled_tokens import ROWS, WIDTH
 
-    sub.add_argument("folder", type=Path, metavar="DIR", help="folder of bags with GigaPath's patch features")
+    sub.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder of bags with GigaPath's patch features, and folders in it"
+    )
     sub.add_argument(
         "--slide-encoder", type=Path, required=True, metavar="FILE", help="its weights, slide_encoder.pth of GigaPath"
     )
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the pooled tokens, a file a bag")
+    sub.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the pooled tokens, a file a bag, in folders as in DIR",
+    )
     sub.add_argument("--rows", type=int, default=ROWS, help="tokens of each slide (default %(default)s)")
     sub.add_argument(
         "--width", type=int, default=WIDTH, help="channels, filled up with zeros; the encoder has 768 (%(default)s)"
@@ -87,6 +95,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Pool every bag; returns the exit code."""
     options, engine = read_options(args, PoolOptions), read_options(args, EngineOptions)
+    bags = options.bags()
     recipe = PoolRecipe(
         command="pool",
         work=options.out,
@@ -98,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
         coords_mpp=options.coords_mpp,
         allow_other_encoder=options.allow_other_encoder,
         published=options.pt,
+        folders={path.stem: path.parent.relative_to(options.folder).as_posix() for path in bags},
     )
-    jobs = [SlideJob(slide_id=path.stem, slide=path) for path in options.bags()]
+    jobs = [SlideJob(slide_id=path.stem, slide=path) for path in bags]
     return launch(jobs, recipe, engine, summary_to=engine.summary_to)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class PoolRecipe(Recipe):
     allow_other_encoder: bool = False
     published: bool = False
     """Write the published ``.pt`` beside each file."""
+    folders: Mapping[str, str] = field(default_factory=dict)
+    """Slide id -> the folder below ``work`` that its file goes to, where it is not ``work`` itself."""
 
     @property
     def device(self) -> str:
@@ -47,7 +50,7 @@ class PoolRecipe(Recipe):
 
     def result_path(self, slide_id: str) -> Path:
         """Return the path of the pooled tokens."""
-        return self.work / f"{slide_id}.h5"
+        return self.work / self.folders.get(slide_id, "") / f"{slide_id}.h5"
 
     def open(self, device: str | None) -> Steps:
         """Load the slide encoder and return the function that does one bag."""

@@ -56,7 +56,7 @@ def test_rows_are_those_of_the_slide_encoder(tower: LongNetViT, weights: Path, t
             hook.remove()
             means = F.adaptive_avg_pool1d(seen["x"][1:].T, 576).T
             wanted = F.layer_norm(means, (768,), tower.norm.weight, tower.norm.bias, 1e-6)
-        out = tmp_path / "out" / Path(name).name
+        out = tmp_path / "out" / name
         with h5py.File(out.with_suffix(".h5")) as file:
             rows = file["features"][:]
             said = dict(file.attrs)
@@ -68,11 +68,14 @@ def test_rows_are_those_of_the_slide_encoder(tower: LongNetViT, weights: Path, t
         published = torch.load(out.with_suffix(".pt"), weights_only=True)
         assert published.dtype == torch.float32
         np.testing.assert_array_equal(published.numpy(), rows)
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.*")}
-    (tmp_path / "out" / "b.h5").unlink()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")}
+    (tmp_path / "out" / "below" / "b.h5").unlink()
     assert pool(*asked) == 0
-    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.*")}
-    assert {path.name for path in after if after[path] != before[path]} == {"b.h5", "b.pt"}
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")}
+    assert {path.name for path in after if path.parent.name != "state" and after[path] != before[path]} == {
+        "b.h5",
+        "b.pt",
+    }
 
 
 def test_a_bag_that_does_not_fit_stops_no_other(
