@@ -23,7 +23,7 @@ from pathplugins.models.towers.longnet_config import longnet_expects
 from pathplugins.models.towers.pooled_tokens import ROWS, WIDTH, pooled_tokens
 from pathplugins.published.slide_encoders import GIGAPATH_POOLED
 
-SETTINGS = "pool_settings"  #: root attribute of what is written
+SETTINGS, COUNT = "pool_settings", "tokens_pooled"  #: root attributes of what is written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,8 @@ class PoolRecipe(Recipe):
         if out.exists() and not self.overwrite:
             check_same_settings(out, found=recorded_settings(out, SETTINGS), wanted=json.dumps(settings))
             if not self.published or pt.exists():
-                return Outcome(slide_id=job.slide_id, status="skipped", patches=0)
+                count = int(recorded_settings(out, COUNT, absent="0"))
+                return Outcome(slide_id=job.slide_id, status="skipped", patches=count)
         tokens, count, encoder = self._pooled(job.slide, tower, where)
         if self.published:
             import torch
@@ -123,7 +124,7 @@ class PoolRecipe(Recipe):
             "slide_id": slide_id,
             "encoder": f"{GIGAPATH_POOLED}-{self.rows}",
             "tokens_of": "slide encoder, behind its last layer, without the class token, pooled in tile order, normed",
-            "tokens_pooled": count,
+            COUNT: count,
             "zero_channels": self.width - channels,
             **({} if encoder is None else {"patch_encoder": encoder}),
             SETTINGS: json.dumps(settings),

@@ -47,7 +47,7 @@ def trained(run: Callable[..., Any], slides: PooledSlides, configs: Path) -> Any
         "per_device_train_batch_size": 8,
         "gradient_accumulation_steps": 1,
         "learning_rate": 4e-3,
-        "num_train_epochs": 12,
+        "num_train_epochs": 7,
         "bf16": False,
         "tf32": False,
         "plot_loss": False,

@@ -21,6 +21,7 @@ PAIRS = {
     "pathgen_phase1": "pathgen_phase1",
     "pathgen_phase2": "pathgen_phase2",
     "ptcga200_vqa": "ptcga200_vqa",
+    "wsi_llava_official": "wsi_llava_official",
     "wsi_llava_stage2": "wsi_llava_stage2",
     "wsi_llava_stage3": "wsi_llava_stage3",
 }
@@ -34,6 +35,7 @@ TABLE: dict[str, tuple[Any, ...]] = {
     "pathgen_phase1": (1e-3, {}, 0, 0.03, 0, "bfloat16", 32, 1, 1),
     "pathgen_phase2": (2e-5, {}, 0, 0.03, 0, "bfloat16", 16, 1, 1),
     "ptcga200_vqa": (2e-5, {"multi_modal_projector": 50}, 0, 0.03, 0, "bfloat16", 16, 1, 1),
+    "wsi_llava_official": (2e-4, {"multi_modal_projector": 0.1}, 0, 0.03, 0, "bfloat16", 32, 4, 3),
     "wsi_llava_stage2": (1e-3, {}, 0.03, 0, 0, "bfloat16", 1, 16, 10),
     "wsi_llava_stage3": (2e-5, {"lora_B": 10}, 0.05, 0.1, 0, "bfloat16", 2, 8, 10),
 }

@@ -61,6 +61,7 @@ def test_all_were_found() -> None:
         "pathgen_phase1",
         "pathgen_phase2",
         "ptcga200_vqa",
+        "wsi_llava_official",
         "wsi_llava_stage2",
         "wsi_llava_stage3",
     ]
@@ -70,11 +71,15 @@ def test_all_were_found() -> None:
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
 def test_each_names_the_same_parts_and_data_everywhere(path: Path, tmp_path: Path) -> None:
     cfg = read(path.stem)
-    parts, data = cfg.model.llm.model.to_dict(), cfg.train_dataloader.dataset
-    assert data.model.to_dict() == cfg.train_dataloader.collate_fn.model.to_dict() == parts
-    weights = {name: str(tmp_path) for name in ("llm", "vision_tower") if parts[name]}
-    ComposeSpec(**{**parts, **weights})  # no unknown part, option or name
-    if "smoke" not in path.stem:  # what stands at the top is what is used
+    model, data = cfg.model.llm.model, cfg.train_dataloader.dataset
+    assert data.model == cfg.train_dataloader.collate_fn.model == model
+    parts = {} if isinstance(model, str) else model.to_dict()  # a directory that was imported, else parts of one
+    if not parts:
+        assert (model, data.data_path) == (cfg.start, cfg.data_path)
+    else:
+        weights = {name: str(tmp_path) for name in ("llm", "vision_tower") if parts[name]}
+        ComposeSpec(**{**parts, **weights})  # no unknown part, option or name
+    if parts and "smoke" not in path.stem:  # what stands at the top is what is used
         used = (parts["llm"], parts["vision_tower"], data.data_path, cfg.model.get("pretrained_pth"))
         assert used == (cfg.llm_name_or_path, cfg.vision_tower, cfg.data_path, cfg.get("pretrained_pth"))
     cfg.dump(tmp_path / "again.py")  # as MMEngine does in the work directory

@@ -19,7 +19,7 @@ from pathplugins.models.foreign.xtuner.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.host
 
-EPOCHS, STEPS = 12, 8
+EPOCHS, STEPS = 7, 8
 SMALL = """from mmengine.config import read_base
 
 with read_base():
