@@ -41,6 +41,7 @@ SYSTEMS_READ: dict[str, SystemImport] = {
         read=f"{_FOREIGN}.quilt_llava.read:import_quilt_llava",
         takes=("vision_tower", "activation", "image_aspect_ratio", "template"),
     ),
+    "antoni-alpha": SystemImport(read=f"{_FOREIGN}.antoni_alpha.read:import_antoni_alpha", takes=("llm",)),
     "pallava": SystemImport(read=f"{_FOREIGN}.pallava.read:import_pallava", takes=("llm", "vision_tower")),
     "wsi-llava": SystemImport(read=f"{_FOREIGN}.wsi_llava.read:import_wsi_llava", takes=("llm", "template")),
     "slidechat": SystemImport(read=f"{_FOREIGN}.slidechat.read:import_slidechat", takes=("llm",)),

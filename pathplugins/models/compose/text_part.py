@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,15 @@ from pathplugins.models.compose.cache import cached
 from pathplugins.models.compose.shard_writer import ShardWriter
 from pathplugins.models.compose.spec import digest, members, stamp
 from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file
-from pathplugins.weights import open_weights
+from pathplugins.weights import Stored
 from pathplugins.weights.compare import few
-from pathplugins.weights.model_folder import weight_files
+from pathplugins.weights.model_folder import folder_weights, weight_files
+from pathplugins.weights.names.gemma3 import LEFT_OUT, language_name
 
 logger = logging.getLogger(__name__)
 
 TEXT_TYPES = {"gemma3": "gemma3_text"}
 """``model_type`` of a model that also sees -> that of its language model. MedGemma is a ``gemma3``."""
-LEFT_OUT = "vision_tower", "multi_modal_projector"
-"""First parts of the names of what is not the language model."""
-
-_LANGUAGE = re.compile(r"(?:model\.)?language_model\.(?:(model)\.)?(.+)")
 
 
 def text_part(llm: Path) -> Path:
@@ -81,36 +77,34 @@ def text_settings(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def language_name(name: str) -> str | None:
-    """Return a tensor's name in the language model alone; ``""`` if it belongs to the vision part, None to no part.
+def language_model_of(llm: Path) -> tuple[dict[str, Any], dict[str, Stored]]:
+    """Return ``config.json`` and weights of the language model in a directory, whatever else lies there.
 
-    Transformers up to 4.51 wrote ``language_model.model.*``, and since 4.52 some write ``model.language_model.*``.
+    Raises:
+        CheckpointError: A tensor belongs to no known part.
     """
-    bare = name.removeprefix("model.")
-    if bare.startswith(tuple(f"{part}." for part in LEFT_OUT)):
-        return ""
-    if name in ("lm_head.weight", "language_model.lm_head.weight"):
-        return "lm_head.weight"
-    found = _LANGUAGE.fullmatch(name)
-    return f"model.{found[2]}" if found and not found[2].startswith("lm_head.") else None
+    config, stored = read_json(llm / "config.json"), folder_weights(llm).stored
+    if config.get("model_type") not in TEXT_TYPES:
+        return config, stored
+    return text_settings(config), _language_model(llm, stored)
 
 
 def _write_weights(llm: Path, out: Path) -> int:
     """Write the language model's tensors, and return how many others there were."""
-    opened = {file: open_weights(file) for file in weight_files(llm)}
-    named = {name: language_name(name) for weights in opened.values() for name in weights.names()}
-    _refuse_strange(llm, [name for name, ours in named.items() if ours is None])
+    weight_files(llm)  # refuses other kinds of file with what to do
+    stored = folder_weights(llm).stored
+    chosen = _language_model(llm, stored)
     with ShardWriter(out) as writer:
-        for weights in opened.values():
-            for name in weights.names():
-                if ours := named[name]:
-                    writer.add(ours, weights[name])
-    return sum(ours == "" for ours in named.values())
+        for name, value in chosen.items():
+            writer.add(name, value.read())
+    return len(stored) - len(chosen)
 
 
-def _refuse_strange(llm: Path, names: Iterable[str]) -> None:
-    if names := sorted(names):
+def _language_model(llm: Path, stored: Mapping[str, Stored]) -> dict[str, Stored]:
+    named = {name: language_name(name) for name in stored}
+    if strange := sorted(name for name, ours in named.items() if ours is None):
         raise CheckpointError(
-            f"{llm}: {len(names)} tensors belong neither to a language model nor to {' or '.join(LEFT_OUT)}: "
-            f"{few(names)}; give a text-only language model, or merge an adapter first"
+            f"{llm}: {len(strange)} tensors belong neither to a language model nor to {' or '.join(LEFT_OUT)}: "
+            f"{few(strange)}; give a text-only language model, or merge an adapter first"
         )
+    return {ours: stored[name] for name, ours in named.items() if ours}

@@ -18,7 +18,8 @@ from pathplugins.core.files import read_json, write_json
 from pathplugins.models.compose.compose import compose
 from pathplugins.models.compose.language_model import read_text_config
 from pathplugins.models.compose.spec import ComposeSpec
-from pathplugins.models.compose.text_part import language_name, text_part, text_settings
+from pathplugins.models.compose.text_part import text_part, text_settings
+from pathplugins.weights.names.gemma3 import language_name
 
 TEXTS = ["What is the dominant tissue? The slide shows invasive carcinoma."] * 3
 
@@ -106,22 +107,6 @@ def test_settings_of_the_text_part() -> None:
     assert told["tie_word_embeddings"] is True
     assert told["rope_scaling"] == {"factor": 8.0}
     assert text_settings({**config, "tie_word_embeddings": False})["tie_word_embeddings"] is False
-
-
-@pytest.mark.parametrize(
-    ("name", "ours"),
-    [
-        ("language_model.model.layers.0.mlp.up_proj.weight", "model.layers.0.mlp.up_proj.weight"),
-        ("model.language_model.norm.weight", "model.norm.weight"),
-        ("language_model.lm_head.weight", "lm_head.weight"),
-        ("lm_head.weight", "lm_head.weight"),
-        ("vision_tower.vision_model.embeddings.patch_embedding.weight", ""),
-        ("model.multi_modal_projector.mm_input_projection_weight", ""),
-        ("base_model.model.lm_head.weight", None),
-    ],
-)
-def test_whose_a_tensor_is(name: str, ours: str | None) -> None:
-    assert language_name(name) == ours
 
 
 @needs_gemma3

@@ -1,0 +1,1 @@
+"""ANTONI-Alpha's published weights, in."""
