@@ -1,4 +1,4 @@
-"""HISTAI-Instruct: a record per slide and attribute, or one drawn, or some of its turns; always the same."""
+"""HISTAI-Instruct: a record per slide and attribute, or or of the attributes asked for."""
 
 from __future__ import annotations
 
@@ -49,27 +49,13 @@ def test_every_attribute_is_a_record(tmp_path: Path) -> None:
     assert vqa.meta == {"slide": "case_2_HE", "attribute": "short_vqa"}
 
 
-@pytest.mark.parametrize("attributes", ["short_vqa, clean_report", ["short_vqa", "clean_report"]], ids=str)
-def test_attributes_are_kept_by_name(tmp_path: Path, attributes: Any) -> None:
+@pytest.mark.parametrize("subset", ["short_vqa, clean_report", ["short_vqa", "clean_report"]], ids=str)
+def test_attributes_are_kept_by_name(tmp_path: Path, subset: Any) -> None:
     file = write(tmp_path / "train.h5")
-    assert len(read_histai_instruct(file, attributes=attributes)[0]) == 3
-    assert [r.id for r in read_histai_instruct(file, attributes="short_vqa")[0]] == ["case_2_HE/short_vqa"]
+    assert len(read_histai_instruct(file, subset=subset)[0]) == 3
+    assert [r.id for r in read_histai_instruct(file, subset="short_vqa")[0]] == ["case_2_HE/short_vqa"]
     with pytest.raises(PathPluginsError, match=r"no slide has the attributes short_qa; .*clean_report, short_vqa"):
-        read_histai_instruct(file, attributes="short_qa")
-
-
-def test_draws_repeat_and_reach_everything(tmp_path: Path) -> None:
-    slides = {f"s{n:02}": SLIDES["case_2_HE"] for n in range(40)}
-    file = write(tmp_path / "train.h5", slides)
-    one, again, other = (read_histai_instruct(file, draw="one", seed=seed)[0] for seed in (1, 1, 2))
-    assert one == again != other
-    assert len(one) == 40
-    assert {record.meta["attribute"] for record in one} == {"short_vqa", "clean_report"}
-    some, _ = read_histai_instruct(file, attributes="short_vqa", min_turns=1)
-    assert {len(record.conversations) for record in some} == {2, 4, 6}
-    some, _ = read_histai_instruct(file, attributes="short_vqa", min_turns=2)
-    assert {len(record.conversations) for record in some} == {4, 6}
-    assert all(len(r.conversations) == 6 for r in read_histai_instruct(file, attributes="short_vqa", min_turns=99)[0])
+        read_histai_instruct(file, subset="short_qa")
 
 
 def test_bad_conversations_are_told_and_leave_the_others_alone(tmp_path: Path) -> None:
@@ -86,14 +72,6 @@ def test_bad_conversations_are_told_and_leave_the_others_alone(tmp_path: Path) -
     ]
     assert records[0].row not in {sample.row for sample in bad}
     assert "b, odd: roles are ['user']" in bad[1].detail
-
-
-@pytest.mark.parametrize(
-    ("options", "said"), [({"draw": "some"}, "unknown draw 'some'"), ({"min_turns": 0}, "min_turns is 0")]
-)
-def test_refuses_options_that_mean_nothing(tmp_path: Path, options: dict[str, Any], said: str) -> None:
-    with pytest.raises(PathPluginsError, match=said):
-        read_histai_instruct(write(tmp_path / "train.h5"), **options)
 
 
 def test_a_file_of_something_else_says_what_it_holds(tmp_path: Path) -> None:
