@@ -18,6 +18,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "pathplugins.commands.systems",
         "the published systems that train here: papers, weights, licences, files",
     ),
+    "towers": (
+        "pathplugins.commands.towers",
+        "the vision towers, and the eyes for images: tokens, width, licence, how a YAML names each",
+    ),
     "compose": ("pathplugins.commands.compose", "language model + tower + connector -> one checkpoint"),
     "import-weights": (
         "pathplugins.commands.import_weights",

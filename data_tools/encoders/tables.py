@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from pathplugins.published.encoder_card import EncoderCard
 from pathplugins.published.encoders import CARDS
 from pathplugins.published.encoders.ptcga import UNNORMALISED
 from pathplugins.published.preprocessing import (
@@ -35,7 +34,7 @@ def encoder_table() -> list[tuple[str, ...]]:
             _normalisation(card.preprocess),
             card.precision,
             card.licence.shown,
-            _access(card),
+            card.access,
             card.source,
         )
         for card in CARDS
@@ -54,7 +53,7 @@ def encoder_overview() -> list[tuple[str, ...]]:
             str(card.frame or "not stated"),
             f"[{card.hub_id}]({HUB}{card.hub_id})" if card.hub_id else f"[from the authors]({card.source})",
             card.licence.shown,
-            _access(card),
+            card.access,
             card.checked,
         )
         for card in CARDS
@@ -69,7 +68,7 @@ def encoder_records() -> list[dict[str, Any]]:
             **asdict(card),
             "licence": card.licence.shown,
             "licence_statements": [asdict(statement) for statement in card.licence.statements],
-            "access": _access(card),
+            "access": card.access,
         }
         for card in CARDS
     ]
@@ -84,7 +83,3 @@ def _input(preprocess: Preprocess | None) -> str:
 
 def _normalisation(preprocess: Preprocess | None) -> str:
     return "timm's" if preprocess is None else NORMALISATIONS.get((preprocess.mean, preprocess.std), "its own")
-
-
-def _access(card: EncoderCard) -> str:
-    return "own file" if card.local_only else "gated" if card.gated else "open"

@@ -83,3 +83,14 @@ class EncoderCard:
     """Where the numbers of this row were read; the published weights were not run here."""
     note: str = ""
     """A warning for users, before they rely on it."""
+
+    @property
+    def access(self) -> str:
+        """How the weights are had: open or gated on the hub, or a file of one's own."""
+        return "own file" if self.local_only else "gated" if self.gated else "open"
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of its features in bags: of this row, and of the class token alone, which other tools may keep."""
+        alone = (self.token_width,) if self.pool == "class+mean" else ()
+        return tuple(width for width in (self.width, *alone) if width is not None)

@@ -12,24 +12,47 @@ from pathplugins.models.towers.contract import Tower
 _HERE = "pathplugins.models.towers"
 _LONGNET = Tower(
     reads="bags",
+    what="GigaPath's slide encoder: features of 1536 at their places; a token of 768 a patch, one of the slide",
     build_with=f"{_HERE}.build:longnet_vit",
     expects_with=f"{_HERE}.longnet_config:longnet_expects",
     weights_with=f"{_HERE}.longnet_checkpoint:read_longnet_vit",
 )
 _CLIP = Tower(
-    reads="images", build_with=f"{_HERE}.build:clip_vision", weights_with=f"{_HERE}.clip_checkpoint:read_clip"
+    reads="images",
+    what="a CLIP of Transformers or OpenCLIP, its transformer; any size",
+    build_with=f"{_HERE}.build:clip_vision",
+    weights_with=f"{_HERE}.clip_checkpoint:read_clip",
 )
 _PLIP = Tower(
-    reads="images", build_with=f"{_HERE}.build:clip_vision", weights_with=f"{_HERE}.clip_checkpoint:read_plip"
+    reads="images",
+    what="PLIP as PA-LLaVA reads it: 196 tokens of 768 a tile",
+    build_with=f"{_HERE}.build:clip_vision",
+    weights_with=f"{_HERE}.clip_checkpoint:read_plip",
 )
 _TIMM = Tower(
-    reads="images", build_with=f"{_HERE}.timm_vision:timm_vision", weights_with=f"{_HERE}.timm_checkpoint:read_timm"
+    reads="images",
+    what="any eye below, any model of timm, or a folder of import-weights, classify train or the hub",
+    build_with=f"{_HERE}.timm_vision:timm_vision",
+    weights_with=f"{_HERE}.timm_checkpoint:read_timm",
 )
 _ANY_FEATURES = f"{_HERE}.features_config:features_expect"
-_FEATURES = Tower(reads="bags", build_with=f"{_HERE}.build:features", expects_with=_ANY_FEATURES, starts_fresh=True)
-_PATCH_MLP = Tower(reads="bags", build_with=f"{_HERE}.build:patch_mlp", expects_with=_ANY_FEATURES, starts_fresh=True)
+_FEATURES = Tower(
+    reads="bags",
+    what="features of any width as they are; no weights, no positions, no slide token",
+    build_with=f"{_HERE}.build:features",
+    expects_with=_ANY_FEATURES,
+    starts_fresh=True,
+)
+_PATCH_MLP = Tower(
+    reads="bags",
+    what="features of any width through layers that are trained, every patch by itself",
+    build_with=f"{_HERE}.build:patch_mlp",
+    expects_with=_ANY_FEATURES,
+    starts_fresh=True,
+)
 _SLIDECHAT = Tower(
     reads="bags",
+    what="SlideChat's layers on 512 wide features of CONCH, every patch by itself",
     build_with=f"{_HERE}.build:slidechat",
     expects_with=f"{_HERE}.slidechat_config:slidechat_expects",
     weights_with=f"{_HERE}.slidechat_checkpoint:read_slidechat",

@@ -34,6 +34,8 @@ class Tower:
     """
     expects_with: str | Callable[[Mapping[str, Any]], BagContract] | None = None
     """``expects(options) -> BagContract``, for towers that read bags."""
+    what: str = ""
+    """The tower in a few words, for tables: what it takes, and what it gives."""
     starts_fresh: bool = False
     """Needs no weights: it has none, or is trained from its first ones, which are drawn with the seed of the model."""
     weights_with: str | Callable[[str, dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]] | None = None

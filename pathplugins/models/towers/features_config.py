@@ -23,19 +23,20 @@ class FeaturesConfig:
     """Bring every row to mean 0 and variance 1 first; nothing is learnt."""
 
     def __post_init__(self) -> None:
-        known = None if self.encoder is None else _width_of(self.encoder)
-        if self.feature_dim is None and known is None:
+        known = () if self.encoder is None else _widths_of(self.encoder)
+        if self.feature_dim is None and not known:
             said = "" if self.encoder is None else f" (nobody here knows the width of {self.encoder!r})"
             raise PathPluginsError(
                 f"vision_config: give feature_dim, the width of the features in your bags{said}; pathdata inspect BAG "
                 "shows it. Or name their encoder, one of `pathdata encoders`"
             )
-        self.feature_dim = known if self.feature_dim is None else self.feature_dim
+        self.feature_dim = known[0] if self.feature_dim is None else self.feature_dim
         if not isinstance(self.feature_dim, int) or self.feature_dim < 1:
             raise PathPluginsError(f"vision_config: feature_dim must be a positive integer, got {self.feature_dim!r}")
-        if known not in (None, self.feature_dim):
+        if known and self.feature_dim not in known:
+            widths = " or ".join(map(str, known))
             raise PathPluginsError(
-                f"vision_config: features of {self.encoder} are {known} wide, and feature_dim is {self.feature_dim}; "
+                f"vision_config: features of {self.encoder} are {widths} wide, and feature_dim is {self.feature_dim}; "
                 "remove one of the two"
             )
 
@@ -64,11 +65,12 @@ def features_expect(options: Mapping[str, Any]) -> BagContract:
     """Return what a tower of this kind expects of a bag: one width, and no positions."""
     encoder, width = options.get("encoder"), options.get("feature_dim")
     if width is None and encoder is not None:
-        width = _width_of(encoder)
+        width = next(iter(_widths_of(encoder)), None)
     return BagContract(feature_dim=width, frame_mpp=None, grid=None, expects_encoder=encoder, slide_token=False)
 
 
-def _width_of(encoder: str) -> int | None:
+def _widths_of(encoder: str) -> tuple[int, ...]:
+    """Return the widths that features of an encoder have, ours first; none of an encoder that nobody here knows."""
     from pathplugins.published.encoders import CARDS
 
-    return next((card.width for card in CARDS if card.name == encoder_key(encoder)), None)
+    return next((card.widths for card in CARDS if card.name == encoder_key(encoder)), ())

@@ -16,6 +16,15 @@ def test_a_width_or_an_encoder_is_enough() -> None:
     assert PatchMLPConfig(encoder="conch", feature_dim=512, hidden_dim=3).feature_dim == 512
 
 
+@pytest.mark.parametrize(("encoder", "whole", "alone"), [("midnight12k", 3072, 1536), ("Virchow2", 2560, 1280)])
+def test_the_class_token_alone_is_a_width_too(encoder: str, whole: int, alone: int) -> None:
+    """TRIDENT keeps it of Midnight-12k and H0-mini, where this table joins it with the mean."""
+    assert FeaturesConfig(encoder=encoder).feature_dim == whole
+    assert FeaturesConfig(encoder=encoder, feature_dim=alone).feature_dim == alone
+    with pytest.raises(PathPluginsError, match=f"are {whole} or {alone} wide, and feature_dim is 768"):
+        FeaturesConfig(encoder=encoder, feature_dim=768)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
