@@ -77,6 +77,7 @@ SERVED_BY: dict[str, str] = {
     "pathplugins/models/towers/build.py": "tests/models/towers/test_longnet_vit.py",
     "pathplugins/models/towers/dilated_attention.py": "tests/models/towers/test_longnet_vit.py",
     "pathplugins/models/towers/__init__.py": "tests/models/towers/test_contract.py",
+    "pathplugins/weights/names/pathosynvlm.py": "tests/models/foreign/pathosynvlm/test_read.py",
     "pathplugins/xtuner/loop.py": "tests/xtuner/test_resume.py",
     "pathplugins/xtuner/templates.py": "tests/xtuner/test_pathgen.py",
     "pathplugins/xtuner/texts.py": "tests/xtuner/test_datasets.py",

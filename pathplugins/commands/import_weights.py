@@ -45,6 +45,7 @@ SYSTEMS_READ: dict[str, SystemImport] = {
     "pallava": SystemImport(read=f"{_FOREIGN}.pallava.read:import_pallava", takes=("llm", "vision_tower")),
     "wsi-llava": SystemImport(read=f"{_FOREIGN}.wsi_llava.read:import_wsi_llava", takes=("llm", "template")),
     "slidechat": SystemImport(read=f"{_FOREIGN}.slidechat.read:import_slidechat", takes=("llm",)),
+    "pathosynvlm": SystemImport(read=f"{_FOREIGN}.pathosynvlm.read:import_pathosynvlm"),
 }
 """Name of a published system -> how its weights are read."""
 

@@ -47,6 +47,10 @@ def load_projector(connector: nn.Module, path: Path, *, keep_scale: bool = False
             the trained scale. Without it the logit is kept, the scale changes, and a warning gives both.
     """
     state, bounds = read_projector(path)
+    anew = {name for name in getattr(connector, "may_start_anew", ()) if name in connector.state_dict()}
+    if anew and not anew & state.keys():
+        logger.warning("%s holds no %s: they start anew", path, " and no ".join(sorted(anew)))
+        state |= {name: connector.state_dict()[name] for name in anew}
     if report := mismatch(connector.state_dict(), state):
         raise CheckpointError(
             f"{path} does not fit the connector {type(connector).__name__}: {report}; "

@@ -212,3 +212,19 @@ def test_a_composed_directory_is_a_source_too(make_vlm: Callable[..., Path], loa
     part = GammaMLPConnector(24, 64)
     load_projector(part, directory, keep_scale=True)
     assert part.scale.item() == pytest.approx(load(directory).multi_modal_projector.scale.item())
+
+
+def test_markers_may_start_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A connector that was aligned without them."""
+    part = trained("norm_mlp")
+    save_file(dict(part.state_dict()), tmp_path / "connector.safetensors")
+    fresh = CONNECTORS.get("norm_mlp")(7, 5, slide_markers=True)
+    fresh.reset_parameters()
+    markers = fresh.wsi_index_emb.detach().clone()
+    load_projector(fresh, tmp_path / "connector.safetensors")
+    assert "holds no wsi_index_emb and no wsi_sep: they start anew" in caplog.text
+    assert torch.equal(fresh.wsi_index_emb, markers)
+    assert torch.equal(fresh.mlp[0].weight, part.mlp[0].weight)
+    save_file({"wsi_sep": markers[0], **part.state_dict()}, tmp_path / "half.safetensors")
+    with pytest.raises(CheckpointError, match="wsi_index_emb"):
+        load_projector(fresh, tmp_path / "half.safetensors")

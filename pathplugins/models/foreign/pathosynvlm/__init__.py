@@ -1,0 +1,1 @@
+"""PathoSynVLM's published releases."""
