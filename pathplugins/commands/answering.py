@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from pathplugins.models.custom_llava.opened_image import OpenedImage
 
 
-def open_file(model: LoadedModel, path: Path) -> OpenedImage:
-    """Read and encode a bag or image that is asked about."""
+def open_file(model: LoadedModel, path: Path, *more: Path) -> OpenedImage:
+    """Read and encode a bag or image that is asked about, or the several of a case."""
     from pathplugins.models.custom_llava.opened_image import OpenedImage
 
-    return OpenedImage(model.model, model.processor, path)
+    return OpenedImage(model.model, model.processor, path, *more)
 
 
 def check_length(model: LoadedModel, length: int, *, hint: str) -> None:
@@ -49,7 +49,7 @@ def answer(
     Args:
         model: of `load_model`.
         opened: of `open_file`, with the same model.
-        prompt: with one ``<image>``.
+        prompt: with an ``<image>`` for each that was opened.
         sampling: length of the answer, and how its tokens are chosen.
         on_text: called with each piece of the answer as soon as it is final; with beams once, at the end.
 

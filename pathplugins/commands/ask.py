@@ -1,4 +1,4 @@
-"""``pathplugins ask``: put questions about one slide, image or feature bag to a trained model."""
+"""``pathplugins ask``: put questions about a slide, image or feature bag, or those of a case, to a trained model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.commands.answering import answer, open_file
-from pathplugins.commands.asked_file import AskedFile, asked_file, given_file
+from pathplugins.commands.asked_file import AskedFile, OneOrMore, asked_file, given_files
 from pathplugins.commands.loading import LoadedModel, add_encoder_option, load_model, load_processor, reads_of
 from pathplugins.commands.model_directory import model_directory
 from pathplugins.commands.prompting import conversation
@@ -27,18 +27,21 @@ GREEDY = Sampling()
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("model", metavar="MODEL", help="composed or trained model directory, or hub id")
-    add_file_options(parser)
+    add_file_options(parser, several=True)
     parser.add_argument("--question", required=True, action="append", metavar="TEXT", help="may be given several times")
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each answer")
     add_model_options(parser)
 
 
-def add_file_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name what is asked about, of which one may be given."""
-    file = parser.add_mutually_exclusive_group()
-    file.add_argument("--slide", type=Path, metavar="FILE", help="slide; its features are made and kept")
-    file.add_argument("--image", type=Path, metavar="FILE", help="image, or H5 feature bag of a slide")
-    file.add_argument("--bag", type=Path, metavar="FILE", help="H5 feature bag of a slide")
+def add_file_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add the options that name what is asked about, of which one may be given; ``several`` times for a case."""
+    file, how = parser.add_mutually_exclusive_group(), {"type": Path, "metavar": "FILE"}
+    more = "; again for each further one of the case" if several else ""
+    if several:
+        how["action"] = "append"
+    file.add_argument("--slide", **how, help=f"slide; its features are made and kept{more}")
+    file.add_argument("--image", **how, help=f"image, or H5 feature bag of a slide{more}")
+    file.add_argument("--bag", **how, help=f"H5 feature bag of a slide{more}")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -58,14 +61,15 @@ def run(args: argparse.Namespace) -> int:
     start_quickly()
     folder, other = model_directory(args.model), args.allow_other_encoder
     processor: Any = load_processor(folder, allow_other_encoder=other)
-    given = given_file(reads_of(processor), args.model, bag=args.bag, image=args.image, slide=args.slide)
-    refuse_idle(slides, given.option)
+    given = given_files(reads_of(processor), args.model, bag=args.bag, image=args.image, slide=args.slide)
+    refuse_idle(slides, given[0].option)
     conversation(processor.tokenizer, args.question[0], system=args.system)
-    file = asked_file(given, processor, slides, device=args.device)
+    files = [asked_file(each, processor, slides, device=args.device) for each in given]
+    processor.sample_tokens([file.path for file in files])  # refuses more slides than the model takes
     model = load_model(folder, adapter=args.adapter, device=args.device, allow_other_encoder=other)
-    for question, told, seconds in _answered(model, args.question, file, sampling, args.system):
+    for question, told, seconds in _answered(model, args.question, files, sampling, args.system):
         if args.json:
-            _write_line(question, told, file, args.model, seconds)
+            _write_line(question, told, files, args.model, seconds)
         else:
             sys.stdout.write(f"> {question}\n{told}\n" if len(args.question) > 1 else f"{told}\n")
         sys.stdout.flush()
@@ -76,9 +80,9 @@ def ask(
     model: LoadedModel,
     question: str,
     *,
-    bag: str | Path | None = None,
-    image: str | Path | None = None,
-    slide: str | Path | None = None,
+    bag: OneOrMore = None,
+    image: OneOrMore = None,
+    slide: OneOrMore = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
     temperature: float = 0.0,
     num_beams: int | None = None,
@@ -88,12 +92,12 @@ def ask(
     slide_options: SlideOptions | None = None,
     on_text: Callable[[str], None] | None = None,
 ) -> str:
-    """Ask a model one question about one slide, bag or image; the answer is the same each time.
+    """Ask a model one question about a slide, bag or image, or about those of a case; the answer is the same each time.
 
     Args:
         model: of `load_model`.
         question: as a user would ask it; the image is put before it.
-        bag: H5 feature bag of a slide, for a model that reads bags.
+        bag: H5 feature bag of a slide, for a model that reads bags; a list of them for a case, here and below.
         image: image file, for a model that reads images (a bag is taken too where the model reads bags).
         slide: slide, for a model that reads bags; its bag is made with the model's patch encoder and kept
             (`pathplugins.commands.slide_bags`).
@@ -115,9 +119,10 @@ def ask(
     drawn = {"temperature": temperature, "num_beams": num_beams, "seed": seed, "top_p": top_p}
     sampling = Sampling(max_new_tokens=max_new_tokens, **drawn)
     _check_questions([question])
-    given = given_file(model.reads, model.name, bag=bag, image=image, slide=slide)
-    file = asked_file(given, model.processor, slide_options or SlideOptions(), device=str(model.model.device))
-    ((_, told, _),) = _answered(model, [question], file, sampling, system, on_text)
+    given = given_files(model.reads, model.name, bag=bag, image=image, slide=slide)
+    options, device = slide_options or SlideOptions(), str(model.model.device)
+    files = [asked_file(each, model.processor, options, device=device) for each in given]
+    ((_, told, _),) = _answered(model, [question], files, sampling, system, on_text)
     return told
 
 
@@ -151,25 +156,27 @@ def answers_to(model: LoadedModel, inputs: Any, sampling: Sampling = GREEDY) -> 
 def _answered(
     model: LoadedModel,
     questions: Sequence[str],
-    file: AskedFile,
+    files: Sequence[AskedFile],
     sampling: Sampling,
     system: str | None,
     on_text: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[str, str, float]]:
-    """Yield every question with its answer and the seconds it took; the file is read and encoded once."""
+    """Yield every question with its answer and the seconds it took; the files are read and encoded once."""
     tokenizer: Any = model.processor.tokenizer
-    start, opened = time.monotonic(), open_file(model, file.path)
+    start, opened = time.monotonic(), open_file(model, *(file.path for file in files))
     for question in questions:
-        text = conversation(tokenizer, question, system=system)
+        text = conversation(tokenizer, question, system=system, images=len(files))
         told = answer(model, opened, text, sampling, on_text=on_text)
         yield question, told, time.monotonic() - start
         start = time.monotonic()
 
 
-def _write_line(question: str, told: str, file: AskedFile, model: str, seconds: float) -> None:
-    line = {"question": question, "answer": told, "file": str(file.given), "model": model, "seconds": round(seconds, 3)}
-    if file.picture is not None:
-        line["patches"] = str(file.picture)
+def _write_line(question: str, told: str, files: Sequence[AskedFile], model: str, seconds: float) -> None:
+    named = {"file": str(files[0].given)} if len(files) == 1 else {"files": [str(file.given) for file in files]}
+    line = {"question": question, "answer": told, **named, "model": model, "seconds": round(seconds, 3)}
+    pictures = [str(file.picture) for file in files if file.picture is not None]
+    if pictures:
+        line["patches"] = pictures[0] if len(files) == 1 else pictures
     sys.stdout.write(f"{json.dumps(line, ensure_ascii=False)}\n")
 
 

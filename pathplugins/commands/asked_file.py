@@ -1,7 +1,8 @@
-"""Asked file: the one slide, bag or image that a question is about, checked and ready to be read."""
+"""Asked file: a slide, bag or image that a question is about, checked and ready to be read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -28,6 +29,24 @@ class AskedFile(NamedTuple):
     """The bag or image."""
     picture: Path | None
     """Of a slide: its tissue and the patches of its bag."""
+
+
+OneOrMore = str | Path | Sequence[str | Path] | None
+"""A file, or those of one case."""
+
+
+def given_files(
+    reads: Reads, model: str, *, bag: OneOrMore = None, image: OneOrMore = None, slide: OneOrMore = None
+) -> list[GivenFile]:
+    """Return the files that one question is about, of one kind; see `given_file`."""
+    kinds = {"bag": bag, "image": image, "slide": slide}
+    several = {
+        kind: [path] if isinstance(path, str | Path) else list(path or ()) for kind, path in kinds.items() if path
+    }
+    if len(several) != 1:
+        return [given_file(reads, model, **{kind: paths[0] for kind, paths in several.items()})]
+    ((kind, paths),) = several.items()
+    return [given_file(reads, model, **{kind: path}) for path in paths]
 
 
 def given_file(

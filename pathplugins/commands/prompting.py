@@ -21,15 +21,16 @@ Turns = Sequence[tuple[str, str]]
 
 
 def conversation(
-    tokenizer: PreTrainedTokenizerBase, question: str, *, before: Turns = (), system: str | None = None
+    tokenizer: PreTrainedTokenizerBase, question: str, *, before: Turns = (), system: str | None = None, images: int = 1
 ) -> str:
-    """Return the prompt for a question about one image, which is put before the first question.
+    """Return the prompt for a question about an image, or several of a case, which are put before the first question.
 
     Args:
         tokenizer: the model's own.
         question: what the user asks now.
         before: the conversation up to here.
         system: see `prompt`.
+        images: how many.
 
     Raises:
         PathPluginsError: see `prompt`, or the chat template does not take the conversation.
@@ -37,7 +38,7 @@ def conversation(
     first, *others = [*(asked for asked, _ in before), question]
     return prompt(
         tokenizer,
-        f"{IMAGE_PLACEHOLDER}\n{first}",
+        f"{IMAGE_PLACEHOLDER * images}\n{first}",
         after=[(told, asked) for (_, told), asked in zip(before, others, strict=True)],
         system=system,
     )

@@ -285,3 +285,32 @@ def test_options_that_cannot_be_obeyed_are_refused_before_the_model_is_loaded(
     assert "the question is empty" in refused(capsys, *words, "--question", " ")
     said = refused(capsys, *words, "--random-weights", 0, "--mpp", 1)
     assert "--random-weights, --mpp: a slide becomes a bag by it, and --bag names none; leave it out" in said
+
+
+def test_several_bags_of_a_case_are_one_question(
+    model: Path, bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pathplugins.commands.ask import answers, ask
+    from pathplugins.commands.loading import load_model
+    from pathplugins.commands.prompting import conversation
+    from pathplugins.commands.sampling import Sampling
+
+    other = tmp_path / "other.h5"
+    sizes = {"patch_size": 256, "patch_size_level0": 256, "mpp": 0.5, "level0_mpp": 0.5}
+    side = BagAttributes(slide_id="other", encoder="none", level0_width=5000, level0_height=3000, **sizes)
+    coords = np.stack([np.arange(4), np.arange(4)], 1) * 256
+    write_bag(other, [np.random.default_rng(2).standard_normal((4, 9))], coords, side)
+    words = ["ask", str(model), "--question", QUESTION, "--max-new-tokens", "6", "--device", "cpu", "--json"]
+    assert main([*words, "--bag", str(bag), "--bag", str(other)]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert line["files"] == [str(bag), str(other)]
+    loaded = load_model(model, device="cpu")
+    told = ask(loaded, QUESTION, bag=[bag, other], max_new_tokens=6)
+    prompt = conversation(loaded.processor.tokenizer, QUESTION, images=2)
+    assert prompt.count("<image><image>\n") == 1
+    [batched] = answers(loaded, [prompt], [[bag, other]], Sampling(max_new_tokens=6))
+    assert line["answer"] == told == batched
+    with pytest.raises(PathPluginsError, match=r"gone\.h5: no such file"):
+        ask(loaded, QUESTION, bag=[bag, tmp_path / "gone.h5"])
+    with pytest.raises(PathPluginsError, match=r"one question is about one file, got a bag .* and an image"):
+        ask(loaded, QUESTION, bag=[bag], image=other)

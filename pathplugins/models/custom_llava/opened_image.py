@@ -1,4 +1,4 @@
-"""Opened image: a bag or image whose vision tokens are computed once, however often it is asked about."""
+"""Opened image: a bag or image, or those of a case, whose vision tokens are computed once for all questions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class KeptTokens(NamedTuple):
 
 
 class OpenedImage:
-    """One bag or image, read and encoded.
+    """One bag or image, or the several that one question is about, read and encoded.
 
     Where the token selector looks at the question, only the reading is done once.
 
@@ -31,23 +31,24 @@ class OpenedImage:
         model: `custom_llava`, with or without a PEFT adapter, in evaluation mode.
         processor: of the model.
         path: the bag or image.
-        place: of the image within its sample, for connectors that mark it: 0 for the first.
+        *more: the others of the case, in their order.
     """
 
-    def __init__(self, model: Any, processor: Any, path: str | Path, *, place: int = 0) -> None:
+    def __init__(self, model: Any, processor: Any, path: str | Path, *more: str | Path) -> None:
         self.path = Path(path)
         self._model, self._processor = model, processor
         self._base = model.get_base_model() if hasattr(model, "get_base_model") else model
-        self._placeholders = processor.num_image_tokens(path)
+        self._placeholders: list[int] = processor.sample_tokens([path, *more])
         self._kept: KeptTokens | None = None
-        vision = processor.image_processor([path]).to(model.device)
+        vision = processor.read_images([[path, *more]]).to(model.device)
         if not self._base.token_selector.needs_prompt:
             with torch.no_grad():
                 chosen = self._base.select_image_tokens(**vision)
-                tokens, counts = self._base.project(chosen, [place])  # [K, H]
-            self._kept = KeptTokens(chosen.indices, chosen.scores, *chosen.counts)
+                tokens, counts = self._base.project(chosen, [*range(1 + len(more))])  # [sum K, H]
+            if not more:
+                self._kept = KeptTokens(chosen.indices, chosen.scores, *chosen.counts)
             vision = {"vision_tokens": tokens, "vision_counts": torch.tensor(counts)}
-            (self._placeholders,) = counts
+            self._placeholders = counts
         self._vision: dict[str, Tensor] = dict(vision)
 
     @property
@@ -56,15 +57,18 @@ class OpenedImage:
         return sum(each.nbytes for each in self._vision.values())
 
     def inputs(self, prompt: str) -> dict[str, Tensor]:
-        """Return what ``generate`` takes for a prompt with one ``<image>``, all on the model's device."""
+        """Return what ``generate`` takes for a prompt with an ``<image>`` for each, all on the model's device."""
         return batch_inputs([self], [prompt])
 
     def text_length(self, prompt: str) -> int:
-        """Return the tokens of a prompt with one ``<image>``, those of the image among them."""
-        return self._processor.text_inputs([prompt], [[self._placeholders]])["input_ids"].shape[1]
+        """Return the tokens of a prompt with an ``<image>`` for each, those of the images among them."""
+        return self._processor.text_inputs([prompt], [self._placeholders])["input_ids"].shape[1]
 
     def kept(self, prompt: str) -> KeptTokens:
-        """Return which candidates are the vision tokens of a prompt; of most selectors the same for every prompt."""
+        """Return which candidates are the vision tokens of a prompt; of most selectors the same for every prompt.
+
+        For one image that was opened alone.
+        """
         if self._kept is not None:
             return self._kept
         with torch.no_grad():
@@ -73,7 +77,7 @@ class OpenedImage:
 
 
 def batch_inputs(opened: Sequence[OpenedImage], prompts: Sequence[str]) -> dict[str, Tensor]:
-    """Return what ``generate`` takes for several prompts, each with one ``<image>`` and its opened image.
+    """Return what ``generate`` takes for several prompts, each with an ``<image>`` for those of its opened image.
 
     Args:
         opened: of one model; the same may stand there more than once.
@@ -84,6 +88,6 @@ def batch_inputs(opened: Sequence[OpenedImage], prompts: Sequence[str]) -> dict[
         device.
     """
     first = opened[0]
-    text = first._processor.text_inputs(prompts, [[each._placeholders] for each in opened])
+    text = first._processor.text_inputs(prompts, [each._placeholders for each in opened])
     vision = {name: torch.cat([each._vision[name] for each in opened]) for name in first._vision}
     return {**{name: value.to(first._model.device) for name, value in text.items()}, **vision}

@@ -83,8 +83,8 @@ def test_a_model_counts_as_its_processor_and_marks_by_sample(
     marks = [each[0, 0].item() for each in features.split(counts)]
     assert marks == [0.0, 1.0, 0.0]
     assert model(**batch).logits.isfinite().all()
-    opened = OpenedImage(model, processor, bags[0][1], place=1)
-    torch.testing.assert_close(opened._vision["vision_tokens"], features.split(counts)[1])
+    opened = OpenedImage(model, processor, *bags[0])
+    torch.testing.assert_close(opened._vision["vision_tokens"], torch.cat(features.split(counts)[:2]))
 
 
 def test_an_adaptive_selector_has_nothing_to_leave_empty(make_vlm: Make) -> None:
