@@ -12,8 +12,7 @@ from pathplugins.commands.categories import ANSWER_TYPE
 from pathplugins.commands.predictions import Line
 from pathplugins.commands.questions import QuestionSet
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.data.scoring.as_published import PUBLISHED, check_published, score_as_published
-from pathplugins.data.scoring.gpt_reviews import review_scores
+from pathplugins.data.scoring.as_published import PUBLISHED, REVIEWS, check_published, score_as_published
 from pathplugins.data.scoring.tables import table
 from pathplugins.data.scoring.tasks import Task
 
@@ -39,7 +38,10 @@ class PublishedScores:
                 raise PathPluginsError(f"--reviews belongs to --as-published {'|'.join(PUBLISHED)}; give both")
             return None
         check_published(args.as_published, task)
-        return cls(name=args.as_published, reviews=review_scores(args.reviews) if args.reviews else {})
+        if args.as_published == "wsi-llava" and args.reviews is None:
+            raise PathPluginsError("--as-published wsi-llava sums up what its judge wrote; give --reviews FILE")
+        read = REVIEWS[args.as_published]
+        return cls(name=args.as_published, reviews=read(args.reviews) if args.reviews else {})
 
     def needed(self, test: QuestionSet) -> QuestionSet:
         """Return the test set with the field that tells open from closed questions, where they are scored apart."""
@@ -59,10 +61,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--as-published", choices=PUBLISHED, metavar="NAME", help=f"computed as it does: {', '.join(PUBLISHED)}"
     )
-    group.add_argument("--reviews", type=Path, metavar="FILE", help="reviews of a GPT to sum up (JSON lines)")
+    group.add_argument(
+        "--reviews",
+        type=Path,
+        metavar="FILE",
+        help="reviews of a GPT to sum up: JSON lines; of wsi-llava evaluation_results.json",
+    )
 
 
 def tables(told: Mapping[str, Any]) -> list[str]:
     """Return the scores as texts to print, labelled as what they are."""
     shown = [f"as published by {told['by']} (other formulas than above)\n{table(told['metrics'])}"]
-    return shown + [f"reviews of a GPT: {name}\n{table(scores)}" for name, scores in told["reviews"].items()]
+    shown = shown if told["metrics"] else []
+    by = "" if shown else f", summed up as by {told['by']}"
+    return shown + [f"reviews of a GPT: {name}{by}\n{table(scores)}" for name, scores in told["reviews"].items()]

@@ -41,5 +41,23 @@ def test_they_are_labelled() -> None:
 
 
 def test_reviews_alone() -> None:
-    with pytest.raises(PathPluginsError, match="--reviews belongs to --as-published quilt-llava; give both"):
+    with pytest.raises(
+        PathPluginsError, match=r"--reviews belongs to --as-published quilt-llava\|wsi-llava; give both"
+    ):
         PublishedScores.of(asked("--reviews", "r.jsonl"), "vqa")
+
+
+def test_claims_are_summed_up_by_their_own_rule(tmp_path: Path) -> None:
+    file = tmp_path / "evaluation_results.json"
+    file.write_text('{"q1": {"type": "Report", "claim_results": [{"score": 0.7}, {"score": 0.3}, {"score": 1}]}}')
+    published = PublishedScores.of(asked("--as-published", "wsi-llava", "--reviews", str(file)), "report")
+    told = published.told("report", [], {})
+    assert told["metrics"] == {}
+    overall, report = tables(told)
+    assert overall.startswith("reviews of a GPT: all, summed up as by wsi-llava\n")
+    assert "claim_score" in report
+    assert "0.667" in report
+    with pytest.raises(PathPluginsError, match="give --reviews FILE"):
+        PublishedScores.of(asked("--as-published", "wsi-llava"), "report")
+    with pytest.raises(PathPluginsError, match="wsi-llava scores --task report, not vqa"):
+        PublishedScores.of(asked("--as-published", "wsi-llava", "--reviews", str(file)), "vqa")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.scoring import quilt_llava
 from pathplugins.data.scoring.answers import options_in, parse_choice
+from pathplugins.data.scoring.claim_scores import claim_scores
+from pathplugins.data.scoring.gpt_reviews import review_scores
 from pathplugins.data.scoring.metrics import measure
 from pathplugins.data.scoring.tasks import Task
 
@@ -61,7 +64,13 @@ def _mean(values: Sequence[float]) -> dict[str, float | int]:
 
 _SCORES: dict[str, dict[Task, Callable[[Lines, Mapping[str, str]], dict[str, Any]]]] = {
     "quilt-llava": {"vqa": _quilt_vqa, "choices": _quilt_choices},
+    "wsi-llava": {"report": lambda lines, types: {}},  # a judge's claims alone, which `REVIEWS` sums up
 }
+REVIEWS: dict[str, Callable[[Path], dict[str, dict[str, Any]]]] = {
+    "quilt-llava": review_scores,
+    "wsi-llava": claim_scores,
+}
+"""Publication -> reads a file of reviews by a GPT: category -> scores."""
 
 PUBLISHED = tuple(_SCORES)
 """Publications whose scores can be computed."""
