@@ -12,6 +12,7 @@ from pathplugins.core.errors import PathPluginsError
 
 if TYPE_CHECKING:
     from pathplugins.models.custom_llava.opened_image import OpenedImage
+from pathplugins.models.custom_llava.positions import positions_of
 
 
 def open_file(model: LoadedModel, path: Path, *more: Path) -> OpenedImage:
@@ -29,7 +30,7 @@ def check_length(model: LoadedModel, length: int, *, hint: str) -> None:
         length: tokens of the prompt, its image and the answer.
         hint: what to do instead.
     """
-    most = getattr(model.model.config.text_config, "max_position_embeddings", None)
+    most = positions_of(model.model.config.text_config)
     if most is not None and length > most:
         raise PathPluginsError(
             f"the conversation and an answer are {length} tokens, the language model reads {most}; {hint}"

@@ -67,6 +67,7 @@ def given(args: PathPluginsArguments, names: Iterable[str]) -> dict[str, Any]:
 def compose_model(args: PathPluginsArguments) -> Path:
     """Compose a model of the parts in ``args``, or find it in the cache; return its directory."""
     from pathplugins.models.compose.compose import composed
+    from pathplugins.models.compose.fresh_tower import fresh_tower
     from pathplugins.models.compose.spec import ComposeSpec, tower_without_weights
 
     if args.llm_name_or_path is None:
@@ -103,6 +104,7 @@ def compose_model(args: PathPluginsArguments) -> Path:
         **options,
         **given(args, ("use_prefix_lm_mask", "joint_lora")),
     )
+    args.fresh_tower = fresh_tower(vars(spec))  # no key: seen when it is known what is frozen
     directory = composed(spec)
     width = tower_without_weights(read_json(directory / "config.json")["vision_config"]).hidden_size
     if args.mm_hidden_size not in (None, width):

@@ -13,6 +13,7 @@ import numpy as np
 
 from pathplugins.core.errors import BadSamplesError, PathPluginsError
 from pathplugins.data.records import first_shown
+from pathplugins.llamafactory.long_samples import warn_of_positions
 from pathplugins.llamafactory.mm_plugin import image_tokens
 from pathplugins.llamafactory.packing import pack
 from pathplugins.llamafactory.preference_images import with_preference_images_checked
@@ -69,6 +70,7 @@ def checked_datasets(
         check_tokenized(
             found, named["processor"], cutoff_len=data_args.cutoff_len, uncut=uncut, stored=stored, parts=parts
         )
+        warn_of_positions(_by_name(found), model_args.model_name_or_path, parts)
         if training_args.do_train:
             check_vision(found.get("train_dataset"), finetuning_args)
             if row_tokens is not None and found.get("train_dataset") is not None:

@@ -21,6 +21,7 @@ from pathplugins.llamafactory.packing import refuse_packing, without_packing
 from pathplugins.llamafactory.rates import check_rates
 from pathplugins.llamafactory.run_conditions import check_same_run, run_conditions
 from pathplugins.llamafactory.stage_table import STAGES, check_stage
+from pathplugins.models.compose.fresh_tower import refuse_frozen
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +149,13 @@ def _refuse(
     """Refuse options of LLaMA-Factory that are incompatible with these models."""
     from pathplugins.llamafactory.streams import refuse_streaming
 
+    if getattr(model_args, "rope_scaling", None) is not None:
+        raise PathPluginsError(
+            f"rope_scaling: {model_args.rope_scaling} would have no effect, as LLaMA-Factory sets it where a language "
+            "model stands alone; remove the key and write rope_scaling into the config.json of the language model, as "
+            "its authors describe (docs/features.md)"
+        )
+    _refuse_noise(model_args, training_args, finetuning_args)
     outside = [
         name for name in ("use_dft_loss", "use_eaft_loss", "use_asft_loss") if getattr(finetuning_args, name, False)
     ]
@@ -161,3 +169,14 @@ def _refuse(
         raise PathPluginsError("group_by_modality_length shuffles and disable_shuffling does not; drop one")
     refuse_packing(model_args, data_args, outside)
     refuse_streaming(data_args, training_args)
+
+
+def _refuse_noise(model_args: PathModelArguments, training_args: Any, finetuning_args: Any) -> None:
+    """Refuse to train behind a tower that starts from random weights and keeps them."""
+    tower = getattr(model_args, "fresh_tower", None)
+    if tower is None or not training_args.do_train:
+        return
+    reached = finetuning_args.finetuning_type != "lora" or "vision_tower" in (finetuning_args.additional_target or ())
+    how = "" if reached else " and additional_target: multi_modal_projector,vision_tower"
+    frozen = finetuning_args.freeze_vision_tower or not reached
+    refuse_frozen(tower, frozen=frozen, how=f"set freeze_vision_tower: false{how}")

@@ -24,6 +24,7 @@ from pathplugins.core.files import read_json, write_json
 from pathplugins.core.value_types import wrong_types
 from pathplugins.data.records import BadSample, Record, apply_policy
 from pathplugins.models.compose.cache import DONE, cache_dir, cached
+from pathplugins.models.custom_llava.positions import too_long
 from pathplugins.models.custom_llava.questions import question_problem
 from pathplugins.xtuner.conversations import check_family, expand, resolve_system, resolve_template
 from pathplugins.xtuner.image_tokens import image_tokens
@@ -103,7 +104,7 @@ class PathologyDataset(Dataset):
             rows = chosen(len(texts), max_dataset_length)
             self.texts = texts if rows is None else texts.select(rows)
         problems = self._look(model, check=check_images, workers=check_workers, asked_at=asked_at)
-        self._usable(problems, bad, on_bad_sample)
+        self._usable(problems, bad, on_bad_sample, model)
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         """Told by `EpochSampler`; in shared memory, so that data workers that are running see it too."""
 
@@ -198,7 +199,9 @@ class PathologyDataset(Dataset):
                 found.append((row, "no question", problem))
         return found
 
-    def _usable(self, problems: list[tuple[int, str, str]], bad: list[BadSample], on_bad_sample: Any) -> None:
+    def _usable(
+        self, problems: list[tuple[int, str, str]], bad: list[BadSample], on_bad_sample: Any, model: Model
+    ) -> None:
         """Keep the rows that can be trained on; one report about all others."""
         places = self._places() if problems or bad else []
         bad = bad + [
@@ -217,6 +220,9 @@ class PathologyDataset(Dataset):
             raise BadSamplesError(f"{self.folder}: nothing is left to train on; correct the samples")
         if get_rank() == 0 and not (np.diff(self._starts)[self._rows] > 0).any():
             logger.warning("none of the %d samples of %s has an image or a bag", len(self), self.folder)
+        lengths = np.minimum(self._lengths.total, self.max_length)[self._rows]
+        if get_rank() == 0 and (said := too_long(lengths, model_settings(model)["text_config"])):
+            logger.warning("%s: %s", self.folder, said)
         cut = int((self._lengths.total[self._rows] > self.max_length).sum())
         if cut and get_rank() == 0:
             logger.info("%d of %d samples are cut at max_length %d", cut, len(self), self.max_length)

@@ -16,6 +16,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from xtuner.registry import BUILDER
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.models.compose.fresh_tower import fresh_tower, refuse_frozen
 from pathplugins.models.foreign.pallava.checkpoint import by_our_names
 from pathplugins.models.foreign.xtuner.checkpoint import CONNECTOR, SELECTOR, TOWER, read_checkpoint
 from pathplugins.models.learning_rates import check_names, mark_learning_rates
@@ -173,6 +174,9 @@ def check_before_loading(
     """
     if pretrained_pth is not None and not Path(pretrained_pth).exists():
         raise PathPluginsError(f"pretrained_pth: {pretrained_pth} does not exist; give the iter_N.pth of stage 1")
+    parts = llm.get("model") if isinstance(llm, Mapping) else None
+    if isinstance(parts, Mapping) and pretrained_pth is None:
+        refuse_frozen(fresh_tower(parts), frozen=frozen[TOWER], how="set freeze_visual_encoder=False")
     if not isinstance(llm, nn.Module):
         _check_names(llm, lr_mult or {}, llm_lora, {**frozen, "": freeze_llm and llm_lora is None})
 

@@ -277,6 +277,13 @@ def test_what_is_wrong_is_named(make: Callable[..., PathologyLLaVAModel], option
         make(**options)
 
 
+def test_a_tower_of_noise_is_trained_or_refused() -> None:
+    noise = {**PARTS, "vision_model_name": "patch_mlp", "vision_config": {"feature_dim": 8}}
+    noise["random_vision_seed"] = None
+    with pytest.raises(PathPluginsError, match=r"patch_mlp starts from .* freeze_visual_encoder=False"):
+        PathologyLLaVAModel({"type": load_model, "model": noise})
+
+
 def test_a_model_without_a_type(folder: Path) -> None:
     with pytest.raises(PathPluginsError, match=r"wanted dict\(type=load_model, model=...\), got the keys \['model'\]"):
         PathologyLLaVAModel({"model": PARTS})

@@ -60,7 +60,7 @@ def _draw(out: Path, bags: Path) -> None:
         for patient in range(PATIENTS):
             slide, patches = f"slide_{label}_{patient:02}", int(rng.integers(20, 40))
             features = rng.standard_normal((patches, WIDTH), dtype=np.float32) / 3
-            features[rng.random(patches) < 0.6] += directions[label]
+            features[rng.random(patches) < 0.8] += directions[label]
             cells = np.stack([np.arange(patches) % 8, np.arange(patches) // 8], 1)  # (column, row)
             with h5py.File(bags / f"{slide}.h5", "w") as file:
                 file.create_dataset("features", data=features).attrs.update(name=slide, encoder="uni_v1")

@@ -204,8 +204,8 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
             seeds.append(seed)
         return BatchFeature(
             {
-                "patch_features": torch.cat(features),
-                "patch_coords": torch.cat(coords),
+                "patch_features": _packed(features),
+                "patch_coords": _packed(coords),
                 "patch_counts": torch.tensor(counts),
                 "patch_seeds": torch.tensor(seeds),
             }
@@ -253,6 +253,11 @@ class CustomLlavaImageProcessor(ImageProcessingMixin):
             **{k: v for k, v in vars(self).items() if not k.startswith("_")},
             "image_processor_type": type(self).__name__,
         }
+
+
+def _packed(parts: list[torch.Tensor]) -> torch.Tensor:
+    """Return the rows of all bags behind each other; those of a lone one are not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 @functools.lru_cache(maxsize=65536)

@@ -23,6 +23,8 @@ from pathplugins.models.towers import tower_expects
 
 __all__ = ["PLACEHOLDER", "CustomLlavaImageProcessor", "CustomLlavaProcessor", "load_image_processor"]
 
+_PADDING = {"padding", "padding_side", "return_tensors", "pad_to_multiple_of", "max_length"}
+"""Options of a tokenizer that its method `pad` takes."""
 PLACEHOLDER = "<image>"
 """What stands for one image in the text of a record, whatever the vocabulary calls its entry."""
 
@@ -98,6 +100,17 @@ class CustomLlavaProcessor(ProcessorMixin):
         parts, tokens = _around_images(text, len(counts)), [self.image_token * count for count in counts]
         return "".join(part + token for part, token in zip(parts, [*tokens, ""], strict=True))
 
+    def _by_tokens(self, text: str, counts: Sequence[int], special: bool) -> list[int]:
+        """Return the token ids of a prompt, as of one with all its image tokens written out.
+
+        A slide of 38,400 tokens would be tokenized in 0.2 s and ten times the memory of its ids.
+        """
+        once = self._expanded(text, [1] * len(counts))
+        left, ids = iter(counts), []
+        for token in self.tokenizer(once, add_special_tokens=special)["input_ids"]:
+            ids += [token] * next(left, 1) if token == self.image_token_id else [token]
+        return ids
+
     def _by_chunks(self, text: str, counts: Sequence[int]) -> list[int]:
         """Return the token ids of a prompt in a format of LLaVA v1.5: the text around images is tokenized by itself."""
         begin = self.tokenizer.bos_token or ""
@@ -155,19 +168,19 @@ class CustomLlavaProcessor(ProcessorMixin):
             "add_special_tokens": False,
             **kwargs,
         }
-        template = self.tokenizer.chat_template
-        turn_format = format_of(template)
-        if turn_format is not None or CHUNKED in str(template):
-            del options["add_special_tokens"]
-            pairs = zip(texts, counts, strict=True)
-            if turn_format is not None:
-                ids = [self._by_turns(text, each, turn_format) for text, each in pairs]
-            else:
-                ids = [self._by_chunks(text, each) for text, each in pairs]
-            encoded = self.tokenizer.pad({"input_ids": ids}, **options)
-        else:
-            expanded = [self._expanded(text, each) for text, each in zip(texts, counts, strict=True)]
-            encoded = self.tokenizer(expanded, **options)
+        template, pairs = self.tokenizer.chat_template, [*zip(texts, counts, strict=True)]
+        special = options.pop("add_special_tokens")
+        if (turn_format := format_of(template)) is not None:
+            ids = [self._by_turns(text, each, turn_format) for text, each in pairs]
+        elif CHUNKED in str(template):
+            ids = [self._by_chunks(text, each) for text, each in pairs]
+        elif options.keys() <= _PADDING:
+            ids = [self._by_tokens(text, each, special) for text, each in pairs]
+        else:  # the tokenizer itself shortens, or returns something more
+            expanded = [self._expanded(text, each) for text, each in pairs]
+            encoded = self.tokenizer(expanded, add_special_tokens=special, **options)
+            return {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
+        encoded = self.tokenizer.pad({"input_ids": ids}, **options)
         return {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> list[str]:

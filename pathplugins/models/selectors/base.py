@@ -126,7 +126,7 @@ class TokenSelector(nn.Module):
         extra = 0 if images.cls is None else 1
         ranked = kept[0].scores is not None
         return Selection(
-            tokens=torch.cat(chosen),
+            tokens=torch.cat(chosen) if len(chosen) > 1 else chosen[0],  # a lone long slide is not copied
             indices=torch.cat([indices for indices, _, _ in kept]),
             counts=[len(tokens) + extra for _, tokens, _ in kept],
             scores=torch.cat([scores.detach() for _, _, scores in kept]) if ranked else None,

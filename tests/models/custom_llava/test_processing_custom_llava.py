@@ -81,3 +81,18 @@ def test_a_hub_id_is_read_from_the_cache(vlm: Path, tmp_path: Path) -> None:
 def test_a_directory_without_settings_says_what_makes_one(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"no preprocessor_config\.json: compose it with 'pathplugins compose'"):
         CustomLlavaProcessor.from_pretrained(tmp_path)
+
+
+def test_long_slides_give_the_ids_of_their_image_tokens_written_out(vlm: Path) -> None:
+    processor = AutoProcessor.from_pretrained(vlm)
+    texts, counts = ["<image>\nWhat <image>shows?", "invasive carcinoma"], [[2, 900], []]
+    got = processor.text_inputs(texts, counts)
+    written = ["<image>" * 2 + "\nWhat " + "<image>" * 900 + "shows?", texts[1]]
+    written = [text.replace("<image>", processor.image_token) for text in written]
+    wanted = processor.tokenizer(
+        written, padding=True, padding_side="left", return_tensors="pt", add_special_tokens=False
+    )
+    assert torch.equal(got["input_ids"], wanted["input_ids"])
+    assert torch.equal(got["attention_mask"], wanted["attention_mask"])
+    short = processor.text_inputs(texts, counts, truncation=True, max_length=5)
+    assert short["input_ids"].shape == (2, 5)
