@@ -40,8 +40,8 @@ def too_long(lengths: np.ndarray, text_config: Mapping[str, Any] | Any) -> str |
     if not over:
         return None
     return (
-        f"{over} of {counted(len(lengths), 'sample')} are longer than the {most:,} positions of the language model, the "
-        f"longest {int(lengths.max()):,} tokens: what lies behind means little to it. Show fewer tokens "
+        f"{over} of {counted(len(lengths), 'sample')} are longer than the {most:,} positions of the language model, "
+        f"the longest {int(lengths.max()):,} tokens: what lies behind means little to it. Show fewer tokens "
         "(patches_per_wsi, a selector, the connector latent_queries), or give it more positions: rope_scaling in the "
         "config.json of the language model, as its authors describe (docs/features.md)"
     )
