@@ -74,6 +74,8 @@ SERVED_BY: dict[str, str] = {
     "pathplugins/models/selectors/prumerge.py": "tests/models/selectors/test_selectors.py",
     "pathplugins/models/selectors/random_sample.py": "tests/models/selectors/test_selectors.py",
     "pathplugins/models/unloaded.py": "tests/llamafactory/test_rates.py",
+    "pathplugins/models/towers/abmil_config.py": "tests/models/towers/test_abmil.py",
+    "pathplugins/weights/names/abmil.py": "tests/models/towers/test_abmil_checkpoint.py",
     "pathplugins/models/towers/build.py": "tests/models/towers/test_longnet_vit.py",
     "pathplugins/models/towers/dilated_attention.py": "tests/models/towers/test_longnet_vit.py",
     "pathplugins/models/towers/__init__.py": "tests/models/towers/test_contract.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pathplugins.core.errors import PathPluginsError
@@ -26,10 +26,19 @@ class Registry:
         targets: our own parts.
         group: entry points through which other installed packages add parts, e.g. ``"pathplugins.selectors"``. They
             are read when the registry is first asked, once in a process, and each is imported only when asked for.
+        elsewhere: names that are no parts -> what to do instead, for the error.
     """
 
-    def __init__(self, kind: str, targets: dict[str, Any] | None = None, *, group: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        targets: dict[str, Any] | None = None,
+        *,
+        group: str | None = None,
+        elsewhere: Mapping[str, str] | None = None,
+    ) -> None:
         self._kind = kind
+        self._elsewhere = elsewhere or {}
         self._targets: dict[str, Any] = dict(targets or {})
         self._group = group
 
@@ -54,6 +63,8 @@ class Registry:
         if added:
             return self._imported(added[0])
         if name not in self._targets:
+            if (instead := self._elsewhere.get(name)) is not None:
+                raise PathPluginsError(f"{self._kind} {name!r}: {instead}")
             raise PathPluginsError(unknown(self._kind, name, self))
         return loaded(self._targets[name])
 

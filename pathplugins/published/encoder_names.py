@@ -38,7 +38,9 @@ def _plain(name: str) -> str:
 @functools.cache
 def _by_spelling() -> dict[str, str]:
     from pathplugins.published.encoders import CARDS
+    from pathplugins.published.slide_models import SLIDE_MODELS
 
     own = (card for card in CARDS if card.hub_id and not card.hub_id.startswith("timm/"))  # a row may cut timm's model
     ids = {_plain(card.hub_id): card.name for card in own}
+    ids |= {_plain(model.hub_id): model.name for model in SLIDE_MODELS if model.hub_id}
     return {**ids, **{spelling: name for name, spellings in SPELLINGS.items() for spelling in spellings}}

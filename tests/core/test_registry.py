@@ -106,3 +106,11 @@ def test_entry_points_cost_an_import_nothing() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.stdout.strip() == "0", run.stderr
+
+
+def test_names_that_are_no_parts_say_what_to_do_instead() -> None:
+    parts = Registry("vision tower", {"clip": "a:b"}, elsewhere={"titan": "take features"})
+    with pytest.raises(PathPluginsError, match=r"^vision tower 'titan': take features$"):
+        parts.get("titan")
+    assert "titan" not in parts
+    assert [*parts] == ["clip"]

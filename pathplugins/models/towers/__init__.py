@@ -8,6 +8,7 @@ from typing import Any
 from pathplugins.core.registry import Registry
 from pathplugins.data.bags.contract import BagContract
 from pathplugins.models.towers.contract import Tower
+from pathplugins.published.slide_models import NOT_TOWERS
 
 _HERE = "pathplugins.models.towers"
 _LONGNET = Tower(
@@ -58,6 +59,13 @@ _SLIDECHAT = Tower(
     weights_with=f"{_HERE}.slidechat_checkpoint:read_slidechat",
     starts_fresh=True,
 )
+_ABMIL = Tower(
+    reads="bags",
+    what="slide encoders with gated attention: CHIEF, Feather, CLAM with one branch; no positions",
+    build_with=f"{_HERE}.build:abmil",
+    expects_with=f"{_HERE}.abmil_config:abmil_expects",
+    weights_with=f"{_HERE}.abmil_checkpoint:read_abmil",
+)
 
 TOWERS = Registry(
     "vision tower",
@@ -67,11 +75,13 @@ TOWERS = Registry(
         "features": _FEATURES,
         "patch_mlp": _PATCH_MLP,
         "slidechat": _SLIDECHAT,
+        "abmil": _ABMIL,
         "clip": _CLIP,
         "plip": _PLIP,
         "timm": _TIMM,
     },
     group="pathplugins.towers",
+    elsewhere=NOT_TOWERS,
 )
 """Name -> `Tower`: what it reads and expects, how it is built, how its weights are read.
 

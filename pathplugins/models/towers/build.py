@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import nn
 
+from pathplugins.models.towers.abmil import AbmilTower
+from pathplugins.models.towers.abmil_config import AbmilConfig
 from pathplugins.models.towers.features import FeaturesTower, PatchMLPTower
 from pathplugins.models.towers.features_config import FeaturesConfig, PatchMLPConfig
 from pathplugins.models.towers.longnet_vit import LongNetConfig, LongNetViT
@@ -31,6 +33,11 @@ def patch_mlp(options: dict[str, Any]) -> nn.Module:
 def slidechat(options: dict[str, Any]) -> nn.Module:
     """Build SlideChat's slide encoder."""
     return SlideChatTower(SlideChatConfig(**options))
+
+
+def abmil(options: dict[str, Any]) -> nn.Module:
+    """Build a slide encoder with gated attention."""
+    return AbmilTower(AbmilConfig(**options))
 
 
 def clip_vision(options: dict[str, Any]) -> nn.Module:

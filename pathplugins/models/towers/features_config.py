@@ -72,5 +72,7 @@ def features_expect(options: Mapping[str, Any]) -> BagContract:
 def _widths_of(encoder: str) -> tuple[int, ...]:
     """Return the widths that features of an encoder have, ours first; none of an encoder that nobody here knows."""
     from pathplugins.published.encoders import CARDS
+    from pathplugins.published.slide_models import WIDTHS
 
-    return next((card.widths for card in CARDS if card.name == encoder_key(encoder)), ())
+    widths = {**{name: (width,) for name, width in WIDTHS.items()}, **{card.name: card.widths for card in CARDS}}
+    return widths.get(encoder_key(encoder), ())
