@@ -45,6 +45,8 @@ class EvaluationOptions:
     """List of clinical terms, for reports; None is the one of the package."""
     system: str | None
     """System prompt in place of the template's or ours."""
+    choices: Literal["answer", "likelihood"] = "answer"
+    """How a choice is made: read in the answer, or the one whose words are likeliest."""
     image_aspect_ratio: Literal["pad", "square"] | None = None
     """How an image becomes a square, in place of the model's own way."""
 
@@ -55,12 +57,21 @@ class EvaluationOptions:
                 raise PathPluginsError(f"--{name} is {number}, expected 1 or more")
         if self.terms is not None and self.test.task != "report":
             raise PathPluginsError(f"--terms belongs to --task report, not to --task {self.test.task}; leave it out")
+        if self.choices == "likelihood":
+            if self.test.task != "choices":
+                raise PathPluginsError(
+                    f"--choices likelihood belongs to --task choices, not to --task {self.test.task}; leave it out"
+                )
+            if self.sampling.temperature or self.sampling.num_beams not in (None, 1):
+                raise PathPluginsError(
+                    "--choices likelihood generates nothing: leave out --temperature and --num-beams"
+                )
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> EvaluationOptions:
         """Take them from the command line."""
         test, longest = _of_suite(args) if args.suite else _of_options(args)
-        own = ("model", "adapter", "suite", "out", "device", "dtype", "bits", "batch_size", "terms")
+        own = ("model", "adapter", "suite", "out", "device", "dtype", "bits", "batch_size", "terms", "choices")
         given = {name: getattr(args, name) for name in (*own, "system", "image_aspect_ratio")}
         args.max_new_tokens = _first(args.max_new_tokens, longest, MAX_NEW_TOKENS)
         return cls(test=test, sampling=sampling_of(args), **given)
@@ -68,7 +79,8 @@ class EvaluationOptions:
     def settings(self) -> dict[str, Any]:
         """Return what decides the answers beside the model and the questions."""
         own = {name: getattr(self, name) for name in ("dtype", "bits", "system", "image_aspect_ratio")}
-        return {**asdict(self.sampling), **own}
+        chosen = {} if self.choices == "answer" else {"choices": self.choices}  # older runs say nothing of it
+        return {**asdict(self.sampling), **own, **chosen}
 
     def sampling_for(self, name: str) -> Sampling:
         """Return how a question is answered, by its id: other questions, batches and processes change no draw."""
@@ -99,6 +111,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="predictions.jsonl and metrics.json")
     tasks = "; ".join(f"{name}: {text}" for name, text in TASKS.items())
     parser.add_argument("--task", choices=TASKS, help=tasks)
+    parser.add_argument(
+        "--choices",
+        choices=("answer", "likelihood"),
+        default="answer",
+        help="of --task choices: read the letter in an answer, or take the choice whose words are likeliest",
+    )
     parser.add_argument("--by", action="append", default=[], metavar="FIELD", help="scores per value; repeatable")
     parser.add_argument("--terms", type=Path, metavar="FILE", help="clinical terms of reports, one a line")
     parser.add_argument("--limit", type=int, metavar="N", help="ask N questions, evenly drawn from all")

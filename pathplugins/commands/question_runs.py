@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 
 from pathplugins.commands.ask import answers_to
 from pathplugins.commands.batches import Prompts, inputs_ahead
+from pathplugins.commands.choosing import choice_losses, likeliest
 from pathplugins.commands.evaluation_options import EvaluationOptions
 from pathplugins.commands.loading import LoadedModel, load_model
 from pathplugins.commands.predictions import Line, append, gather
 from pathplugins.commands.questions import Prepared, Question
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.scoring.answers import options_in
 
 _PROGRESS_S = 10.0
 
@@ -80,13 +82,16 @@ def ask_share(
     questions = questions[here.rank :: here.world]
     began = said_at = time.monotonic()
     # Draws of a question must not depend on its batch.
-    at_once = 1 if options.sampling.temperature else options.batch_size
+    at_once = 1 if options.sampling.temperature or options.choices == "likelihood" else options.batch_size
     batches = [questions[start : start + at_once] for start in range(0, len(questions), at_once)]
     prompts = [Prompts([q.prompt for q in batch], [q.images for q in batch]) for batch in batches]
     done = 0
     for batch, inputs in zip(batches, inputs_ahead(model.processor, prompts), strict=True):
-        told = answers_to(model, inputs, options.sampling_for(batch[0].line["id"]))
-        lines = [{**question.line, "prediction": text} for question, text in zip(batch, told, strict=True)]
+        if options.choices == "likelihood":
+            lines = [_chosen(model, inputs, batch[0])]
+        else:
+            told = answers_to(model, inputs, options.sampling_for(batch[0].line["id"]))
+            lines = [{**question.line, "prediction": text} for question, text in zip(batch, told, strict=True)]
         append(out, lines, rank=here.rank, world=here.world)
         done, now = done + len(batch), time.monotonic()
         if here.rank == 0 and (now - said_at > _PROGRESS_S or done == len(questions)):
@@ -94,6 +99,13 @@ def ask_share(
             share = f" (this process's share of {here.world})" if here.world > 1 else ""
             logger.info("%d of %d questions answered%s, %s left", done, len(questions), share, left)
             said_at = now
+
+
+def _chosen(model: LoadedModel, inputs: Any, question: Question) -> Line:
+    """Return the line of a question whose choice is made by likelihood, with the mean loss of every choice."""
+    options = options_in(question.line["question"])
+    losses = choice_losses(model, inputs, question.prompt, question.images, options)
+    return {**question.line, "prediction": likeliest(losses), "losses": losses}
 
 
 def answered(out: Path, prepared: Prepared) -> list[Line]:
