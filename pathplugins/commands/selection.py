@@ -183,7 +183,12 @@ def locate(bag: Path, slide: Path | None) -> Patches:
         BagError: the bag records too little to draw its patches; the message says what to add.
         PathPluginsError: the slide is not the one the bag was made from.
     """
-    info = inspect_bag(bag)  # reads again where it fails, and says what is wrong
+    info = inspect_bag(bag, positions=False)  # reads again where it fails, and says what is wrong
+    if not info.positions:
+        raise BagError(
+            f"{bag} holds features without positions, so nothing can be drawn; add those of the patch files of its "
+            "slide: pathdata convert features IN --coords DIR --out OUT"
+        )
     with open_bag(bag) as file:
         stored_xy = read_coords(read_layout(file, str(bag)).coords, info)  # [N, 2]
         qupath_xy = int(file.attrs.get("bounds_x", 0)), int(file.attrs.get("bounds_y", 0))

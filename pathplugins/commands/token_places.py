@@ -28,8 +28,8 @@ class TokenPlaces(NamedTuple):
     """The vision tokens of an opened file; V of them."""
 
     boxes: list[Box | None]
-    """[V]; None for a token that is no place: the slide's CLS token, one that stands for all dropped patches, padding
-    around an image."""
+    """[V]; None for a token that is no place: a slide's marker or CLS token, one that stands for all dropped patches,
+    padding around an image."""
     chosen: Chosen | None
     """What the selector did with the patches that were read; None for an image."""
     patches: Patches | None
@@ -52,6 +52,11 @@ def token_places(model: LoadedModel, opened: OpenedImage, prompt: str, *, slide:
     Raises:
         PathPluginsError: the bag does not say where its patches lie, or the tokens of the image have no single place.
     """
+    if (fixed := model.processor.image_processor.connector_tokens) is not None:
+        raise PathPluginsError(
+            f"{opened.path}: the model's connector makes {fixed} tokens of all that it is shown, so none of them is a "
+            "place; nothing is drawn"
+        )
     kept = opened.kept(prompt)
     if model.reads == "images":
         return TokenPlaces(_of_image(model.processor, opened.path, kept), None, None)
@@ -60,7 +65,8 @@ def token_places(model: LoadedModel, opened: OpenedImage, prompt: str, *, slide:
     rows = reader.rows_read(opened.path)
     side = patches.size_px0
     taken = patches.coords_xy[rows[kept.indices.cpu().numpy()]].tolist()
-    boxes: list[Box | None] = [None, *(Box(x, y, side, side) for x, y in taken)]
+    before = [None] * (reader.extra_tokens + int(reader.slide_token))
+    boxes: list[Box | None] = [*before, *(Box(x, y, side, side) for x, y in taken)]
     return TokenPlaces(_filled(boxes, kept.count), chosen_of(rows, kept), patches)
 
 

@@ -117,3 +117,41 @@ def test_places_that_nobody_can_tell_are_refused(
     reader.tokens_per_tile = 24
     with pytest.raises(PathPluginsError, match="24 tokens, which are no square grid"):
         token_places(model, opened, TURN.format("?"))
+
+
+PLAIN: dict[str, Any] = {
+    "vision_model_name": "features",
+    "vision_config": {"feature_dim": 10},
+    "random_vision_seed": None,
+    "vision_feature_select_mode": "none",
+}
+"""A tower without a slide token."""
+
+
+@pytest.mark.parametrize(("connector", "before"), [({}, 0), ({"mm_projector_type": "norm_mlp"}, 1)])
+def test_a_slide_without_token_of_its_own_has_a_place_for_each_or_a_marker_first(
+    connector: dict[str, Any], before: int, make_vlm: Make, write_h5: Callable[..., Path]
+) -> None:
+    if connector:
+        connector = {**connector, "projector_config": {"slide_markers": True}}
+    model, bag = loaded(make_vlm(None, **PLAIN, **connector)), write_h5("placed", ROWS)
+    places = token_places(model, open_file(model, bag), TURN.format("?"))
+    rows = places.chosen.rows.tolist()
+    right = [(col * 512, row * 512, 512, 512) for row, col in (divmod(row, 9) for row in rows)]
+    assert places.boxes == [None] * before + right
+    assert len(places.boxes) == model.processor.num_image_tokens(bag)
+
+
+def test_tokens_of_a_whole_slide_and_bags_without_positions_have_no_place(
+    make_vlm: Make, write_h5: Callable[..., Path], tmp_path: Path
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    queries = {"mm_projector_type": "latent_queries", "projector_config": {"num_queries": 3, "num_attention_heads": 2}}
+    model, bag = loaded(make_vlm(None, **PLAIN, **queries)), write_h5("placed", ROWS)
+    with pytest.raises(PathPluginsError, match="makes 3 tokens of all that it is shown"):
+        token_places(model, open_file(model, bag), TURN.format("?"))
+    with h5py.File(tmp_path / "bare.h5", "w") as file:
+        file["features"] = np.ones((4, 10), np.float32)
+    model = loaded(make_vlm(None, **PLAIN))
+    with pytest.raises(PathPluginsError, match=r"bare\.h5 holds features without positions, so nothing can be drawn"):
+        token_places(model, open_file(model, tmp_path / "bare.h5"), TURN.format("?"))

@@ -176,12 +176,12 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
             chosen: tokens of all images.
             places: of every image within its sample, see `connecting.connect`.
         """
-        if self._merges_tiles:
-            features, counts = chosen.tokens, chosen.counts
-        else:
-            features = connect(self.multi_modal_projector, chosen, places)
-            counts = [tokens_after(self.multi_modal_projector, count) for count in chosen.counts]
-        return (features * 0 if self.ablate_vision else features), counts
+        features = chosen.tokens if self._merges_tiles else connect(self.multi_modal_projector, chosen, places)
+        return (features * 0 if self.ablate_vision else features), self.connected(chosen.counts)
+
+    def connected(self, counts: list[int]) -> list[int]:
+        """Return the vision tokens of every image of which so many reach the connector."""
+        return counts if self._merges_tiles else [tokens_after(self.multi_modal_projector, count) for count in counts]
 
     def select_image_tokens(
         self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **vision: Any
@@ -329,6 +329,5 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
             rows, cls = [count * self.vision_tower.tokens_per_tile for count in tiles], 0
         else:
             rows, cls = vision["patch_counts"].tolist(), int(getattr(self.vision_tower, "slide_token", True))
-        budget, after = self.config.image_seq_length, self.multi_modal_projector
-        chosen = [cls + self.token_selector.num_tokens(count, budget) for count in rows]
-        return chosen if self._merges_tiles else [tokens_after(after, count) for count in chosen]
+        budget = self.config.image_seq_length
+        return self.connected([cls + self.token_selector.num_tokens(count, budget) for count in rows])

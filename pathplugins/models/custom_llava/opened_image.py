@@ -18,8 +18,9 @@ class KeptTokens(NamedTuple):
     scores: Tensor | None
     """[N] float32: what the candidates were ranked by."""
     count: int
-    """Vision tokens, with the slide's CLS token before those of the rows where the tower has one, and with one behind
-    them that is no candidate where the selector adds one."""
+    """Vision tokens as the language model sees them: those that the connector adds, the slide's CLS token where the
+    tower has one, those of the rows, and one that is no candidate where the selector adds one. Where the connector
+    gives a fixed number, none of them is a row's."""
 
 
 class OpenedImage:
@@ -46,7 +47,7 @@ class OpenedImage:
                 chosen = self._base.select_image_tokens(**vision)
                 tokens, counts = self._base.project(chosen, [*range(1 + len(more))])  # [sum K, H]
             if not more:
-                self._kept = KeptTokens(chosen.indices, chosen.scores, *chosen.counts)
+                self._kept = KeptTokens(chosen.indices, chosen.scores, *counts)
             vision = {"vision_tokens": tokens, "vision_counts": torch.tensor(counts)}
             self._placeholders = counts
         self._vision: dict[str, Tensor] = dict(vision)
@@ -73,7 +74,7 @@ class OpenedImage:
             return self._kept
         with torch.no_grad():
             chosen = self._base.select_image_tokens(**self.inputs(prompt))
-        return KeptTokens(chosen.indices, chosen.scores, *chosen.counts)
+        return KeptTokens(chosen.indices, chosen.scores, *self._base.connected(chosen.counts))
 
 
 def batch_inputs(opened: Sequence[OpenedImage], prompts: Sequence[str]) -> dict[str, Tensor]:
