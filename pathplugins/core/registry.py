@@ -38,7 +38,7 @@ class Registry:
         elsewhere: Mapping[str, str] | None = None,
     ) -> None:
         self._kind = kind
-        self._elsewhere = elsewhere or {}
+        self.elsewhere = dict(elsewhere or {})
         self._targets: dict[str, Any] = dict(targets or {})
         self._group = group
 
@@ -63,8 +63,6 @@ class Registry:
         if added:
             return self._imported(added[0])
         if name not in self._targets:
-            if (instead := self._elsewhere.get(name)) is not None:
-                raise PathPluginsError(f"{self._kind} {name!r}: {instead}")
             raise PathPluginsError(unknown(self._kind, name, self))
         return loaded(self._targets[name])
 
@@ -101,7 +99,9 @@ def loaded(target: Any) -> Any:
 
 
 def unknown(kind: str, name: str, known: Any) -> str:
-    """Return the message for a name nobody knows: the nearest known name, then all of them."""
+    """Return the message for a name nobody knows: the nearest known name, then all; or what a registry says of it."""
+    if isinstance(known, Registry) and name in known.elsewhere:
+        return f"{kind} {name!r}: {known.elsewhere[name]}"
     near = difflib.get_close_matches(name, list(known), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {name!r}.{hint} Known: {', '.join(sorted(known))}"

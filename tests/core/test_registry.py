@@ -112,5 +112,6 @@ def test_names_that_are_no_parts_say_what_to_do_instead() -> None:
     parts = Registry("vision tower", {"clip": "a:b"}, elsewhere={"titan": "take features"})
     with pytest.raises(PathPluginsError, match=r"^vision tower 'titan': take features$"):
         parts.get("titan")
+    assert unknown("tower", "titan", parts) == "tower 'titan': take features"  # as other callers say it
     assert "titan" not in parts
     assert [*parts] == ["clip"]
