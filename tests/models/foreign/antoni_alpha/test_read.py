@@ -25,7 +25,7 @@ from pathplugins.models.foreign.antoni_alpha.read import import_antoni_alpha
 pytestmark = needs_gemma3
 
 TEXTS = ["What does this slide show? The slide shows invasive carcinoma."] * 3
-R, C, H, HEADS, RANK, ALPHA = 5, 12, 64, 4, 3, 6
+R, C, H, HEADS, RANK, ALPHA = 5, 1280, 64, 4, 3, 6
 CONFIG = {
     "model_type": "antoni_alpha",
     "llm_model_id": "google/medgemma-4b-it",
@@ -66,7 +66,7 @@ def tuned(llm: Path) -> Any:
 def connector() -> dict[str, Tensor]:
     drawn = torch.Generator().manual_seed(4)
     shapes = {"q_proj": (C, C), "k_proj": (C, C), "v_proj": (H, C), "out_proj": (H, H)}
-    state = {f"{name}.weight": torch.randn(*shape, generator=drawn) * 0.3 for name, shape in shapes.items()}
+    state = {f"{name}.weight": torch.randn(*shape, generator=drawn) * shape[1] ** -0.5 for name, shape in shapes.items()}
     state["query_tokens"] = torch.randn(1, R, C, generator=drawn)
     state["layer_norm.weight"], state["layer_norm.bias"] = (
         torch.rand(H, generator=drawn),
