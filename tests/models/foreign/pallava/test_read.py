@@ -47,14 +47,14 @@ def plip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(llm: Path, published: Callable[..., dict[str, Tensor]]) -> dict[str, Tensor]:
-    """What the file holds, by its own names."""
+    """What the file holds, by the names that XTuner gives it."""
     torch.manual_seed(7)
     state = dict(published(layers=2, crossing=(0, 1)))
     for name, value in read_weights(llm).items():
         if name.startswith("model.layers.") and value.ndim == 2:
             module = f"llm.base_model.model.{name.removesuffix('.weight')}"
-            state[f"{module}.lora_A.weight"] = torch.randn(128, value.shape[1]) * 0.02
-            state[f"{module}.lora_B.weight"] = torch.randn(value.shape[0], 128) * 0.02
+            state[f"{module}.lora_A.default.weight"] = torch.randn(128, value.shape[1]) * 0.02
+            state[f"{module}.lora_B.default.weight"] = torch.randn(value.shape[0], 128) * 0.02
     return state
 
 
@@ -84,8 +84,8 @@ def test_the_command_makes_one_directory_of_the_published_files(
     for name, value in base.items():
         module = f"llm.base_model.model.{name.removesuffix('.weight')}"
         wanted = value.double()
-        if f"{module}.lora_A.weight" in trained:
-            up, down = (trained[f"{module}.lora_{side}.weight"].double() for side in "BA")
+        if f"{module}.lora_A.default.weight" in trained:
+            up, down = (trained[f"{module}.lora_{side}.default.weight"].double() for side in "BA")
             wanted = wanted + 2 * torch.einsum("or,ri->oi", up, down)
         torch.testing.assert_close(got[name].double(), wanted, rtol=1e-5, atol=1e-6)
     for name, value in trained.items():
