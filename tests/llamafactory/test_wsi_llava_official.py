@@ -6,11 +6,12 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from pooled_slides import PooledSlides, pooled_slides, shares
+from pooled_slides import CONVERSATIONS, QUESTION, ROWS, PooledSlides, pooled_slides, shares, wanted_ids
 
 from pathplugins.data_tools.cli import main as pathdata
 from pathplugins.models.foreign.wsi_llava.read import import_wsi_llava
@@ -76,6 +77,41 @@ def test_the_adapter_holds_lora_of_the_language_model_and_the_whole_connector(tr
     assert sorted(name.partition("multi_modal_projector.")[2] for name in names if name not in lora) == [
         *("linear_1.bias", "linear_1.weight", "linear_2.bias", "linear_2.weight"),
     ]
+
+
+def test_ids_and_labels_are_those_of_llava_and_a_question_is_asked_as_it_was_trained(slides: PooledSlides) -> None:
+    import llamafactory.hparams.parser  # noqa: F401 - with the hook in place
+    from llamafactory.data.processor import SupervisedDatasetProcessor
+    from llamafactory.data.template import TEMPLATES
+
+    from pathplugins.commands.loading import load_processor
+    from pathplugins.commands.prompting import conversation
+
+    processor = load_processor(slides.root / "hf_start")
+    own = lambda text: processor.tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
+    bag, slide = str(slides.bag(slides.train[0])), [processor.image_token_id] * ROWS
+    data = SimpleNamespace(cutoff_len=4096, train_on_prompt=False, mask_history=False)
+    ours = SupervisedDatasetProcessor(TEMPLATES["pathgen_v1"], processor.tokenizer, processor, data)
+    said = [
+        [
+            {"role": who, "content": text}
+            for turn in turns
+            for who, text in zip(("user", "assistant"), turn, strict=True)
+        ]
+        for turns in CONVERSATIONS
+    ]
+    columns = {"_prompt": [one[:-1] for one in said], "_response": [one[-1:] for one in said]}
+    columns["_images"] = [[bag] * sum(q.count("<image>") for q, _ in turns) for turns in CONVERSATIONS]
+    got = ours.preprocess_dataset(
+        columns | {f"_{name}": [None] * 5 for name in ("system", "tools", "videos", "audios")}
+    )
+    for number, turns in enumerate(CONVERSATIONS):
+        ids, labels = wanted_ids(turns, own, slide)
+        assert (got["input_ids"][number], got["labels"][number]) == (ids, labels)
+    asked = processor([conversation(processor.tokenizer, QUESTION)], [[bag]])["input_ids"][0].tolist()
+    assert asked == got["input_ids"][0][: len(asked)]
+    assert got["labels"][0][len(asked)] != -100
+    assert len(set(got["labels"][0][: len(asked)])) == 1
 
 
 def test_the_shipped_file_holds_the_published_values(configs: Path) -> None:

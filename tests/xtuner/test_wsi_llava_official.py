@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 from mmengine.config import Config
-from pooled_slides import PooledSlides, pooled_slides, shares
+from pooled_slides import CONVERSATIONS, PooledSlides, pooled_slides, shares, wanted_ids
+from transformers import AutoTokenizer
 
 from pathplugins.commands.configs import folder as shipped
+from pathplugins.data.records import Record, Turn
 from pathplugins.models.foreign.wsi_llava.read import import_wsi_llava
 from pathplugins.models.foreign.xtuner.checkpoint import read_checkpoint
+from pathplugins.xtuner.conversations import encode, resolve_template
 
 pytestmark = pytest.mark.host
 
@@ -80,6 +83,17 @@ def test_the_exported_model_answers_from_the_slides(
         sys.stdout.write(f"\nofficial WSI-LLaVA, {len(slides.test)} held-out slides: {seeing:.3f}, blind {blind:.3f}\n")
     assert seeing >= 0.95
     assert blind <= 0.35
+
+
+@pytest.mark.parametrize("turns", CONVERSATIONS, ids=lambda turns: turns[-1][1])
+def test_ids_and_labels_are_those_of_llava(slides: PooledSlides, turns: list[tuple[str, str]]) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(slides.root / "hf_start")
+    said = tuple(turn for asked, told in turns for turn in (Turn("user", asked), Turn("assistant", told)))
+    bags = ("x.h5",) * sum(asked.count("<image>") for asked, _ in turns)
+    record = Record(id="a", conversations=said, images=bags, meta={}, source="a.json", row=1)
+    [got] = encode([record], tokenizer, resolve_template("pathgen_v1"))
+    own = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
+    assert (got.input_ids, got.labels) == wanted_ids(turns, own, [-200])
 
 
 def test_the_shipped_config_holds_the_published_values() -> None:
