@@ -132,7 +132,7 @@ class PathologyChatHook(Hook):
                     synced_gpus=is_deepspeed_zero3_enabled(),
                 )
                 answer = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
-                lines.append(f"{text.replace(tokenizer.bos_token or PLACEHOLDER, '')}{answer}")
+                lines.append(f"{text.replace(tokenizer.bos_token, '') if tokenizer.bos_token else text}{answer}")
         finally:
             model.train(training)
         for line in lines:

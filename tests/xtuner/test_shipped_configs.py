@@ -61,6 +61,8 @@ def test_all_were_found() -> None:
         "pathgen_phase1",
         "pathgen_phase2",
         "ptcga200_vqa",
+        "slidechat_stage1",
+        "slidechat_stage2",
         "wsi_llava_official",
         "wsi_llava_stage2",
         "wsi_llava_stage3",

@@ -9,6 +9,9 @@ from pathplugins.data.formats.reading.conversations import llava_draft
 from pathplugins.data.formats.reading.rows import BadRowError, Row, shown
 from pathplugins.data.records import Record
 
+SUFFIXES = (".csv", ".h5", ".hdf5")
+"""Of features: SlideChat's own, and of bags. For any other SlideChat shows the slide of the sample before."""
+
 
 @reader
 def read_slidechat(path: str | Path, *, media_dir: str | Path | None = None, ids: str | Path | None = None) -> Stream:
@@ -27,4 +30,7 @@ def _draft(row: Row) -> Record:
     record = llava_draft(row)
     if len(record.images) != 1:
         raise BadRowError("no image", f"image is {shown(row.cells.get('image'))}; expected a list of one path")
+    if not record.images[0].lower().endswith(SUFFIXES):
+        wanted = ", ".join(SUFFIXES)
+        raise BadRowError("unknown suffix", f"{record.images[0]} ends in none of {wanted}; name the slide's features")
     return record

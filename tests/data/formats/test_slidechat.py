@@ -17,6 +17,7 @@ def test_conversations_about_one_slide(tmp_path: Path) -> None:
         {"id": "q2", "image": "/abs/b.csv", "conversations": [ASK, SAY, {"from": "human", "value": "And?"}, SAY]},
         {"id": "q3", "conversations": [{"from": "human", "value": "No slide."}, SAY]},
         {"id": "q4", "image": ["a.csv", "b.csv"], "conversations": [ASK, SAY]},
+        {"id": "q5", "image": ["a.csv.gz"], "conversations": [ASK, SAY]},
     ]
     (tmp_path / "train.json").write_text(json.dumps(samples))
     records, bad = read_slidechat(tmp_path / "train.json")
@@ -24,4 +25,7 @@ def test_conversations_about_one_slide(tmp_path: Path) -> None:
         ("q1", (str(tmp_path / "BRCA/TCGA-A.B.csv"),), 2),
         ("q2", ("/abs/b.csv",), 4),
     ]
-    assert [(sample.row, sample.reason) for sample in bad] == [(3, "no image"), (4, "no image")]
+    assert [(sample.row, sample.reason) for sample in bad] == [
+        *((3, "no image"), (4, "no image"), (5, "unknown suffix")),
+    ]
+    assert "a.csv.gz ends in none of .csv, .h5, .hdf5" in bad[2].detail

@@ -42,3 +42,22 @@ def test_broken_tables(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(PathPluginsError, match=message):
         read(tmp_path / "a.csv")
+
+
+def test_they_become_bags_without_positions(tmp_path: Path) -> None:
+    """All rows in their order, which the selectors and towers that ask for no positions read."""
+    from pathplugins.data.bags import inspect_bag, read_bag
+    from pathplugins.data_tools.cli import main
+
+    values = np.random.default_rng(1).integers(-9, 9, (7, 5)) / 8
+    (tmp_path / "csv").mkdir()
+    lines = ["0,1,2,3,4", *(",".join(map(str, row)) for row in values)]
+    (tmp_path / "csv" / "TCGA-A.csv").write_text("\n".join(lines))
+    words = ["convert", "features", str(tmp_path / "csv"), "--to", "bare", "--encoder", "conch"]
+    assert main([*words, "--out", str(tmp_path / "bags")]) == 0
+    bag = tmp_path / "bags" / "TCGA-A.h5"
+    info = inspect_bag(bag, positions=False)
+    assert (info.rows, info.width, info.encoder) == (7, 5, "conch")
+    read = read_bag(bag, frame_mpp=None, positions=False)
+    np.testing.assert_array_equal(read.features, values)
+    assert (read.coords_xy == -1).all()
