@@ -12,7 +12,7 @@ import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.nearest import near_path
-from pathplugins.data.bags import inspect_bag, read_bag
+from pathplugins.data.bags import Bag, BagInfo, inspect_bag, read_bag
 
 from ..splits.row_groups import slide_name
 from ..tiling.coord_files import PatchSet, read_coords
@@ -109,7 +109,7 @@ def _of_bag(path: Path) -> SlidePatches:
             "write bags that do, pathdata convert features with --coords, or with --level0-mpp and --patch-size-level0"
         )
     return SlidePatches(
-        coords_xy=read_bag(path, frame_mpp=info.level0_mpp).coords_xy,
+        coords_xy=_on_level0(path, info).coords_xy,
         patch_size=info.patch_size or round(side_px0),
         patch_size_level0=round(side_px0),
         level0_mpp=info.level0_mpp,
@@ -128,10 +128,8 @@ def read_features(source: Source, coords_xy: np.ndarray) -> np.ndarray:
         PathPluginsError: the bag is of other patches, or holds NaN or infinity.
     """
     path: Path = source.bag  # type: ignore[assignment] # the caller says that there is one
-    level0_mpp = inspect_bag(path).level0_mpp
-    bag = read_bag(path, **({} if level0_mpp is None else {"frame_mpp": level0_mpp}))
-    same_places = level0_mpp is None or np.array_equal(bag.coords_xy, coords_xy)
-    if len(bag.features) != len(coords_xy) or not same_places:
+    bag = _on_level0(path, inspect_bag(path))
+    if not np.array_equal(bag.coords_xy, coords_xy):
         raise PathPluginsError(
             f"{path} is of other patches ({len(bag.features)}) than {source.main} ({len(coords_xy)}); run pathdata "
             "features --overwrite on this slide, or pass the folder of the bags as --patches"
@@ -140,6 +138,11 @@ def read_features(source: Source, coords_xy: np.ndarray) -> np.ndarray:
     if not np.isfinite(features).all():
         raise PathPluginsError(f"{path} holds NaN or infinity; run pathdata inspect on it, and extract it again")
     return features
+
+
+def _on_level0(path: Path, info: BagInfo) -> Bag:
+    """Read a bag with positions in level-0 pixels, in which all but those in microns are stored."""
+    return read_bag(path, frame_mpp=info.level0_mpp if info.units == "um" else None)
 
 
 def _by_slide(folder: Path) -> dict[str, Path]:

@@ -68,7 +68,7 @@ def _first_centres(x: Tensor, k: int, generator: object) -> Tensor:
         centre = x[rows[-1]]
         away = torch.minimum(away, (norms - 2 * (x @ centre) + centre.square().sum()).clamp_min_(0))
         away[rows[-1]] = 0
-        along = away.double().cpu().cumsum(0)
+        along = away.cpu().double().cumsum(0)
         rows.append(min(int(torch.searchsorted(along, share * along[-1], right=True)), len(x) - 1))
     return x[torch.tensor(rows, device=x.device)]
 

@@ -33,6 +33,14 @@ def test_a_bag_says_where_its_patches_are(tmp_path: Path) -> None:
         read_features(Source(slide_id="a", bag=tmp_path / "a.h5"), XY[::-1])
 
 
+def test_a_bag_tiled_a_little_off_its_magnification_keeps_its_places(tmp_path: Path) -> None:
+    """266 level-0 pixels shown as 256 are 0.26 um/px of 0.25: what a tower takes for one scale is another place."""
+    sizes = {"patch_size": 256, "patch_size_level0": 266, "mpp": 0.25 * 266 / 256, "level0_mpp": 0.25}
+    about = BagAttributes(slide_id="a", encoder="uni", level0_width=9000, level0_height=9000, **sizes)
+    write_bag(tmp_path / "a.h5", [np.ones((3, 4))], XY[:, ::-1].copy(), about)
+    assert read_patches(Source(slide_id="a", bag=tmp_path / "a.h5")).coords_xy.tolist() == XY.tolist()
+
+
 def test_microns_are_positions_too(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "s.h5", "w") as file:
         file["feats"], file["coords"] = np.ones((3, 4), np.float16), XY * 0.25
