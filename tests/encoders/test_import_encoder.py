@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from timm_eyes import settled
-from tiny_encoders import PATCHES, features, run
+from tiny_encoders import PATCHES, SIDE, features, run, tiny
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
+from pathplugins.encoders.build import build_model
 from pathplugins.encoders.encoder import EncoderChoice, load_encoder
 from pathplugins.encoders.import_encoder import TOLERANCE, import_encoder
 from pathplugins.encoders.registry import ENCODERS
@@ -241,3 +242,25 @@ def test_what_no_folder_holds_is_refused(tmp_path: Path) -> None:
     torch.save(resnet().state_dict(), tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match=r"conch: its model is more than one of timm.*--weights"):
         import_encoder("conch", tmp_path / "w.pth", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "name", ["hibou-b", "midnight-12k", "kaiko-vitl14", "ctranspath", "musk", "siglip2-base-patch16-224"]
+)
+def test_rows_with_layers_of_their_own_become_folders(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gated layers, registers, a stem, norms within: the folder says them in plain values and is read again."""
+    card = ENCODERS.get(name)
+    small = replace(tiny(card), preprocess=replace(card.preprocess, resize_px=SIDE, crop_px=SIDE))
+    monkeypatch.setitem(ENCODERS._targets, name, small)
+    model = settled(build_model(small))
+    torch.save(model.state_dict(), tmp_path / "w.pth")
+    done = import_encoder(name, tmp_path / "w.pth", tmp_path / "folder")
+    assert (done.method, done.reference, done.resized) == (None, None, "")
+    folder, direct = (
+        load_encoder(EncoderChoice(name=str(tmp_path / "folder"), device="cpu")),
+        load_encoder(EncoderChoice(name=name, weights=tmp_path / "w.pth", device="cpu")),
+    )
+    assert folder.preprocess == direct.preprocess
+    np.testing.assert_array_equal(features(folder), features(direct))

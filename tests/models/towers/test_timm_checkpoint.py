@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from timm_eyes import PIXELS, SIDE, eye, folder_of, model_of, settled
-from tiny_encoders import features, tiny
+from tiny_encoders import PROCESSOR, features, tiny, transformers_model
 
 from pathplugins.core.errors import CheckpointError, PathPluginsError
 from pathplugins.core.files import read_json, write_json
@@ -22,6 +22,7 @@ from pathplugins.models.custom_llava.image_processing import TiledImageProcessor
 from pathplugins.models.towers import TOWERS
 from pathplugins.models.towers.timm_checkpoint import read_timm
 from pathplugins.published.encoders import CARDS
+from pathplugins.published.preprocessing import Preprocess
 
 timm = pytest.importorskip("timm")
 
@@ -77,6 +78,34 @@ def test_every_row_of_the_encoder_table_can_be_the_eye(name: str, small_cards: N
 
 def features_of(encoder: Any, patch: np.ndarray) -> np.ndarray:
     return encoder(encoder.prepare(patch)[None])
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix"),
+    [("vit", 1), ("dinov2", 1), ("gated", 1), ("registers", 4), ("siglip", 0), ("quick_gelu", 1), ("gelu", 1)],
+)
+def test_a_folder_of_transformers_is_an_eye(kind: str, prefix: int, tmp_path: Path) -> None:
+    """As Phikon, Phikon v2, Midnight, Hibou, SigLIP 2 and CLIP lie on the hub: the last block but one, in float64."""
+    model, _ = transformers_model(kind)
+    model.save_pretrained(tmp_path / "hub")
+    write_json(tmp_path / "hub" / "preprocessor_config.json", PROCESSOR)
+    options, state = read_timm(str(tmp_path / "hub"), {})
+    tower = TOWERS.get("timm").build(options).eval()
+    tower.load_state_dict(state)
+    assert (options["prefix_tokens"], tower.tokens_per_tile) == (prefix, 16)
+    assert tower.preprocess == Preprocess(
+        resize_px=SIDE, crop_px=SIDE, interpolation="bilinear", mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2)
+    )
+    images = torch.rand(2, 3, SIDE, SIDE, dtype=torch.float64)
+    vision, seen = getattr(model, "vision_model", model).double().eval(), []
+    (first,) = (part for name, part in vision.named_modules() if name in ("encoder.layer.0", "encoder.layers.0"))
+    first.register_forward_hook(lambda _, __, output: seen.append(output))  # of two layers
+    with torch.inference_mode():
+        vision(images)
+        cls, tokens = tower.double()(images)
+    hidden = seen[0][0] if isinstance(seen[0], tuple) else seen[0]
+    torch.testing.assert_close(tokens, hidden[:, prefix:], atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(cls, hidden[:, 0] if prefix else hidden.mean(1), atol=1e-6, rtol=1e-6)
 
 
 def test_a_directory_gives_weights_and_preprocessing(tmp_path: Path) -> None:
