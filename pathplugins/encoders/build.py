@@ -56,6 +56,11 @@ def _new_model(card: EncoderCard) -> Any:
         from pathplugins.encoders.conch_v15 import conch_v15_vision
 
         return conch_v15_vision(card.architecture, **kwargs)
+    if card.name != card.architecture and not timm.is_model(card.architecture):
+        raise PathPluginsError(
+            f"{card.name}: timm {timm.__version__} has no {card.architecture}, which it is built as; install a newer "
+            "timm: pip install -U timm"
+        )
     return timm.create_model(card.architecture, pretrained=False, **{"num_classes": 0, **kwargs})
 
 

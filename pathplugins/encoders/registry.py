@@ -10,6 +10,7 @@ from pathplugins.core.optional import need
 from pathplugins.core.registry import Registry, unknown
 from pathplugins.encoders.hub_folder import folder_card
 from pathplugins.published.encoder_card import EncoderCard
+from pathplugins.published.encoder_names import encoder_key
 from pathplugins.published.encoders import CARDS
 
 ENCODERS = Registry("encoder", {card.name: card for card in CARDS})
@@ -17,6 +18,8 @@ ENCODERS = Registry("encoder", {card.name: card for card in CARDS})
 
 def find_card(name: str) -> EncoderCard:
     """Return the card of a published encoder, a hub id, a timm model or a local hub folder, tried in that order.
+
+    A published encoder may have the name another tool gives it, or that of its repository, where nothing else has it.
 
     Raises:
         PathPluginsError: none of them; the message names the nearest.
@@ -31,6 +34,8 @@ def find_card(name: str) -> EncoderCard:
         return _timm_card(name)
     if path.is_dir():
         return folder_card(path)
+    if encoder_key(name) in ENCODERS:  # as TRIDENT and others spell it
+        return ENCODERS.get(encoder_key(name))
     if path.is_file():
         raise PathPluginsError(f"--encoder {name} is a file of weights: pass --encoder <model> --weights {name}")
     if len(path.parts) > 1:  # no name of an encoder has a slash
