@@ -61,6 +61,8 @@ def test_all_were_found() -> None:
         "pathgen_phase1",
         "pathgen_phase2",
         "ptcga200_vqa",
+        "quilt_instruct",
+        "quilt_pretrain",
         "slidechat_stage1",
         "slidechat_stage2",
         "wsi_llava_official",
