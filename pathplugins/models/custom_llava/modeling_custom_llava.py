@@ -31,6 +31,7 @@ from pathplugins.models.custom_llava.placeholders import (
     unused,
 )
 from pathplugins.models.custom_llava.prefix_lm import check_prefix_lm_mask, prefix_lm_mask
+from pathplugins.models.custom_llava.untied import note_untied
 from pathplugins.models.custom_llava.vision_inputs import FILE_INPUTS, VISION_INPUTS
 from pathplugins.models.custom_llava.vision_tokens import (
     bag_candidates,
@@ -129,6 +130,11 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
     def get_decoder(self) -> nn.Module:
         """Return the language model without its head."""
         return self.model
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Save as Transformers does; embedding and head that were trained apart are two from here on."""
+        note_untied(self)
+        super().save_pretrained(*args, **kwargs)
 
     def _set_gradient_checkpointing(
         self, enable: bool = True, gradient_checkpointing_func: Callable[..., Any] = checkpoint, **kwargs: Any

@@ -66,7 +66,9 @@ def tuned(llm: Path) -> Any:
 def connector() -> dict[str, Tensor]:
     drawn = torch.Generator().manual_seed(4)
     shapes = {"q_proj": (C, C), "k_proj": (C, C), "v_proj": (H, C), "out_proj": (H, H)}
-    state = {f"{name}.weight": torch.randn(*shape, generator=drawn) * shape[1] ** -0.5 for name, shape in shapes.items()}
+    state = {
+        f"{name}.weight": torch.randn(*shape, generator=drawn) * shape[1] ** -0.5 for name, shape in shapes.items()
+    }
     state["query_tokens"] = torch.randn(1, R, C, generator=drawn)
     state["layer_norm.weight"], state["layer_norm.bias"] = (
         torch.rand(H, generator=drawn),
