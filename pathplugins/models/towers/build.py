@@ -11,8 +11,6 @@ from pathplugins.models.towers.abmil_config import AbmilConfig
 from pathplugins.models.towers.features import FeaturesTower, PatchMLPTower
 from pathplugins.models.towers.features_config import FeaturesConfig, PatchMLPConfig
 from pathplugins.models.towers.longnet_vit import LongNetConfig, LongNetViT
-from pathplugins.models.towers.slidechat import SlideChatTower
-from pathplugins.models.towers.slidechat_config import SlideChatConfig
 
 
 def longnet_vit(options: dict[str, Any]) -> LongNetViT:
@@ -28,11 +26,6 @@ def features(options: dict[str, Any]) -> nn.Module:
 def patch_mlp(options: dict[str, Any]) -> nn.Module:
     """Build the tower that maps every patch by itself."""
     return PatchMLPTower(PatchMLPConfig(**options))
-
-
-def slidechat(options: dict[str, Any]) -> nn.Module:
-    """Build SlideChat's slide encoder."""
-    return SlideChatTower(SlideChatConfig(**options))
 
 
 def abmil(options: dict[str, Any]) -> nn.Module:

@@ -11,6 +11,7 @@ Source: https://github.com/uni-medical/SlideChat at aa1ff55 (xtuner/model/llava.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -156,3 +157,8 @@ class SlideChatTower(nn.Module):
         for layer in self.layers:
             x = layer(x, sizes)  # [T, C]
         return None, self.layer_norm(x)
+
+
+def build(options: dict[str, Any]) -> SlideChatTower:
+    """Build the slide encoder, with random weights, from the options of ``vision_config``."""
+    return SlideChatTower(SlideChatConfig(**options))
