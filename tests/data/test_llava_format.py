@@ -71,6 +71,25 @@ def test_v1_ids_and_labels_are_those_of_llava(tokenizers: dict[str, Any], model:
     assert learnt == [f"{answer}</s>".lstrip() for _, answer in turns]
 
 
+@pytest.mark.parametrize("name", reference.CONVERSATIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_older_llava_of_quilt_llava(tokenizers: dict[str, Any], model: Any, kind: str, name: str) -> None:
+    """It counts as if every tokenizer had ``legacy``; without, it masks what has two rounds or more as a whole."""
+    turns, tokenizer = reference.CONVERSATIONS[name], tokenizers[kind]
+    own = reference.by_sentencepiece(model)
+    if not kind.endswith("legacy"):
+        own = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
+    older = reference.v1(turns, own)
+    [texts] = encode("v1", [conversation(turns)], tokenizer)
+    ids, labels = flat(texts)
+    assert ids == older[0]
+    if kind.endswith("legacy") or len(turns) == 1:
+        assert labels == older[1]
+    else:
+        assert set(older[1]) == {MASKED}
+        assert labels == reference.v1(turns, own, legacy=False)[1] != older[1]
+
+
 @pytest.mark.parametrize("caption", ["Sheets of cells.", "Two\n\nlines ", "5 µm 🔬 细胞", "USER: a ASSISTANT: b"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_plain_ids_and_labels_are_those_of_llava(

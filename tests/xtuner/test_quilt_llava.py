@@ -15,6 +15,7 @@ import pytest
 from mmengine.config import Config
 
 from pathplugins.commands.configs import folder as shipped
+from pathplugins.core.errors import BadSamplesError
 from pathplugins.data.formats.drawn import KINDS, QUESTION, caption, read_drawn
 from pathplugins.models.foreign.xtuner.checkpoint import read_checkpoint
 from pathplugins.xtuner.conversations import resolve_template
@@ -117,6 +118,24 @@ def test_it_learns_four_kinds_of_images_and_nothing_without_them(
         sys.stdout.write(f"\naccuracy on {len(work.held)} held-out images: {shown}\n")
     assert shares[0] >= 0.95
     assert shares[1] <= 0.35
+
+
+def test_a_truncated_image_is_reported_before_training(
+    work: SimpleNamespace, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which the published code trains on without a word."""
+    from xtuner.registry import BUILDER
+
+    monkeypatch.chdir(folder)
+    whole = Path(work.held[0].images[0]).read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "cut.json").write_text(
+        json.dumps([row(0, "cut.png", "tumour"), row(1, work.held[1].images[0], "tumour")])
+    )
+    data = Config.fromfile("small_quilt_instruct.py").train_dataloader.dataset
+    data.update(data_path="cut.json", image_folder=str(folder))
+    with pytest.raises(BadSamplesError, match=r"cut\.json:1: .*cut\.png cannot be read \(3 tries\)"):
+        BUILDER.build(data)
 
 
 BOTH = {
