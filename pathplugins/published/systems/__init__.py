@@ -6,6 +6,7 @@ from pathplugins.published.systems.features_vqa import FEATURES_VQA
 from pathplugins.published.systems.pallava import PA_LLAVA
 from pathplugins.published.systems.patchtcga import PATCH_TCGA
 from pathplugins.published.systems.pathgen_llava import PATHGEN
+from pathplugins.published.systems.pathosynvlm import PATHOSYNVLM
 from pathplugins.published.systems.quilt_llava import QUILT_LLAVA
 from pathplugins.published.systems.slidechat import SLIDECHAT
 from pathplugins.published.systems.system import Link, System
@@ -14,4 +15,14 @@ from pathplugins.published.systems.wsi_llava_official import WSI_LLAVA_OFFICIAL
 
 __all__ = ["SYSTEMS", "Link", "System"]
 
-SYSTEMS = (WSI_LLAVA, PA_LLAVA, PATHGEN, PATCH_TCGA, FEATURES_VQA, WSI_LLAVA_OFFICIAL, SLIDECHAT, QUILT_LLAVA)
+SYSTEMS = (
+    WSI_LLAVA,
+    PA_LLAVA,
+    PATHGEN,
+    PATCH_TCGA,
+    FEATURES_VQA,
+    WSI_LLAVA_OFFICIAL,
+    SLIDECHAT,
+    QUILT_LLAVA,
+    PATHOSYNVLM,
+)
