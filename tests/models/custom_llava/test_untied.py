@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from pathplugins.core.files import read_json
+from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
 
 IDS = torch.tensor([[3, 30, 40, 50]])
 
@@ -28,13 +28,13 @@ def test_merged_lora_that_trained_both_keeps_both(vlm: Path, load: Callable[...,
         wanted = tuned(input_ids=IDS).logits
         merged = tuned.merge_and_unload()
         merged.save_pretrained(tmp_path)
-    told = read_json(tmp_path / "config.json")
-    assert told["tie_word_embeddings"] is told["text_config"]["tie_word_embeddings"] is False
+    told = CustomLlavaConfig.from_pretrained(tmp_path)
+    assert told.tie_word_embeddings is told.text_config.tie_word_embeddings is False
     torch.testing.assert_close(load(tmp_path)(input_ids=IDS).logits, wanted, atol=1e-5, rtol=1e-4)
 
 
 def test_what_is_one_stays_one(vlm: Path, load: Callable[..., Any], tmp_path: Path) -> None:
     load(vlm).save_pretrained(tmp_path)
-    assert read_json(tmp_path / "config.json")["tie_word_embeddings"] is True
+    assert CustomLlavaConfig.from_pretrained(tmp_path).text_config.tie_word_embeddings is True
     again = load(tmp_path)
     assert again.lm_head.weight is again.model.embed_tokens.weight
