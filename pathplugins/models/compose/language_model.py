@@ -37,19 +37,25 @@ def read_text_config(llm: Path) -> PretrainedConfig:
         )
     try:
         config = AutoConfig.from_pretrained(llm, trust_remote_code=False)
-    except ValueError as error:
+    except ValueError:
         kind = read_json(llm / "config.json").get("model_type")
-        if kind is None or kind in CONFIG_MAPPING:
-            raise
-        raise CheckpointError(
-            f"{llm}: Transformers {transformers.__version__} of this environment has no {kind}; train it in another "
-            "trainer (Gemma 3 in LLaMA-Factory; XTuner pins a Transformers without it), or choose another model"
-        ) from error
+        if kind is not None:
+            check_known(llm, kind)
+        raise
     if not hasattr(config, "vocab_size") or not hasattr(config, "hidden_size"):
         raise CheckpointError(f"{llm}: {config.model_type} has parts besides a language model; give a text-only one")
     if getattr(config, "quantization_config", None) is not None:
         raise CheckpointError(f"{llm} is quantised; compose from the unquantised model and quantise when loading")
     return config
+
+
+def check_known(llm: Path, kind: str) -> None:
+    """Refuse a family of models that the Transformers of this environment does not have."""
+    if kind not in CONFIG_MAPPING:
+        raise CheckpointError(
+            f"{llm}: Transformers {transformers.__version__} of this environment has no {kind}; train it in another "
+            "trainer (Gemma 3 in LLaMA-Factory; XTuner pins a Transformers without it), or choose another model"
+        )
 
 
 def dtype_of(config: PretrainedConfig) -> torch.dtype:

@@ -12,6 +12,7 @@ import pathplugins
 from pathplugins.core.errors import CheckpointError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.models.compose.cache import cached
+from pathplugins.models.compose.language_model import check_known
 from pathplugins.models.compose.shard_writer import ShardWriter
 from pathplugins.models.compose.spec import digest, members, stamp
 from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file
@@ -38,6 +39,7 @@ def text_part(llm: Path) -> Path:
     kind = config.get("model_type")
     if kind not in TEXT_TYPES or not isinstance(config.get("text_config"), dict):
         return llm
+    check_known(llm, TEXT_TYPES[kind])  # before anything is copied
     if config.get("quantization_config") is not None:
         raise CheckpointError(f"{llm} is quantised; compose from the unquantised model and quantise when loading")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathplugins.published.systems.antoni_alpha import ANTONI_ALPHA
 from pathplugins.published.systems.features_vqa import FEATURES_VQA
 from pathplugins.published.systems.pallava import PA_LLAVA
 from pathplugins.published.systems.patchtcga import PATCH_TCGA
@@ -25,4 +26,5 @@ SYSTEMS = (
     SLIDECHAT,
     QUILT_LLAVA,
     PATHOSYNVLM,
+    ANTONI_ALPHA,
 )

@@ -141,3 +141,6 @@ def test_a_transformers_without_gemma_says_so(make_llm: Callable[..., Path], tmp
     write_json(llm / "config.json", {"model_type": "gemma3_text", "vocab_size": 9, "hidden_size": 8})
     with pytest.raises(CheckpointError, match="has no gemma3_text; train it in another trainer"):
         read_text_config(llm)
+    write_json(llm / "config.json", {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}})
+    with pytest.raises(CheckpointError, match=r"has no gemma3_text.*LLaMA-Factory; XTuner pins"):
+        text_part(llm)
