@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import slidechat_reference as reference
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from pathplugins.core.errors import CheckpointError
+from pathplugins.core.files import write_json
 from pathplugins.models.towers import TOWERS
 
 BEFORE = "LongNet_encoder."
@@ -55,3 +57,19 @@ def test_a_pointer_in_place_of_the_file_is_named(tmp_path: Path) -> None:
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 17\n")
     with pytest.raises(CheckpointError, match=r"Git.LFS|git-lfs"):
         TOWERS.get("slidechat").read_weights(str(path), {})
+
+
+def test_attention_is_that_of_the_training(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    """Published weights know none; a trained model says whether its patches see each other."""
+    torch.save(state, tmp_path / "stage1.pth")
+    with pytest.raises(CheckpointError, match="patches never see each other, and vision_config says attend: true"):
+        TOWERS.get("slidechat").read_weights(str(tmp_path / "stage1.pth"), {"attend": True})
+    trained = tmp_path / "stage1"
+    trained.mkdir()
+    save_file({f"vision_tower.{name}": value for name, value in tower_of(state).items()}, trained / "model.safetensors")
+    own = {"attend": True, "num_heads": 4, "segment_lengths": [8], "dilated_ratios": [1]}
+    write_json(trained / "config.json", {"vision_config": {"model_type": "slidechat", **own}})
+    options, _ = TOWERS.get("slidechat").read_weights(str(trained), {"dropout": 0.0})
+    assert (options["attend"], options["num_heads"], options["segment_lengths"]) == (True, 4, (8,))
+    with pytest.raises(CheckpointError, match=r"trained with {'attend': True}, vision_config says {'attend': False}"):
+        TOWERS.get("slidechat").read_weights(str(trained), {"attend": False})
