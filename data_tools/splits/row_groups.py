@@ -15,6 +15,7 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.nearest import nearest
 from pathplugins.core.suffixes import SLIDE_SUFFIXES
 from pathplugins.data.barcodes import patient_of, slide_of
+from pathplugins.data.formats.wsi_csv import BETWEEN_BAGS
 from pathplugins.data.splits.groups import GroupOf, pattern_group
 from pathplugins.data.splits.split import By
 
@@ -134,7 +135,8 @@ def _id(cells: Mapping[str, Any]) -> list[str]:
 
 def _paths(cells: Mapping[str, Any]) -> list[str]:
     column = usual_column((name for name in cells if _texts(cells[name])), PATH_COLUMNS)
-    return _texts(cells[column]) if column else []
+    found = _texts(cells[column]) if column else []
+    return [path for text in found for path in text.split(BETWEEN_BAGS)] if column == "h5_path" else found
 
 
 def _texts(value: Any) -> list[str]:

@@ -16,6 +16,8 @@ from slidechat_reference import tiny_qwen, wide
 from pathplugins.core.errors import BadSamplesError
 from pathplugins.xtuner.collate import collate
 from pathplugins.xtuner.datasets import PathologyDataset
+from pathplugins.xtuner.model import PathologyLLaVAModel
+from pathplugins.xtuner.optim import adamw_by_module
 from pathplugins.xtuner.parts import load_model
 
 pytestmark = pytest.mark.host
@@ -71,3 +73,24 @@ def test_too_many_slides_are_named_before_training(make: Callable[..., Pathology
     with pytest.raises(BadSamplesError, match=r"(?s)1 x too many slides.*a sample has 3 slides, .* markers for 2"):
         make("a.h5;b.h5;c.h5", "c.h5")
     assert make("a.h5;b.h5;c.h5", "c.h5", on_bad_sample="skip").left_out == 1
+
+
+def test_each_kind_of_weights_has_its_rate(parts: dict[str, Any]) -> None:
+    """LoRA and the language model under it are both trained, and both are in a checkpoint."""
+    joint = {**parts, "joint_lora": {"rank": 3, "alpha": 6, "target": ["q_proj"]}}
+    model = PathologyLLaVAModel(
+        {"type": load_model, "model": joint},
+        freeze_llm=False,
+        lr_mult={"joint_lora": 4, "multi_modal_projector": 20},
+        use_activation_checkpointing=False,
+    )
+    rates = {}
+    for group in adamw_by_module(model.parameters(), lr=5e-6, weight_decay=0.01).param_groups:
+        rates.update({id(weight): group["lr"] for weight in group["params"]})
+    found = {name: rates[id(weight)] for name, weight in model.named_parameters() if weight.requires_grad}
+    for name, rate in found.items():
+        factor = 4 if ".joint_lora." in name else 20 if "multi_modal_projector" in name else 1
+        assert rate == pytest.approx(5e-6 * factor), name
+    assert set(model.state_dict()) == set(found)
+    assert any(name.endswith("q_proj.joint_lora.up") for name in found)
+    assert any(name.endswith("q_proj.weight") for name in found)

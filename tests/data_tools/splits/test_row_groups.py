@@ -22,6 +22,7 @@ def groups(rule: GroupRule, **cells: Any) -> tuple[str, ...]:
         ({"slide_id": "007", "h5_path": "other.h5"}, ("007",), ()),
         ({"Slide": "s1.svs"}, ("s1",), ()),
         ({"slide_id": "", "h5_path": "bags/s2.svs.h5"}, ("s2",), ()),
+        ({"slide_id": "", "h5_path": "bags/s2.svs.h5;bags/s3.h5"}, ("s2", "s3"), ()),
         ({"image": f"{BARCODE}_3.png"}, (BARCODE,), ("TCGA-AB-0001",)),
         ({"image": ["TCGA-BRCA/s.4.pt"]}, ("s.4",), ()),
         ({"image": "patch_17.png"}, (), ()),
