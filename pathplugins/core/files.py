@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.core.file_heads import stand_in
 from pathplugins.core.json_values import parse_json
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?:(?P<machine>[0-9a-f]{8})-)?(?P<pid>\d+)-[0-9a-f]{8}\.tmp")
@@ -134,6 +135,8 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
+        if said := stand_in(path.read_bytes()[:512]):
+            raise PathPluginsError(f"{path} {said}") from error
         raise PathPluginsError(f"{path} is not JSON ({error}); correct it, or get or make it again") from error
     if not isinstance(value, dict):
         raise PathPluginsError(f"{path} holds a JSON {type(value).__name__}, expected an object; get or make it again")

@@ -98,6 +98,19 @@ def test_json_that_is_no_object_is_an_error_that_names_the_file(tmp_path: Path, 
         read_json(tmp_path / "a.json")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git-LFS pointer, .* `git lfs pull`"),
+        ("\n<!DOCTYPE HTML><html>Log in</html>", "is a web page, as of a login, .* accept the terms of a gated"),
+    ],
+)
+def test_what_stands_in_place_of_json_is_called_what_it_is(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(PathPluginsError, match=rf"a\.json {said}"):
+        read_json(tmp_path / "a.json")
+
+
 def test_a_name_that_no_file_can_have_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     assert is_file(tmp_path / "a")

@@ -219,8 +219,11 @@ def _stored_in(spec: ComposeSpec, language_model: torch.dtype, *states: dict[str
     """Return the dtype of what stands beside the language model, and say where it is less exact than the source."""
     if spec.keep_float32:
         return torch.float32
-    exact = {value.dtype for state in states for value in state.values() if value.is_floating_point()}
-    if coarser := sorted(str(dtype) for dtype in exact if torch.finfo(dtype).eps < torch.finfo(language_model).eps):
+    eps = torch.finfo(language_model).eps
+    floats = [value for state in states for value in state.values() if value.is_floating_point()]
+    finer = [value for value in floats if torch.finfo(value.dtype).eps < eps]
+    rounded = {value.dtype for value in finer if not torch.equal(value.to(language_model).to(value.dtype), value)}
+    if coarser := sorted(map(str, rounded)):
         logger.warning(
             "vision tower and connector are stored in the language model's %s, rounded from %s (a slide token moves by "
             "about 1 %% in bfloat16); keep_float32 (--keep-float32) stores them exactly, for runs that load float32",

@@ -12,7 +12,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, AutoT
 
 from pathplugins.core.errors import CheckpointError
 from pathplugins.core.files import read_json
-from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file, make_portable
+from pathplugins.models.custom_llava.tokenizer_files import copy_tokenizer_file, is_tokenizer_file, make_portable
 from pathplugins.weights import open_weights
 from pathplugins.weights.compare import few
 from pathplugins.weights.model_folder import weight_files
@@ -89,7 +89,7 @@ def place_tokenizer(llm: Path, out: Path) -> tuple[str, int]:
     if not (llm / "tokenizer_config.json").is_file():
         raise CheckpointError(f"{llm} holds no tokenizer_config.json; finish the download")
     for path in filter(is_tokenizer_file, llm.iterdir()):
-        shutil.copyfile(path, out / path.name)
+        copy_tokenizer_file(path, out)
     shutil.copyfile(llm / "config.json", out / "config.json")  # names the tokenizer where its own files do not
     make_portable(out)  # before it is read: Transformers 4 cannot read what 5 has saved
     tokenizer = AutoTokenizer.from_pretrained(out)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+from pathplugins.core.errors import CheckpointError
+from pathplugins.core.file_heads import stand_in
 from pathplugins.core.files import read_json, write_json
 
 NAMES = (
@@ -21,6 +24,15 @@ NAMES = (
 def is_tokenizer_file(path: Path) -> bool:
     """Return whether a tokenizer is read from this file of a model directory."""
     return path.is_file() and (path.suffix in (".model", ".jinja") or path.name in NAMES)
+
+
+def copy_tokenizer_file(path: Path, folder: Path) -> None:
+    """Copy a file of a tokenizer; refuse what stands in place of one, of which Transformers says nothing to act on."""
+    with path.open("rb") as file:
+        said = stand_in(file.read(512))
+    if said:
+        raise CheckpointError(f"{path} {said}")
+    shutil.copyfile(path, folder / path.name)
 
 
 def make_portable(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from pathplugins.core.files import write_json
 from pathplugins.models.compose.language_model import read_text_config, weights_of
 from pathplugins.models.compose.shard_writer import SHARD_BYTES, ShardWriter
 from pathplugins.models.custom_llava.rope import legacy_rope
-from pathplugins.models.custom_llava.tokenizer_files import is_tokenizer_file
+from pathplugins.models.custom_llava.tokenizer_files import copy_tokenizer_file, is_tokenizer_file
 from pathplugins.weights import Stored
 from pathplugins.weights.compare import few
 
@@ -60,7 +59,7 @@ def write_language_model(
     write_json(llm / "config.json", legacy_rope(settings))
     for path in tokenizer.iterdir():
         if is_tokenizer_file(path) or path.name == "generation_config.json":
-            shutil.copyfile(path, llm / path.name)
+            copy_tokenizer_file(path, llm)
     wanted = weights_of(source, read_text_config(llm))
     _whole(source, wanted, tensors)
     with ShardWriter(llm, shard_bytes=shard_bytes) as writer:

@@ -55,8 +55,11 @@ def copy(source: Path, out: Path, **config: Any) -> Path:
     return out
 
 
-def test_the_released_files_bit_for_bit_whatever_config_json_names(tmp_path: Path, released: Path) -> None:
+def test_the_released_files_bit_for_bit_whatever_config_json_names(
+    tmp_path: Path, released: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     said = import_quilt_llava(released, tmp_path / "out")
+    assert "rounded" not in caplog.text, "nothing was"
     assert any("CLIP ViT-L/14-336, by the 1024 columns of mm_projector.0.weight: 576 tokens" in line for line in said)
     assert "config.json names wisdomik/QuiltNet-B-32, which its weights contradict" in said
     config = read_json(tmp_path / "out" / "config.json")
@@ -166,4 +169,8 @@ def test_what_is_no_checkpoint_of_it(tmp_path: Path, released: Path) -> None:
     (partial / file.name).write_text("<!DOCTYPE html><html>Access to this model is restricted</html>")
     with pytest.raises(CheckpointError, match=r"an HTML page .* accept the terms of a gated model"):
         import_quilt_llava(partial, tmp_path / "out")
+    cloned = copy(released, tmp_path / "cloned")
+    (cloned / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(CheckpointError, match=r"cloned/tokenizer\.json is a Git-LFS pointer"):
+        import_quilt_llava(cloned, tmp_path / "out")
     assert not (tmp_path / "out").exists()
