@@ -44,6 +44,15 @@ def test_inputs_are_those_of_the_processor(processor: Any, bags: list[Path]) -> 
         assert all(torch.equal(inputs[name], wanted[name]) for name in wanted)
 
 
+def test_bags_of_a_case_share_its_rows(processor: Any, bags: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processor.image_processor, "patches_per_case", 8)
+    batch = Prompts([f"<image>{ASK}", ASK], [bags[1:3], [bags[0]]])
+    [made] = inputs_ahead(processor, [batch])
+    assert made["patch_counts"].tolist() == [4, 4, 3]
+    wanted = processor(batch.texts, batch.images)
+    assert all(torch.equal(made[name], wanted[name]) for name in wanted)
+
+
 def test_one_batch_is_read_ahead(processor: Any, bags: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[tuple[str, bool]] = []
     own = type(processor.image_processor).__call__

@@ -60,6 +60,31 @@ def test_several_bags_in_a_conversation(processor: Any, toy: Any) -> None:
     assert inputs["patch_counts"].tolist() == [min(24, inspect_bag(bag).rows) for bag in bags]
 
 
+@pytest.mark.parametrize("template", ["custom_vqa_llama3", "pathosyn_qwen"])
+def test_bags_of_a_sample_share_its_rows(processor: Any, toy: Any, template: str) -> None:
+    """Counted and read alike, in a batch with another sample, in training and in evaluation."""
+    import copy
+
+    from llamafactory.data.template import TEMPLATES
+
+    from pathplugins.llamafactory.mm_plugin import IMAGES
+
+    bags = [str(toy.data / "bags" / f"few{i}.h5") for i in range(3)]
+    reader = copy.copy(processor)
+    reader.image_processor = copy.copy(processor.image_processor)
+    reader.image_processor.patches_per_case = 10
+    plugin = TEMPLATES[template].mm_plugin
+    turns = [{"role": "user", "content": "<image><image>?"}, {"role": "assistant", "content": "The first."}]
+    said = plugin.process_messages(turns, bags[:2], [], [], reader)
+    counts = [1 + 5, 1 + 5]  # the slide's own token, and half of the rows
+    got = said[0][IMAGES][1] if template == "pathosyn_qwen" else said[0]["content"].count(reader.image_token)
+    assert got == (counts if template == "pathosyn_qwen" else sum(counts))
+    for epoch in (None, 1.0):
+        reader.sampling_epoch = epoch
+        inputs = plugin.get_mm_inputs(bags, [], [], [2, 1], [0, 0], [0, 0], [[1, 2], [3]], reader)
+        assert inputs["patch_counts"].tolist()[:2] == [5, 5]
+
+
 def test_each_epoch_draws_other_patches_and_evaluation_always_the_same(processor: Any, toy: Any) -> None:
     import copy
 
