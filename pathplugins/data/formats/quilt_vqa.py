@@ -35,11 +35,14 @@ def read_quilt_vqa(
         media_dir: Where the images are looked for first; then beside the file.
         ids: Index file of the samples to keep: one id a line, a JSON list or a table.
         questions: The questions as they are asked, lines of ``{"question_id", "image", "text"}``
-            (``quiltvqa_test_wo_ans.jsonl``); their ids must be those of ``path``, in the same order.
+            (``quiltvqa_test_wo_ans.jsonl``, here or beside ``path``); their ids must be those of ``path``, in the same
+            order.
     """
     if questions is None:
         return json_stream(path, _draft, media_dir=media_dir, ids=ids)
     path, asked = Path(path), Path(questions)
+    if not asked.exists() and (path.parent / asked).is_file():
+        asked = path.parent / asked
     return Stream(
         path=path,
         drafts=lambda: drafts(_paired(path, asked), _draft),

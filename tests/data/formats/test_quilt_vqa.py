@@ -57,6 +57,7 @@ def question(name: int | str, image: str, text: str) -> dict:
 def test_the_questions_as_they_are_asked(tmp_path: Path) -> None:
     told, asked = write(tmp_path, ANSWERS, [question("0", "a.jpg", "Is it, now?"), question(1, "c.jpg", "What?")])
     records, bad = read_quilt_vqa(told, questions=asked)
+    assert read_quilt_vqa(told, questions=asked.name) == (records, bad), "beside the answers"
     assert [(r.id, r.conversations[0].text, r.conversations[1].text) for r in records] == [
         ("0", "<image>\nIs it, now?", "yes")
     ]
