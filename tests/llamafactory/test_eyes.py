@@ -10,7 +10,8 @@ from typing import Any
 
 import llava_reference as reference
 import pytest
-from hub_eyes import ORGANS, PATCH, QUESTION, SIDE, organs, registers_folder, rows, shares
+from hub_eyes import ORGANS, PATCH, QUESTION, SIDE, organs, registers_folder, rows
+from twin_shares import shares
 
 from pathplugins.published.encoders.hibou import PREPROCESS
 
@@ -51,7 +52,10 @@ def trained(
 
 
 def test_its_answers_come_from_the_image(trained: SimpleNamespace) -> None:
-    seeing, blind = shares(trained.out, trained.unseen)
+    from pathplugins.commands.loading import load_model
+
+    held = [(file, f"This is {organ}.") for file, organ in trained.unseen]
+    seeing, blind = shares(load_model(trained.out, device="cpu"), QUESTION, held)
     assert seeing >= 0.95
     assert blind <= 0.35
 

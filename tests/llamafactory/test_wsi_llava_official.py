@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from pooled_slides import CONVERSATIONS, QUESTION, ROWS, PooledSlides, pooled_slides, shares, wanted_ids
+from pooled_slides import CONVERSATIONS, QUESTION, ROWS, PooledSlides, pooled_slides, wanted_ids
+from twin_shares import shares
 
 from pathplugins.data_tools.cli import main as pathdata
 from pathplugins.models.foreign.wsi_llava.read import import_wsi_llava
@@ -60,7 +61,7 @@ def test_it_learns_from_the_slides(trained: Any, slides: PooledSlides, capsys: p
     from pathplugins.commands.loading import load_model
 
     model = load_model(slides.root / "hf_start", adapter=trained.out, device="cpu")
-    seeing, blind = shares(model, slides)
+    seeing, blind = shares(model, QUESTION, slides.held())
     with capsys.disabled():
         sys.stdout.write(f"\nofficial WSI-LLaVA, {len(slides.test)} held-out slides: {seeing:.3f}, blind {blind:.3f}\n")
     assert seeing >= 0.95

@@ -11,7 +11,8 @@ from typing import Any
 
 import llava_reference as reference
 import pytest
-from hub_eyes import ORGANS, QUESTION, organs, registers_folder, rows, shares
+from hub_eyes import ORGANS, QUESTION, organs, registers_folder, rows
+from twin_shares import shares
 
 from pathplugins.commands.configs import folder as shipped
 from pathplugins.published.encoders.hibou import PREPROCESS
@@ -62,7 +63,10 @@ def test_its_answers_come_from_the_image(
 
     monkeypatch.chdir(folder)
     export_checkpoint(trained.last, Path("small_eyes.py"), Path("eyes_hf"))
-    seeing, blind = shares("eyes_hf", trained.unseen)
+    from pathplugins.commands.loading import load_model
+
+    held = [(file, f"This is {organ}.") for file, organ in trained.unseen]
+    seeing, blind = shares(load_model("eyes_hf", device="cpu"), QUESTION, held)
     assert seeing >= 0.95
     assert blind <= 0.35
     pixels = json.loads(Path("eyes_hf/preprocessor_config.json").read_text())

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from mmengine.config import Config
-from pooled_slides import CONVERSATIONS, PooledSlides, pooled_slides, shares, wanted_ids
+from pooled_slides import CONVERSATIONS, QUESTION, PooledSlides, pooled_slides, wanted_ids
 from transformers import AutoTokenizer
+from twin_shares import shares
 
 from pathplugins.commands.configs import folder as shipped
 from pathplugins.data.records import Record, Turn
@@ -78,7 +79,7 @@ def test_the_exported_model_answers_from_the_slides(
 
     monkeypatch.chdir(folder)
     export_checkpoint(trained.last, Path("small_official.py"), Path("official_hf"))
-    seeing, blind = shares(load_model("official_hf", device="cpu"), slides)
+    seeing, blind = shares(load_model("official_hf", device="cpu"), QUESTION, slides.held())
     with capsys.disabled():
         sys.stdout.write(f"\nofficial WSI-LLaVA, {len(slides.test)} held-out slides: {seeing:.3f}, blind {blind:.3f}\n")
     assert seeing >= 0.95
