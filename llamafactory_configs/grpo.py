@@ -46,8 +46,7 @@ class PathologyGRPOTrainer(GRPOTrainer):
         numbers = inputs.get("pixel_values")
         if numbers is None or numbers.is_floating_point():
             return None
-        files = [file for number in numbers.tolist() for file in self._seen[number]]
-        vision = self.processing_class.image_processor(files)
+        vision = self.processing_class.read_images([self._seen[number] for number in numbers.tolist()])
         there = {name: value.to(numbers.device) for name, value in vision.items()}
         return args, {**inputs, "pixel_values": None, **there}
 
