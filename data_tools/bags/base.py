@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import h5py
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
@@ -131,6 +132,19 @@ class Opened:
     """Top-left corners ``[N, 2]`` (x, y) in ``unit``; None if the container holds no positions."""
     unit: Literal["px0", "um"] = "px0"
     notes: tuple[str, ...] = ()
+
+
+def group_of(file: h5py.File, source: Source) -> h5py.Group:
+    """Return the group of one slide in a file of many.
+
+    Raises:
+        PathPluginsError: it is a link to another file.
+    """
+    if not isinstance(file.get(source.group, getlink=True), h5py.HardLink):
+        raise PathPluginsError(
+            f"{source}: is a link to another file, which is not followed; copy the data into the file"
+        )
+    return file[source.group]
 
 
 def _same(known: Any, value: Any) -> bool:

@@ -10,15 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
-
-from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags.layout import open_bag
 from pathplugins.data.bags.rows import RowReader
 from pathplugins.data.bags.shapes import check_features, own_dataset
 from pathplugins.data.bags.squeezed import squeezed
 
-from .base import Geometry, Opened, Source
+from .base import Geometry, Opened, Source, group_of
 
 EMBEDDINGS = "embeddings"
 
@@ -35,11 +32,7 @@ def open_source(source: Source) -> Iterator[Opened]:
     """Open the features in a slide's group."""
     where = str(source)
     with open_bag(source.path) as file:
-        if not isinstance(file.get(source.group, getlink=True), h5py.HardLink):
-            raise PathPluginsError(
-                f"{where}: is a link to another file, which is not followed; copy the data into the file"
-            )
-        features = squeezed(own_dataset(file[source.group], "features", where))
+        features = squeezed(own_dataset(group_of(file, source), "features", where))
         check_features(features, where)
         yield Opened(
             rows=features.shape[0],

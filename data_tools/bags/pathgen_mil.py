@@ -9,16 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
-
-from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags.coords import read_coords
 from pathplugins.data.bags.layout import BagInfo, open_bag
 from pathplugins.data.bags.rows import RowReader
 from pathplugins.data.bags.shapes import check_shapes, own_dataset
 from pathplugins.data.bags.squeezed import squeezed
 
-from .base import Geometry, Opened, Source
+from .base import Geometry, Opened, Source, group_of
 
 
 def sources(path: Path, kind: str) -> list[Source]:
@@ -32,11 +29,7 @@ def open_source(source: Source) -> Iterator[Opened]:
     """Open the features in a slide's group."""
     where = str(source)
     with open_bag(source.path) as file:
-        if not isinstance(file.get(source.group, getlink=True), h5py.HardLink):
-            raise PathPluginsError(
-                f"{where}: is a link to another file, which is not followed; copy the data into the file"
-            )
-        group = file[source.group]
+        group = group_of(file, source)
         features, coords = (squeezed(own_dataset(group, key, where)) for key in ("feat", "coords"))
         check_shapes(features, coords, where)
         n, d = features.shape

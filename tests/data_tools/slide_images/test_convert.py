@@ -45,6 +45,11 @@ def rows_of(path: Path) -> list[dict]:  # type: ignore[type-arg]
     return json.loads(path.read_text())
 
 
+def asked(labels: Path, patches: Path, per_slide: int) -> tuple[object, ...]:
+    words = ("convert", "slides", labels, "--from", "labels", "--patches", patches, "--per-slide", per_slide)
+    return (*words, *ONE)
+
+
 def prints(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*.jpg")}
 
@@ -52,20 +57,7 @@ def prints(folder: Path) -> dict[str, int]:
 def test_labels_to_pictures_with_positions(
     pathdata: Pathdata, work: Path, labels: Path, slides_folder: Path, tmp_path: Path
 ) -> None:
-    words = (
-        "convert",
-        "slides",
-        labels,
-        "--from",
-        "labels",
-        "--patches",
-        work,
-        *ONE,
-        "--per-slide",
-        5,
-        "--positions",
-        "mm",
-    )
+    words = (*asked(labels, work, 5), "--positions", "mm")
     code, said = pathdata(*words, "--out", tmp_path / "data" / "train.json", "--choices", "none")
     assert code == 0, said
     assert "2 samples about 2 slides; left out: 0 bad" in said
@@ -90,20 +82,7 @@ def test_labels_to_pictures_with_positions(
 
 
 def test_kmeans_is_resumed_and_repeated_exactly(pathdata: Pathdata, work: Path, labels: Path, tmp_path: Path) -> None:
-    words = (
-        "convert",
-        "slides",
-        labels,
-        "--from",
-        "labels",
-        "--patches",
-        work,
-        *ONE,
-        "--per-slide",
-        6,
-        "--select",
-        "kmeans",
-    )
+    words = (*asked(labels, work, 6), "--select", "kmeans")
     assert pathdata(*words, "--out", tmp_path / "one")[0] == 0
     assert pathdata(*words, "--out", tmp_path / "two" / "slides.json", "--workers", 2)[0] == 0
     assert (tmp_path / "one" / "slides.json").read_bytes() == (tmp_path / "two" / "slides.json").read_bytes()
@@ -128,7 +107,7 @@ def test_kmeans_is_resumed_and_repeated_exactly(pathdata: Pathdata, work: Path, 
 def test_bags_alone_need_to_know_where_slides_are(
     pathdata: Pathdata, work: Path, labels: Path, slides_folder: Path, tmp_path: Path
 ) -> None:
-    words = ("convert", "slides", labels, "--from", "labels", "--patches", work / "bags", *ONE, "--per-slide", 2)
+    words = asked(labels, work / "bags", 2)
     code, said = pathdata(*words, "--out", tmp_path / "x.json")
     assert code == 1
     assert "no slide of this name was found; pass --slides FOLDER" in said
