@@ -20,7 +20,7 @@ from ..bags.find import find_sources
 from ..splits.row_groups import slide_name
 from .labels import SlideLabel
 
-READ_BY_TRAINERS = ("pathplugins", "unpuzzle", "clam", "trident", "stamp")
+READ_BY_TRAINERS = ("pathplugins", "unpuzzle", "clam", "trident", "stamp", "h5-features")
 
 
 class Labelled(NamedTuple):
@@ -60,7 +60,8 @@ def find_bags(folder: Path) -> tuple[list[Source], list[str]]:
         new = folder.with_name(f"{folder.stem}_h5")
         raise PathPluginsError(
             f"{folder}: {kinds} of {len(sources)} are files that trainers do not read as bags; convert them, `pathdata "
-            f"convert features {folder} --coords COORDS --out {new}`, and pass --bags {new}"
+            f"convert features {folder} --coords COORDS --out {new}` (--to bare in place of --coords COORDS for towers "
+            f"that ask for no positions), and pass --bags {new}"
         )
     return sources, [other.reason for other in others if other.status == "failed"]
 

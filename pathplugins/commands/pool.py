@@ -49,7 +49,13 @@ class PoolOptions:
         """
         out = self.out.resolve()
         found = [path for path in files_below(self.folder) if path.suffix in (".h5", ".hdf5")]
+        inside = [path for path in found if out in path.resolve().parents]
         found = sorted(path for path in found if out not in path.resolve().parents)
+        if inside and not found:
+            raise PathPluginsError(
+                f"{self.folder}: all its .h5 files lie in --out {self.out}, where results are; give --out a folder "
+                "beside the bags"
+            )
         if not found:
             raise PathPluginsError(f"{self.folder}: no .h5 file in it; give a folder of bags")
         seen: dict[str, Path] = {}

@@ -123,3 +123,9 @@ def test_bags_of_one_name_are_refused(weights: Path, tmp_path: Path, capsys: pyt
         write(tmp_path / "bags" / folder / "same.h5", 4)
     assert pool(tmp_path / "bags", "--slide-encoder", weights, "--out", tmp_path / "out") == 2
     assert "have one name" in capsys.readouterr().err
+
+
+def test_bags_inside_out_are_results(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "work" / "bags" / "a.h5", 3)
+    assert pool(tmp_path / "work" / "bags", "--slide-encoder", weights, "--out", tmp_path / "work") == 2
+    assert "all its .h5 files lie in --out" in capsys.readouterr().err

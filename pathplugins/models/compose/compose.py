@@ -40,7 +40,7 @@ from pathplugins.models.custom_llava.image_processing import TiledImageProcessor
 from pathplugins.models.custom_llava.joint_lora import FILE as JOINT_LORA_FILE
 from pathplugins.models.custom_llava.joint_lora import fresh_joint_lora
 from pathplugins.models.custom_llava.processing_custom_llava import CustomLlavaImageProcessor
-from pathplugins.models.custom_llava.vision_tokens import check_looking
+from pathplugins.models.custom_llava.vision_tokens import check_budget, check_looking
 from pathplugins.models.towers import TOWERS, tower_expects
 from pathplugins.published.preprocessing import clip_square
 from pathplugins.weights.model_folder import INDEX
@@ -101,6 +101,7 @@ def _write(spec: ComposeSpec, out: Path, *, copy: bool) -> None:
     )
     selector = fresh_selector(config, seed=spec.seed)
     check_looking(tower, selector)
+    check_budget(tower, spec.image_seq_length)
     check_connector(connector, selector)
     config.question_marks = marks_for(selector, out)
     if spec.projector_path is not None:
@@ -127,8 +128,6 @@ def _write(spec: ComposeSpec, out: Path, *, copy: bool) -> None:
 
 
 def _selector(spec: ComposeSpec, tower: nn.Module) -> str:
-    if tower.reads == "images" and spec.image_seq_length < 1:
-        raise PathPluginsError("image_seq_length is 0: an image has no slide token to keep; give a positive number")
     return spec.vision_feature_select_mode or ("none" if tower.reads == "images" else "random_sample")
 
 

@@ -35,6 +35,7 @@ from pathplugins.models.custom_llava.untied import note_untied
 from pathplugins.models.custom_llava.vision_inputs import FILE_INPUTS, VISION_INPUTS
 from pathplugins.models.custom_llava.vision_tokens import (
     bag_candidates,
+    check_budget,
     check_looking,
     image_candidates,
     question_embeddings,
@@ -89,6 +90,7 @@ class CustomLlavaForConditionalGeneration(PreTrainedModel, VisionGeneration, Gen
             width if self._merges_tiles else self.vision_tower.hidden_size, width, **config.selector_config
         )
         check_looking(self.vision_tower, self.token_selector)
+        check_budget(self.vision_tower, config.image_seq_length)
         check_connector(self.multi_modal_projector, self.token_selector)
         whole = [type(part).__name__ for part in (self.vision_tower, self.multi_modal_projector)]
         self._no_split_modules = [*(causal._no_split_modules or []), *whole]

@@ -37,6 +37,15 @@ def check_looking(tower: nn.Module, selector: TokenSelector) -> None:
         tower.looking(selector.layer)
 
 
+def check_budget(tower: nn.Module, budget: int) -> None:
+    """Refuse a token budget that leaves nothing of an image: only a slide token is kept beside it."""
+    if budget < 1 and (tower.reads == "images" or not getattr(tower, "slide_token", True)):
+        raise PathPluginsError(
+            f"image_seq_length is {budget}: {type(tower).__name__} gives no slide token to keep, so nothing would be "
+            "seen; give a positive number"
+        )
+
+
 def bag_candidates(tower: nn.Module, selector: TokenSelector, vision: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields of `PackedCandidates`: the patches of each slide, encoded.
 

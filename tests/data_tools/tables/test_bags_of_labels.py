@@ -74,6 +74,18 @@ def test_files_that_trainers_do_not_read_come_with_the_command_that_converts_the
     assert "s2.h5" in unreadable[0]
 
 
+def test_bags_without_positions_are_joined_and_noted(tmp_path: Path) -> None:
+    """The towers `features` and `patch_mlp` read them as they are."""
+    for slide, name in (("s1", "features"), ("s2", "feats")):
+        with h5py.File(tmp_path / f"{slide}.h5", "w") as file:
+            file[name] = np.ones((3, 4), np.float32)
+    sources, unreadable = find_bags(tmp_path)
+    joined = join_bags([label(2, "s1"), label(3, "s2")], sources)
+    (note,) = check_bags(joined)
+    assert note.startswith("2 bags hold no positions")
+    assert ([slide.slide_id for slide in joined.slides], joined.faults, unreadable) == (["s1", "s2"], {}, [])
+
+
 def test_bags_are_read_before_anything_is_written(tmp_path: Path) -> None:
     sources = [bag(tmp_path / "s1.h5"), bag(tmp_path / "s2.h5", level0_mpp=0.25)]
     joined = join_bags([label(2, "s1"), label(3, "s2"), label(4, "s3")], [*sources, source("s3.h5")])

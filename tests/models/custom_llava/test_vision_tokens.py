@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.models.custom_llava.vision_tokens import (
     bag_candidates,
+    check_budget,
     image_candidates,
     question_embeddings,
     token_places,
@@ -77,3 +78,15 @@ def test_tiles_lie_side_by_side() -> None:
 def test_a_question_needs_text_and_marks(ids: Tensor | None, marks: dict | None) -> None:
     with pytest.raises(PathPluginsError, match="looks at the question: pass input_ids"):
         question_embeddings(nn.Embedding(3, 2), ids, None, [1], image_token_id=2, marks=marks)
+
+
+def test_a_budget_that_leaves_nothing_is_refused() -> None:
+    """Only a slide token stays beside a budget of 0."""
+    bags, images = nn.Module(), nn.Module()
+    bags.reads, images.reads = "bags", "images"
+    check_budget(bags, 0)
+    for tower in (bags, images):
+        tower.slide_token = False
+        check_budget(tower, 1)
+        with pytest.raises(PathPluginsError, match="image_seq_length is 0: Module gives no slide token to keep"):
+            check_budget(tower, 0)
