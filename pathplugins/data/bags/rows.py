@@ -224,12 +224,17 @@ class RowReader:
 
 
 def faulty_rows(blocks: Iterable[np.ndarray]) -> tuple[list[int], list[int]]:
-    """Return the numbers of the rows with NaN or infinity, and of those with only zeros, over all blocks ``[b, D]``."""
+    """Return the numbers of the rows with NaN or infinity, and of those with only zeros, over all blocks ``[b, D]``.
+
+    A float64 beyond float32 is infinity to every model.
+    """
     bad: list[int] = []
     blank: list[int] = []
     start = 0
     for block in blocks:
-        bad += (np.flatnonzero(~np.isfinite(block).all(axis=1)) + start).tolist()
+        with np.errstate(over="ignore"):
+            read = block.astype(np.float32) if block.dtype.itemsize > 4 else block
+        bad += (np.flatnonzero(~np.isfinite(read).all(axis=1)) + start).tolist()
         blank += (np.flatnonzero(~block.any(axis=1)) + start).tolist()
         start += len(block)
     return bad, blank

@@ -177,3 +177,4 @@ def test_faulty_rows_are_numbered_over_all_blocks() -> None:
     values[1], values[4], values[6, 0] = 0, np.nan, np.inf
     assert faulty_rows([values[:2], values[2:5], values[5:]]) == ([4, 6], [1])
     assert faulty_rows([]) == ([], [])
+    assert faulty_rows([np.array([[1.0, 2.0], [1.0, -1e39]])]) == ([1], [])  # no model computes in float64
