@@ -22,8 +22,10 @@ def positions_of(text_config: Mapping[str, Any] | Any) -> int | None:
     settings = text_config if isinstance(text_config, Mapping) else text_config.to_dict()
     most = settings.get("max_position_embeddings")
     scaling = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
-    original = scaling.get("original_max_position_embeddings")
-    if most is None or original is None or scaling.get("rope_type", scaling.get("type")) not in _WIDER:
+    kind, original = scaling.get("rope_type", scaling.get("type")), scaling.get("original_max_position_embeddings")
+    if kind == "yarn" and original is None:  # it is then the other, in every version
+        original = most
+    if most is None or original is None or not scaling.get("factor") or kind not in _WIDER:
         return most
     return max(most, int(original * scaling["factor"]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import transformers
 from transformers import PretrainedConfig
 
 
@@ -30,9 +31,27 @@ def legacy_rope(settings: dict[str, Any]) -> dict[str, Any]:
 
 def correct_rope(config: PretrainedConfig) -> None:
     """Correct a configuration that version 4 has read out of a file of version 5 in the same way."""
+    _as_every_version_reads_yarn(config)
     both = {name: vars(config).get(name) for name in ("rope_theta", "rope_parameters")}
     if None in both.values():
         return  # each version's own files
     for name, value in legacy_rope({"rope_parameters": both["rope_parameters"]}).items():
         setattr(config, name, value)
     del config.rope_parameters
+
+
+def _as_every_version_reads_yarn(config: PretrainedConfig) -> None:
+    """Say a YaRN's trained length as ``max_position_embeddings`` alone in version 4.
+
+    Of ``original_max_position_embeddings`` beside it 4.48 takes no notice, and 4.52 takes the ratio of the two in place
+    of the factor: 1, no scaling at all, for the settings that Qwen publishes. Version 5 reads either way.
+    """
+    scaling = getattr(config, "rope_scaling", None)
+    if int(transformers.__version__.split(".")[0]) > 4 or not isinstance(scaling, dict):
+        return
+    original = scaling.get("original_max_position_embeddings")
+    if scaling.get("rope_type", scaling.get("type")) == "yarn" and original and scaling.get("factor"):
+        config.max_position_embeddings = original
+        config.rope_scaling = {
+            key: value for key, value in scaling.items() if key != "original_max_position_embeddings"
+        }

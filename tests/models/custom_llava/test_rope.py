@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+import torch
 from gemma_models import has_gemma3
 from transformers import LlamaConfig
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from pathplugins.models.custom_llava.configuration_custom_llava import CustomLlavaConfig
+from pathplugins.models.custom_llava.positions import positions_of
 from pathplugins.models.custom_llava.rope import legacy_rope
 
 THETA = 500_000.0
@@ -79,3 +83,20 @@ def test_the_configuration_may_be_the_first_thing_imported() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["CustomLlavaConfig"]
     assert "could not register" not in done.stderr
+
+
+@pytest.mark.parametrize("most", [64, 256])
+@pytest.mark.parametrize("original", [{"original_max_position_embeddings": 64}, {}])
+def test_a_yarn_has_one_meaning_in_all_versions(most: int, original: dict[str, int]) -> None:
+    """Frequencies by the formula (Peng et al. 2023) for a trained length of 64, whatever was written beside it."""
+    scaling = {"rope_type": "yarn", "factor": 4.0, **original}
+    text = {"model_type": "llama", "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2}
+    text |= {"rope_theta": 1e6, "max_position_embeddings": most if original else 64, "rope_scaling": scaling}
+    config = CustomLlavaConfig(text_config=text).text_config
+    embedding = LlamaRotaryEmbedding(config)
+    dim, base, plain = 16, 1e6, 1e6 ** -(torch.arange(0, 16, 2) / 16)
+    low, high = (dim * math.log(64 / (turns * 2 * math.pi)) / (2 * math.log(base)) for turns in (32, 1))
+    ramp = ((torch.arange(8) - max(math.floor(low), 0)) / (math.ceil(high) - max(math.floor(low), 0))).clamp(0, 1)
+    torch.testing.assert_close(embedding.inv_freq, plain * (1 - ramp) + plain / 4 * ramp)
+    assert embedding.attention_scaling == pytest.approx(0.1 * math.log(4) + 1)
+    assert positions_of(config) == 256
