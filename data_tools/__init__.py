@@ -8,9 +8,9 @@ In reading order, each package importing only packages named before it:
 - ``tiling`` cuts slides into patches, ``encoders`` turns patches into bags of features, ``clip`` compares patches with
   sentences.
 - ``records`` converts data sets of conversations, ``splits`` divides them, and bags, into train, valid and test,
-  ``tables`` joins labels of slides with bags, ``slide_images`` makes several pictures of each slide;
-  ``patchtcga`` unpacks and describes its data sets, ``pathgen`` rebuilds PathGen-1.6M, ``captioning`` has patches
-  described by a served model.
+  ``cleaning`` scores image-caption pairs, ``tables`` joins labels of slides with bags, ``slide_images`` makes several
+  pictures of each slide; ``patchtcga`` unpacks and describes its data sets, ``pathgen`` rebuilds PathGen-1.6M,
+  ``captioning`` has patches described by a served model.
 - ``commands`` holds one module per command; ``cli`` dispatches to them, and to those that run a model, which lie in
   ``pathplugins/commands``.
 """

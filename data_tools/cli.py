@@ -18,6 +18,7 @@ COMMANDS = {
     "status": "report which slides of a work folder are done, failed (and why) or left",
     "inspect": "name the kind and convention of bags and coordinate files, and every fault in them",
     "convert": "turn one data format into another: conversations, or the features of other tools into bags",
+    "clean": "score image-caption pairs, keep those that pass thresholds or stand on a published list",
     "split": "divide a table, JSON samples or a folder of bags into train, valid and test, no slide or patient in two",
     "table": "join the labels of slides with their bags to training tables, divided by patient",
     "pathgen": "PathGen-1.6M: slides, image-caption pairs, representative patches, captions",

@@ -30,14 +30,15 @@ DATA_TOOLS = {
     "clip": "encoders",
     "records": "engine",
     "splits": "bags",
+    "cleaning": "engine records splits",
     "tables": "bags splits",
     "slide_images": "engine pictures records slides splits tables tiling",
     "patchtcga": "engine",
     "pathgen": "clip encoders engine pictures records slides tiling tissue",
     "captioning": "engine",
     "commands": (
-        "bags captioning clip encoders engine patchtcga pathgen pictures records slide_images slides splits tables "
-        "tiling tissue"
+        "bags captioning cleaning clip encoders engine patchtcga pathgen pictures records slide_images slides splits "
+        "tables tiling tissue"
     ),
     "cli": "commands engine",
     "__main__": "cli",

@@ -1,0 +1,95 @@
+"""Groups of equal and of similar captions: union-find over captions that share a key, each join confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from .shingles import BANDS, Shingles
+
+NEAR = 0.9  #: Jaccard similarity of shingles from which captions count as the same
+_LEADERS = 64
+
+
+class Groups:
+    """Union-find over the numbers below ``n``; a group is named after its lowest member."""
+
+    def __init__(self, n: int) -> None:
+        self._parents = [*range(n)]
+
+    def of(self, member: int) -> int:
+        """Return the lowest member of the group."""
+        parents = self._parents
+        while parents[member] != member:
+            parents[member] = member = parents[parents[member]]
+        return member
+
+    def join(self, one: int, other: int) -> None:
+        """Make one group of two."""
+        low, high = sorted((self.of(one), self.of(other)))
+        self._parents[high] = low
+
+    def all(self) -> np.ndarray:
+        """Return the group of every number, int64 [N]."""
+        return np.fromiter(map(self.of, range(len(self._parents))), np.int64, len(self._parents))
+
+
+def first_with(values: np.ndarray) -> np.ndarray:
+    """Return for each value the place of the first that equals it, int64 [N]."""
+    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    return first[inverse.reshape(-1)]
+
+
+def near_captions(shingles: Shingles, exact: np.ndarray) -> tuple[np.ndarray, int]:
+    """Join captions that share at least ``NEAR`` of their shingles, directly or through others.
+
+    In a set of captions with one key, each is compared with at most 64 that differ from one another, so that a million
+    captions of one template take no million comparisons each.
+
+    Args:
+        shingles: Of N captions.
+        exact: [N], from `first_with`; equal captions are compared once.
+
+    Returns:
+        [N] the first caption of the group of each, and the number of times that one met more than 64.
+    """
+    groups = Groups(len(exact))
+    for place in np.flatnonzero(exact != np.arange(len(exact))).tolist():
+        groups.join(int(exact[place]), place)
+    ends = np.cumsum(shingles.counts, dtype=np.int64)
+    distinct = np.flatnonzero((exact == np.arange(len(exact))) & (shingles.counts > 0))
+    missed = 0
+
+    def found(place: int) -> frozenset[int]:
+        end = int(ends[place])
+        return frozenset(shingles.values[end - int(shingles.counts[place]) : end].tolist())
+
+    for band in range(BANDS):
+        for members in runs_of_equal(shingles.keys[distinct, band], distinct):
+            leaders: list[tuple[int, frozenset[int]]] = []
+            for member in members:
+                own, root = found(member), groups.of(member)
+                hit = next((lead for lead, of in leaders if groups.of(lead) == root or alike(own, of)), None)
+                if hit is not None:
+                    groups.join(hit, member)
+                elif len(leaders) < _LEADERS:
+                    leaders.append((member, own))
+                else:
+                    missed += 1
+    return groups.all(), missed
+
+
+def alike(one: frozenset[int], other: frozenset[int]) -> bool:
+    """Return whether two sets of shingles are similar enough."""
+    common = len(one & other)
+    return common >= NEAR * (len(one) + len(other) - common)
+
+
+def runs_of_equal(keys: np.ndarray, places: np.ndarray) -> Iterator[Iterable[int]]:
+    """Yield the places, ascending, of each key that stands more than once."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    edges = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1], [True]]))
+    for at in np.flatnonzero(np.diff(edges) > 1).tolist():
+        yield places[order[edges[at] : edges[at + 1]]].tolist()
