@@ -138,7 +138,7 @@ def test_every_shipped_config_reaches_its_rate_on_little_data(name: str) -> None
     lr, epochs, counts = cfg.optim_wrapper.optimizer.lr, cfg.train_cfg.max_epochs, cfg.optim_wrapper.accumulative_counts
     for iterations in (1, 4, 10, 50, 700):
         total = iterations * epochs
-        if not cfg.param_scheduler or total < counts:
+        if not cfg.param_scheduler or total <= counts:  # one step, at the end of the cosine, is refused (see above)
             continue
         check_schedule(cfg, loop(iterations, epochs))
         plan = Schedule(cfg.param_scheduler, [{"lr": lr}], epoch_length=iterations, max_iters=total)
