@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -22,31 +22,41 @@ from pathplugins.core.files import replacing
 
 from .captions import score_caption, tidy
 from .pairs import Pair
+from .pictures import Picture, look
 from .shingles import shingle
+from .turned import SIDE
 
-PART_ROWS = 5000
+PART_ROWS = 5000  #: pairs of a block
+PART_IMAGES = 500  #: pairs of a block whose images are decoded, which takes a hundred times as long
 
 NAMES = ("row", "id", "image", "words", "english", "digits", "reference", "length")
 """Columns of the table that one pair alone decides."""
+OF_IMAGES = ("fault", "width", "height", "spread", "gradient")
+"""Further ones where images are looked at: a pair with several images has the lowest values among them."""
+_NOTHING = np.zeros((SIDE, SIDE), np.uint8)
 BETWEEN = " | "  #: between the images of a pair in its cell
 
 
-def write_parts(pairs: Iterator[Pair], folder: Path, workers: int) -> Iterator[int]:
+def write_parts(
+    pairs: Iterator[Pair], folder: Path, workers: int, locate: Callable[[str], str] | None
+) -> Iterator[int]:
     """Score all pairs into files of ``folder``; yield the number of pairs whenever a block of them is done.
 
-    Blocks that are there already are not scored again.
+    Blocks that are there already are not scored again. ``locate`` finds an image; None looks at none.
     """
+    size = PART_IMAGES if locate else PART_ROWS
     pool = ProcessPoolExecutor(workers, _context(), _begin, (os.getpid(),))
     waiting: deque[Future[int]] = deque()
     try:
         for number in itertools.count():
-            block = [*itertools.islice(pairs, PART_ROWS)]
+            block = [*itertools.islice(pairs, size)]
             if not block:
                 break
             if part_path(folder, number).is_file():
                 yield len(block)
                 continue
-            waiting.append(pool.submit(write_part, block, part_path(folder, number)))
+            files = locate and [[*map(locate, pair.images)] for pair in block]
+            waiting.append(pool.submit(write_part, block, files, part_path(folder, number)))
             if len(waiting) > workers + 1:
                 yield waiting.popleft().result()
         while waiting:
@@ -60,8 +70,14 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06}.csv"
 
 
-def write_part(block: list[Pair], path: Path) -> int:
-    """Score one block: the columns ``NAMES`` go to ``path``, numbers and hashes for the joining beside it."""
+def write_part(block: list[Pair], files: list[list[str]] | None, path: Path) -> int:
+    """Score one block: its columns of the table go to ``path``, numbers and hashes for the joining beside it.
+
+    Args:
+        block: The pairs.
+        files: The images of each; None looks at none.
+        path: See `part_path`.
+    """
     clean = [tidy(pair.caption) for pair in block]
     scored = [score_caption(pair.caption, text) for pair, text in zip(block, clean, strict=True)]
     shares = [tuple(round(share, 3) for share in one[1:4]) for one in scored]
@@ -73,12 +89,20 @@ def write_part(block: list[Pair], path: Path) -> int:
         "length": np.array([one.length for one in scored], np.int32),
         "image": np.array([_hashed(image) for image in images], np.uint64),
     }
+    looked = [_lowest([look(file) for file in each]) for each in files or ()]
+    if files is not None:
+        numbers["fault"] = np.array([bool(one.fault) for one in looked])
+        numbers["side"] = np.array([min(one.width, one.height) for one in looked], np.int32)
+        numbers |= {name: np.array([getattr(one, name) for one in looked]) for name in ("spread", "gradient")}
+        numbers["compared"] = np.array([one.small is not None for one in looked])
+        numbers["small"] = np.stack([one.small if one.small is not None else _NOTHING for one in looked])
     with replacing(path.with_suffix(".npz")) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **numbers, **shingle(clean)._asdict())
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        for pair, image, one, share in zip(block, images, scored, shares, strict=True):
-            writer.writerow((pair.row, pair.id, image, one.words, *share, one.length))
+        pictures = (one[: len(OF_IMAGES)] for one in looked) if looked else itertools.repeat(())
+        for pair, image, one, share, picture in zip(block, images, scored, shares, pictures, strict=False):
+            writer.writerow((pair.row, pair.id, image, one.words, *share, one.length, *picture))
     return len(block)
 
 
@@ -93,10 +117,19 @@ def read_parts(folder: Path) -> dict[str, np.ndarray]:
 
 
 def part_lines(folder: Path) -> Iterator[list[str]]:
-    """Yield the columns ``NAMES`` of every pair, in order."""
+    """Yield the columns of every pair, in order."""
     for path in sorted(folder.glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as stream:
             yield from csv.reader(stream)
+
+
+def _lowest(pictures: list[Picture]) -> Picture:
+    """Return what counts of the images of one pair; several images are compared with no other's."""
+    if len(pictures) == 1:
+        return pictures[0]
+    fault = next((picture.fault for picture in pictures if picture.fault), "")
+    least = [min(values) for values in zip(*(picture[1:5] for picture in pictures), strict=True)]
+    return Picture(fault, *least, None)
 
 
 def _hashed(name: str) -> int:

@@ -21,6 +21,12 @@ class Thresholds:
     min_english: float = 0.5
     max_digits: float = 0.5
     max_reference: float = 0.3
+    min_side: int = 100
+    """Pixels of the shorter side of an image; this and the next two where images were looked at."""
+    min_spread: float = 5.0
+    """Standard deviation of the grey values, below which an image shows nothing."""
+    min_gradient: float = 1.0
+    """Mean difference of neighbouring grey values, below which an image is blurred."""
     repeats: Repeats = "image"
     """Of pairs with the same image (``image``), with the same image and nearly the same caption (``pair``), or with
     nearly the same caption (``caption``) the one with the longest caption stays; ``none`` keeps all."""
@@ -29,6 +35,9 @@ class Thresholds:
         for name in ("min_english", "max_digits", "max_reference"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise PathPluginsError(f"--{name.replace('_', '-')} is a share from 0 to 1, got {value}")
+        for name in ("min_side", "min_spread", "min_gradient"):
+            if getattr(self, name) < 0:
+                raise PathPluginsError(f"--{name.replace('_', '-')} must be 0 or more, got {getattr(self, name)}")
         if self.min_words < 0:
             raise PathPluginsError(f"--min-words must be 0 or more, got {self.min_words}; 0 keeps short captions")
 
@@ -49,6 +58,11 @@ class Scores:
     """Row of the first pair with the same words in its caption."""
     near_caption_id: np.ndarray
     """Row of the first pair with nearly the same caption."""
+    fault: np.ndarray | None = None
+    """bool, whether its image cannot be used; this and the rest are None where no image was looked at."""
+    side: np.ndarray | None = None
+    spread: np.ndarray | None = None
+    gradient: np.ndarray | None = None
 
 
 def reasons(scores: Scores, limits: Thresholds) -> dict[str, np.ndarray]:
@@ -62,6 +76,11 @@ def reasons(scores: Scores, limits: Thresholds) -> dict[str, np.ndarray]:
         "digits": scores.digits > limits.max_digits,
         "reference": scores.reference > limits.max_reference,
     }
+    if scores.fault is not None:
+        found["unusable image"] = scores.fault
+        found["small image"] = ~scores.fault & (scores.side < limits.min_side)
+        found["flat image"] = ~scores.fault & (scores.spread < limits.min_spread)
+        found["blurred image"] = ~scores.fault & (scores.gradient < limits.min_gradient)
     repeated = _repeats(scores, limits.repeats, spoilt=np.logical_or.reduce([*found.values()]))
     return found if repeated is None else {**found, "repeat": repeated}
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json, write_json
+from pathplugins.core.nearest import near_path
+from pathplugins.data.formats.reading.assembly import Places, folders_for
 from pathplugins.data.records import BadSample
 
 from ..engine.progress import bars
@@ -37,15 +39,21 @@ class Scored:
     """Of bad rows; empty without any."""
 
 
-def score(source: Path, format_name: str, out: Path, limits: Thresholds, workers: int) -> Scored:
+def score(
+    source: Path, format_name: str, out: Path, limits: Thresholds, *, images: Path | None, workers: int
+) -> Scored:
     """Write the table ``out/scores.csv``, and ``out/bad.jsonl`` for the rows that are no pairs.
+
+    With a folder of images each is decoded, and compared with all others; images are looked for there, then beside the
+    file.
 
     A killed run goes on where it was: the same call reads the file again, and scores only what has no part yet.
 
     Raises:
         PathPluginsError: the source cannot be used or holds no pair, or ``out`` belongs to other data.
     """
-    begin(source, format_name, out)
+    begin(source, format_name, out, images)
+    locate = images and Places(folders_for(source, images)).locate
     with BadRows(out / BAD) as bad:
         total = 0
 
@@ -58,7 +66,7 @@ def score(source: Path, format_name: str, out: Path, limits: Thresholds, workers
 
         with bars() as bar:
             task = bar.add_task("scored", total=None, unit="pairs")
-            for done in write_parts(good(), out / PARTS, workers):
+            for done in write_parts(good(), out / PARTS, workers, locate):
                 total += done
                 bar.advance(task, done)
         report = bad.text(total)
@@ -76,13 +84,17 @@ def score(source: Path, format_name: str, out: Path, limits: Thresholds, workers
     return Scored(pairs=total, kept=kept, counts=counts, crowded=crowded, report=report)
 
 
-def begin(source: Path, format_name: str, out: Path) -> None:
+def begin(source: Path, format_name: str, out: Path, images: Path | None) -> None:
     """Make the folder of a cleaning, or find it as an earlier run of the same data left it.
 
     Raises:
-        PathPluginsError: no source, or the folder holds other things, or the table.
+        PathPluginsError: no source, no folder of images, or the folder holds other things, or the table.
     """
-    run = {"format": format_name, **fingerprint(source)}
+    if images is not None and not images.is_dir():
+        raise PathPluginsError(
+            f"--image-folder {images}: no such folder; name the folder with the images{near_path(images)}"
+        )
+    run = {"format": format_name, "images": images and str(images.resolve()), **fingerprint(source)}
     if (out / RUN).is_file():
         if (before := read_json(out / RUN)) != run:
             changed = ", ".join(name for name in run if before.get(name) != run[name])

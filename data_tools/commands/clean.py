@@ -25,12 +25,15 @@ class CleanOptions:
     format: str = "pallava-captions"
     apply: Path | None = None
     index: Path | None = None
+    image_folder: Path | None = None
     workers: int | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         if self.apply is not None and self.index is not None:
             raise PathPluginsError("--apply and --index are two ways to choose pairs; give one of them")
+        if self.image_folder is not None and (self.apply or self.index):
+            raise PathPluginsError("--image-folder is for scoring; leave it out with --apply and --index")
         if self.workers is not None and self.workers < 1:
             raise PathPluginsError(f"--workers must be 1 or more, got {self.workers}")
 
@@ -60,6 +63,13 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         help=f"of PAIRS, as pathdata convert calls it: {', '.join(names)} (default %(default)s: image and caption)",
     )
     sub.add_argument(
+        "--image-folder",
+        type=Path,
+        metavar="DIR",
+        help="decode every image, looked for here and then beside PAIRS, and find those that show the same: turned, "
+        "mirrored, cropped by a twentieth, compressed again (default: images are told apart by name)",
+    )
+    sub.add_argument(
         "--apply", type=Path, metavar="FILE", help="write the pairs that pass the thresholds, from this scores.csv"
     )
     sub.add_argument(
@@ -78,6 +88,12 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     ):
         option = f"--{name.replace('_', '-')}"
         sub.add_argument(option, type=float, default=getattr(usual, name), metavar="SHARE", help=text)
+    for name, kind, text in (
+        ("min_side", int, "pixels of the shorter side of an image (default %(default)s)"),
+        ("min_spread", float, "standard deviation of an image's grey values (default %(default)s)"),
+        ("min_gradient", float, "mean difference of neighbouring grey values, low if blurred (default %(default)s)"),
+    ):
+        sub.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(usual, name), help=text)
     sub.add_argument(
         "--repeats",
         choices=("image", "pair", "caption", "none"),
@@ -103,7 +119,9 @@ def _score(options: CleanOptions, limits: Thresholds) -> int:
     from ..cleaning.score import TABLE, score
 
     workers = options.workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    done = score(options.source, options.format_name, options.out, limits, workers or 1)
+    done = score(
+        options.source, options.format_name, options.out, limits, images=options.image_folder, workers=workers or 1
+    )
     if done.report:
         say(done.report)
     if done.crowded:

@@ -13,7 +13,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from drawn_fields import copied, fields
+from PIL import Image
 
 Run = Callable[..., tuple[int, str]]
 
@@ -202,3 +205,39 @@ def test_what_is_wrong_is_said(pairs: Path, tmp_path: Path, pathdata: Run) -> No
         code, text = pathdata("clean", pairs, *words)
         assert code == 2, words
         assert message in text, text
+
+
+def test_images_are_decoded_and_copies_found(tmp_path: Path, pathdata: Run) -> None:
+    rng, folder, drawn = np.random.default_rng(3), tmp_path / "images", fields(6, seed=9)
+    folder.mkdir()
+    for at, image in enumerate(drawn):
+        image.save(folder / f"{at}.png")
+    copied(drawn[1], 5, rng).save(folder / "copy.jpg")
+    drawn[2].resize((90, 60)).save(folder / "small.png")
+    (folder / "broken.png").write_bytes((folder / "3.png").read_bytes()[:2000])
+    Image.new("L", (200, 150), 230).save(folder / "flat.png")
+    names = [*(f"{at}.png" for at in range(6)), "copy.jpg", "small.png", "broken.png", "flat.png", "missing.png"]
+    words = random.Random(1)
+    rows = [{"image": name, "caption": caption(words, 25 + at)} for at, name in enumerate(names)]
+    pairs = write_lines(tmp_path / "pairs.jsonl", rows)
+    code, text = pathdata("clean", pairs, "--image-folder", folder, "--out", tmp_path / "clean")
+    assert code == 0, text
+    assert "11 pairs, 6 without a reason against them" in text
+    seen = {row["image"]: row for row in table(tmp_path / "clean" / "scores.csv")}
+    assert {name: row["reasons"] for name, row in seen.items() if row["reasons"]} == {
+        "1.png": "repeat",  # its copy has the longer caption; that of 2.png has a fault of its own
+        "small.png": "small image; repeat",
+        "broken.png": "unusable image",
+        "flat.png": "flat image; blurred image",
+        "missing.png": "unusable image",
+    }
+    assert seen["copy.jpg"]["image_id"] == "2"
+    assert (seen["broken.png"]["fault"], seen["missing.png"]["fault"]) == ("unreadable file", "missing file")
+    assert (int(seen["0.png"]["width"]), int(seen["0.png"]["height"])) == drawn[0].size
+    kept = ("--min-side", 10, "--min-spread", 0, "--min-gradient", 0, "--repeats", "none")
+    scores = tmp_path / "clean" / "scores.csv"
+    code, text = pathdata("clean", pairs, "--apply", scores, *kept, "--out", tmp_path / "kept.jsonl")
+    assert "9 of 11 pairs" in text
+    code, text = pathdata("clean", pairs, "--image-folder", tmp_path / "imagse", "--out", tmp_path / "new")
+    assert code == 2
+    assert "no such folder; name the folder with the images" in text
