@@ -15,6 +15,7 @@ COMMANDS = {
     "features": "encode the patches of every slide into a feature bag",
     "run": "patch and encode in one go, without patch files on disk",
     "pool": "bags -> a fixed number of slide-encoder tokens each, as the official WSI-LLaVA reads them",
+    "probe": "tell by cross validation how well labels of slides are seen in their bags",
     "status": "report which slides of a work folder are done, failed (and why) or left",
     "inspect": "name the kind and convention of bags and coordinate files, and every fault in them",
     "convert": "turn one data format into another: conversations, or the features of other tools into bags",
@@ -31,7 +32,7 @@ COMMANDS = {
 }
 """Name -> help. Each is a module of ``commands`` with ``add_options(parser)`` and ``run(args) -> int``."""
 
-ELSEWHERE = {"pool": "pathplugins.commands.pool"}
+ELSEWHERE = {"pool": "pathplugins.commands.pool", "probe": "pathplugins.commands.probe"}
 """Commands that run a model: no part of this package, which knows none; each is imported when it is called for."""
 
 

@@ -22,6 +22,7 @@ SERVED_BY: dict[str, str] = {
     "pathplugins/commands/asked_file.py": "tests/commands/test_ask.py",
     "pathplugins/commands/chat_session.py": "tests/commands/test_chat.py",
     "pathplugins/commands/pooling.py": "tests/commands/test_pool.py",
+    "pathplugins/commands/probe_bags.py": "tests/commands/test_probe.py",
     "pathplugins/commands/serve/batch.py": "tests/commands/serve/test_engine.py",
     "pathplugins/commands/serve/asked_files.py": "tests/commands/serve/test_init.py",
     "pathplugins/commands/serve/completions.py": "tests/commands/serve/test_init.py",
