@@ -57,19 +57,15 @@ def near_captions(shingles: Shingles, exact: np.ndarray) -> tuple[np.ndarray, in
     groups = Groups(len(exact))
     for place in np.flatnonzero(exact != np.arange(len(exact))).tolist():
         groups.join(int(exact[place]), place)
-    ends = np.cumsum(shingles.counts, dtype=np.int64)
+    sets = Sets(shingles)
     distinct = np.flatnonzero((exact == np.arange(len(exact))) & (shingles.counts > 0))
     missed = 0
-
-    def found(place: int) -> frozenset[int]:
-        end = int(ends[place])
-        return frozenset(shingles.values[end - int(shingles.counts[place]) : end].tolist())
 
     for band in range(BANDS):
         for members in runs_of_equal(shingles.keys[distinct, band], distinct):
             leaders: list[tuple[int, frozenset[int]]] = []
             for member in members:
-                own, root = found(member), groups.of(member)
+                own, root = sets[member], groups.of(member)
                 hit = next((lead for lead, of in leaders if groups.of(lead) == root or alike(own, of)), None)
                 if hit is not None:
                     groups.join(hit, member)
@@ -78,6 +74,18 @@ def near_captions(shingles: Shingles, exact: np.ndarray) -> tuple[np.ndarray, in
                 else:
                     missed += 1
     return groups.all(), missed
+
+
+class Sets:
+    """The shingles of captions by number, as sets."""
+
+    def __init__(self, shingles: Shingles) -> None:
+        self._values, self._counts = shingles.values, shingles.counts
+        self._ends = np.cumsum(shingles.counts, dtype=np.int64)
+
+    def __getitem__(self, number: int) -> frozenset[int]:
+        end = int(self._ends[number])
+        return frozenset(self._values[end - int(self._counts[number]) : end].tolist())
 
 
 def alike(one: frozenset[int], other: frozenset[int]) -> bool:

@@ -45,7 +45,7 @@ def write_parts(
     Blocks that are there already are not scored again. ``locate`` finds an image; None looks at none.
     """
     size = PART_IMAGES if locate else PART_ROWS
-    pool = ProcessPoolExecutor(workers, _context(), _begin, (os.getpid(),))
+    pool = ProcessPoolExecutor(workers, context(), _begin, (os.getpid(),))
     waiting: deque[Future[int]] = deque()
     try:
         for number in itertools.count():
@@ -136,7 +136,8 @@ def _hashed(name: str) -> int:
     return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def _context() -> multiprocessing.context.BaseContext:
+def context() -> multiprocessing.context.BaseContext:
+    """Return how processes are started."""
     return multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -15,12 +15,11 @@ from pathplugins.data.formats.reading.ids import read_ids
 from pathplugins.data.records import BadSample
 
 from ..records.report import BadRows
+from . import names
 from .kept_rows import write_rows
 from .pairs import Pair, read_pairs
 
-NOT_FOUND, SEVERAL = "not_found.txt", "several.tsv"
-
-_PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif")
+NOT_FOUND, SEVERAL = "not_found.txt", "several.tsv"  #: ends of the names of what is written beside the pairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +48,11 @@ def keep_listed(source: Path, format_name: str, index: Path, out: Path) -> Liste
     """
     listed = read_ids(index)
     hits: Counter[str] = Counter()
-    with BadRows(out.parent / "bad.jsonl") as bad:
-        rows = _matched(_good(read_pairs(source, format_name), bad), listed, hits, _name)
+    with BadRows(beside(out, "bad.jsonl")) as bad:
+        rows = _matched(_good(read_pairs(source, format_name), bad), listed, hits, names.name)
         if left := [name for name in listed if not hits[name]]:
             again = (item for item in read_pairs(source, format_name) if isinstance(item, Pair))
-            rows += _matched(again, left, hits, _stem)
+            rows += _matched(again, left, hits, names.stem)
         report = bad.text(len(rows))
     not_found = [name for name in listed if not hits[name]]
     if not rows:
@@ -62,8 +61,8 @@ def keep_listed(source: Path, format_name: str, index: Path, out: Path) -> Liste
         )
     several = {name: hits[name] for name in listed if hits[name] > 1}
     written = write_rows(source, np.unique(np.array(rows, np.int64)), out)
-    _beside(out, NOT_FOUND, not_found)
-    _beside(out, SEVERAL, [f"{name}\t{count}" for name, count in several.items()])
+    _list(beside(out, NOT_FOUND), not_found)
+    _list(beside(out, SEVERAL), [f"{name}\t{count}" for name, count in several.items()])
     return Listed(listed=len(listed), written=written, not_found=not_found, several=len(several), report=report.strip())
 
 
@@ -77,30 +76,25 @@ def _good(items: Iterator[Pair | BadSample], bad: BadRows) -> Iterator[Pair]:
 
 def _matched(pairs: Iterator[Pair], listed: list[str], hits: Counter[str], key: Callable[[str], str]) -> list[int]:
     """Return the rows of the pairs that the list names, and count them by name."""
-    names: dict[str, list[str]] = {}
+    wanted: dict[str, list[str]] = {}
     for name in listed:
-        names.setdefault(key(name), []).append(name)
+        wanted.setdefault(key(name), []).append(name)
     rows = []
     for pair in pairs:
-        named = {name for image in pair.images for name in names.get(key(image), ())}
+        named = {name for image in pair.images for name in wanted.get(key(image), ())}
         hits.update(named)
         if named:
             rows.append(pair.row)
     return rows
 
 
-def _name(image: str) -> str:
-    return image.replace("\\", "/").rpartition("/")[2]
+def beside(out: Path, end: str) -> Path:
+    """Return the file beside ``out`` whose name begins with that of ``out``."""
+    return out.with_name(f"{out.name}.{end}")
 
 
-def _stem(image: str) -> str:
-    name = PurePosixPath(_name(image))
-    return name.stem if name.suffix.lower() in _PICTURES else name.name
-
-
-def _beside(out: Path, name: str, lines: list[str]) -> None:
-    """Write the lines beside ``out``; without any, remove what an earlier run wrote."""
-    path = out.parent / name
+def _list(path: Path, lines: list[str]) -> None:
+    """Write the lines; without any, remove what an earlier run wrote."""
     if lines:
         write_text_whole(path, "".join(f"{line}\n" for line in lines))
     else:

@@ -27,6 +27,8 @@ class Thresholds:
     """Standard deviation of the grey values, below which an image shows nothing."""
     min_gradient: float = 1.0
     """Mean difference of neighbouring grey values, below which an image is blurred."""
+    keep_leaks: bool = False
+    """Keep what evaluation sets hold."""
     repeats: Repeats = "image"
     """Of pairs with the same image (``image``), with the same image and nearly the same caption (``pair``), or with
     nearly the same caption (``caption``) the one with the longest caption stays; ``none`` keeps all."""
@@ -63,6 +65,8 @@ class Scores:
     side: np.ndarray | None = None
     spread: np.ndarray | None = None
     gradient: np.ndarray | None = None
+    leak: np.ndarray | None = None
+    """bool, whether an evaluation set holds its caption or image; None where none was given."""
 
 
 def reasons(scores: Scores, limits: Thresholds) -> dict[str, np.ndarray]:
@@ -81,6 +85,8 @@ def reasons(scores: Scores, limits: Thresholds) -> dict[str, np.ndarray]:
         found["small image"] = ~scores.fault & (scores.side < limits.min_side)
         found["flat image"] = ~scores.fault & (scores.spread < limits.min_spread)
         found["blurred image"] = ~scores.fault & (scores.gradient < limits.min_gradient)
+    if scores.leak is not None and not limits.keep_leaks:
+        found["leak"] = scores.leak
     repeated = _repeats(scores, limits.repeats, spoilt=np.logical_or.reduce([*found.values()]))
     return found if repeated is None else {**found, "repeat": repeated}
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathplugins.core.counted import counted
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import read_json, write_json
 from pathplugins.core.nearest import near_path
@@ -15,10 +16,12 @@ from pathplugins.data.records import BadSample
 
 from ..engine.progress import bars
 from ..records.report import BadRows
+from .examined import Examined, format_and_path, read_examined
+from .leaks import decode
 from .pairs import Pair, read_pairs
 from .parts import write_parts
 from .rules import Thresholds, reasons
-from .table import scores_of, write_table
+from .table import FLAT, scores_of, write_table
 
 TABLE, BAD, RUN, PARTS = "scores.csv", "bad.jsonl", "run.json", "parts"
 """What a folder of a cleaning holds; the parts go when the table is there."""
@@ -37,22 +40,32 @@ class Scored:
     """Captions that met too many similar ones to be compared with all."""
     report: str
     """Of bad rows; empty without any."""
+    unseen: str
+    """What of the evaluation sets could not be compared; empty if all was."""
 
 
 def score(
-    source: Path, format_name: str, out: Path, limits: Thresholds, *, images: Path | None, workers: int
+    source: Path,
+    format_name: str,
+    out: Path,
+    limits: Thresholds,
+    *,
+    images: Path | None,
+    against: Sequence[str] = (),
+    workers: int,
 ) -> Scored:
     """Write the table ``out/scores.csv``, and ``out/bad.jsonl`` for the rows that are no pairs.
 
     With a folder of images each is decoded, and compared with all others; images are looked for there, then beside the
-    file.
+    file. ``against`` names evaluation sets (`read_examined`).
 
     A killed run goes on where it was: the same call reads the file again, and scores only what has no part yet.
 
     Raises:
         PathPluginsError: the source cannot be used or holds no pair, or ``out`` belongs to other data.
     """
-    begin(source, format_name, out, images)
+    begin(source, format_name, out, images, against)
+    examined = read_examined(against, images) if against else None
     locate = images and Places(folders_for(source, images)).locate
     with BadRows(out / BAD) as bad:
         total = 0
@@ -75,16 +88,22 @@ def score(
             f"{report or f'{source} holds no row'}\n{source} holds no image-caption pair of the format "
             f"{format_name.replace('_', '-')}; name its format with --format"
         )
-    scores, crowded = scores_of(out / PARTS)
-    found = reasons(scores, limits)
-    write_table(out / TABLE, out / PARTS, scores, found)
+    theirs = decode(examined.files, workers, FLAT) if examined and images else None
+    joined = scores_of(out / PARTS, examined, theirs)
+    found = reasons(joined.scores, limits)
+    write_table(out / TABLE, out / PARTS, joined, found)
     shutil.rmtree(out / PARTS)
     counts = {name: int(flags.sum()) for name, flags in found.items()}
     kept = int(total - sum(found.values()).astype(bool).sum())
-    return Scored(pairs=total, kept=kept, counts=counts, crowded=crowded, report=report)
+    unseen = [f"{counted(rows, 'row')} of {name} cannot be read" for name, rows in (examined or Examined()).bad.items()]
+    if theirs is not None and theirs.missing:
+        unseen.append(f"{theirs.missing} of {counted(len(examined.files), 'image')} of evaluation sets cannot be used")
+    return Scored(
+        pairs=total, kept=kept, counts=counts, crowded=joined.crowded, report=report, unseen="; ".join(unseen)
+    )
 
 
-def begin(source: Path, format_name: str, out: Path, images: Path | None) -> None:
+def begin(source: Path, format_name: str, out: Path, images: Path | None, against: Sequence[str]) -> None:
     """Make the folder of a cleaning, or find it as an earlier run of the same data left it.
 
     Raises:
@@ -94,7 +113,13 @@ def begin(source: Path, format_name: str, out: Path, images: Path | None) -> Non
         raise PathPluginsError(
             f"--image-folder {images}: no such folder; name the folder with the images{near_path(images)}"
         )
-    run = {"format": format_name, "images": images and str(images.resolve()), **fingerprint(source)}
+    tests = [fingerprint(format_and_path(name)[1]) for name in against]
+    run = {
+        "format": format_name,
+        "images": images and str(images.resolve()),
+        "against": tests,
+        **fingerprint(source),
+    }
     if (out / RUN).is_file():
         if (before := read_json(out / RUN)) != run:
             changed = ", ".join(name for name in run if before.get(name) != run[name])
@@ -126,7 +151,7 @@ def check_same(source: Path, folder: Path) -> None:
 
 def fingerprint(source: Path) -> dict[str, str | int]:
     """Return what tells one state of a file from another."""
-    if not source.is_file():
+    if not source.exists():
         raise PathPluginsError(f"{source}: no such file; give the file of the pairs")
     stat = source.stat()
     return {"source": str(source.resolve()), "bytes": stat.st_size, "changed_ns": stat.st_mtime_ns}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
 from pathplugins.core.nearest import near_path
 
+from .examined import Examined
 from .joining import Groups, first_with, near_captions
+from .leaks import SmallImages, image_leaks, name_leaks, text_leaks
 from .near_images import ImageIndex
-from .parts import NAMES, OF_IMAGES, part_lines, read_parts
+from .parts import BETWEEN, NAMES, OF_IMAGES, part_lines, read_parts
 from .rules import Scores
 from .shingles import Shingles
 
@@ -25,43 +28,85 @@ _WHOLE = ("row", "words", "length", *GROUPS)
 _SHARES = ("english", "digits", "reference")
 _PICTURES = {"fault": bool, "width": int, "height": int, "spread": float, "gradient": float}
 
-_FLAT = 2.0  # grey values; images of less contrast are compared with no other, for their waves are noise
+FLAT = 2.0  # grey values; images of less contrast are compared with no other, for their waves are noise
 
 
-def scores_of(folder: Path) -> tuple[Scores, int]:
-    """Return the scores of all blocks with their groups, and how often similar captions were too many to compare."""
+class Joined(NamedTuple):
+    """The scores of all blocks, with what only all pairs together show."""
+
+    scores: Scores
+    crowded: int
+    """Captions that met too many similar ones to be compared with all."""
+    leaks: dict[int, str]
+    """Number of a pair, from 0 -> what it gives away, in words."""
+
+
+def scores_of(folder: Path, examined: Examined | None, theirs: SmallImages | None) -> Joined:
+    """Join the blocks.
+
+    Args:
+        folder: Of the blocks.
+        examined: Evaluation sets; None compares with none.
+        theirs: Their images, where those of the pairs were looked at.
+    """
     part = read_parts(folder)
     shingles = Shingles(**{name: part.pop(name) for name in Shingles._fields})
     row = part["row"]
     caption = first_with(shingles.exact)
-    near, missed = near_captions(shingles, caption)
+    near, crowded = near_captions(shingles, caption)
     image = first_with(part.pop("image"))
+    found = _Found()
+    if examined is not None:
+        found.add("caption", text_leaks(shingles, examined))
+        found.add("name", name_leaks((line[2].split(BETWEEN) for line in part_lines(folder)), examined))
     if "small" in part:
-        image = _shown_twice(image, part.pop("small"), part.pop("compared") & (part["spread"] >= _FLAT))
+        numbers = np.flatnonzero(part.pop("compared") & (part["spread"] >= FLAT))
+        small = part.pop("small")[numbers]
+        image = _shown_twice(image, small, numbers)
+        if theirs is not None:
+            found.add("image", image_leaks(small, numbers, theirs))
     groups = {"image_id": row[image], "caption_id": row[caption], "near_caption_id": row[near]}
-    return Scores(**part, **groups), missed
+    leak = None if examined is None else np.isin(np.arange(len(row)), [*found.words])
+    texts = {pair: SEPARATOR.join(words) for pair, words in found.words.items()}
+    return Joined(Scores(**part, **groups, leak=leak), crowded, texts)
 
 
-def _shown_twice(image: np.ndarray, small: np.ndarray, compared: np.ndarray) -> np.ndarray:
-    """Join the groups of ``image``, [N] the first of equal name, whose images show the same."""
+class _Found:
+    def __init__(self) -> None:
+        self.words: dict[int, dict[str, None]] = {}
+
+    def add(self, kind: str, leaks: Iterable[tuple[int, str]]) -> None:
+        for pair, place in leaks:
+            self.words.setdefault(pair, {})[f"{kind} {place}"] = None
+
+
+def _shown_twice(image: np.ndarray, small: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Join the groups of ``image``, [N] the first of equal name, whose images show the same.
+
+    Args:
+        image: [N].
+        small: [M, SIDE, SIDE], the images that are compared.
+        numbers: [M], the pair of each.
+    """
     groups = Groups(len(image))
-    for place in np.flatnonzero(image != np.arange(len(image))).tolist():
-        groups.join(int(image[place]), place)
-    places = np.flatnonzero(compared & (image == np.arange(len(image))))
-    chosen = small[places]
-    for one, other in places[ImageIndex(chosen).find(chosen)].tolist():
+    for number in np.flatnonzero(image != np.arange(len(image))).tolist():
+        groups.join(int(image[number]), number)
+    once = np.flatnonzero(image[numbers] == numbers)  # of equal names the first
+    for one, other in numbers[once][ImageIndex(small[once]).find(small[once])].tolist():
         groups.join(one, other)
     return groups.all()
 
 
-def write_table(path: Path, folder: Path, scores: Scores, found: Mapping[str, np.ndarray]) -> None:
-    """Write the table whole: the lines of the blocks, then the groups and the reasons of each pair."""
+def write_table(path: Path, folder: Path, joined: Joined, found: Mapping[str, np.ndarray]) -> None:
+    """Write the table whole: the lines of the blocks, then the groups, leaks and reasons of each pair."""
+    scores = joined.scores
     groups = zip(*(getattr(scores, name).tolist() for name in GROUPS), strict=True)
+    pictured, examined = scores.fault is not None, scores.leak is not None
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow((*NAMES, *(OF_IMAGES if scores.fault is not None else ()), *GROUPS, "reasons"))
-        for line, group, why in zip(part_lines(folder), groups, _texts(found), strict=True):
-            writer.writerow((*line, *group, why))
+        writer.writerow((*NAMES, *OF_IMAGES * pictured, *GROUPS, *("leak",) * examined, "reasons"))
+        for number, (line, group, why) in enumerate(zip(part_lines(folder), groups, _texts(found), strict=True)):
+            writer.writerow((*line, *group, *(joined.leaks.get(number, ""),) * examined, why))
 
 
 def _texts(found: Mapping[str, np.ndarray]) -> Iterator[str]:
@@ -92,6 +137,7 @@ def read_table(path: Path) -> Scores:
             raise PathPluginsError(
                 f"{path} lacks the columns {', '.join(missing)}; expected a scores.csv of `pathdata clean --out`"
             )
+        kinds |= {"leak": bool} if "leak" in header else {}
         kinds |= {name: kind for name, kind in _PICTURES.items() if {*_PICTURES} <= {*header}}
         cells: dict[str, list[float]] = {name: [] for name in kinds}
         takes = [(header.index(name), kind, cells[name].append) for name, kind in kinds.items()]

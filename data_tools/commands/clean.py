@@ -26,14 +26,18 @@ class CleanOptions:
     apply: Path | None = None
     index: Path | None = None
     image_folder: Path | None = None
+    against: list[str] | None = None
     workers: int | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         if self.apply is not None and self.index is not None:
             raise PathPluginsError("--apply and --index are two ways to choose pairs; give one of them")
-        if self.image_folder is not None and (self.apply or self.index):
-            raise PathPluginsError("--image-folder is for scoring; leave it out with --apply and --index")
+        for name in ("image_folder", "against"):
+            if getattr(self, name) is not None and (self.apply or self.index):
+                raise PathPluginsError(
+                    f"--{name.replace('_', '-')} is for scoring; leave it out with --apply and --index"
+                )
         if self.workers is not None and self.workers < 1:
             raise PathPluginsError(f"--workers must be 1 or more, got {self.workers}")
 
@@ -70,6 +74,13 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         "mirrored, cropped by a twentieth, compressed again (default: images are told apart by name)",
     )
     sub.add_argument(
+        "--against",
+        nargs="+",
+        metavar="FILE",
+        help="evaluation sets whose texts and images must not be trained on: FILE, or FORMAT:FILE with a format of "
+        "pathdata convert; with --image-folder their images are looked for there and beside FILE, and compared too",
+    )
+    sub.add_argument(
         "--apply", type=Path, metavar="FILE", help="write the pairs that pass the thresholds, from this scores.csv"
     )
     sub.add_argument(
@@ -77,7 +88,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="write exactly the pairs whose image is on this list: one name a line, a JSON list or a table; "
-        "not_found.txt beside --out names those that no pair has",
+        "a file beside them names those that no pair has",
     )
     usual = Thresholds()
     sub.add_argument("--min-words", type=int, default=usual.min_words, help="words of a caption (default %(default)s)")
@@ -101,6 +112,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         help="of pairs with the same image, with the same image and nearly the same caption, or with nearly the same "
         "caption, keep the one with the longest caption (default %(default)s)",
     )
+    sub.add_argument("--keep-leaks", action="store_true", help="keep what evaluation sets hold")
     sub.add_argument("--workers", type=int, metavar="N", help="processes that score (default: one for each core)")
     sub.add_argument("--overwrite", action="store_true", help="replace the file of the pairs kept")
 
@@ -120,10 +132,18 @@ def _score(options: CleanOptions, limits: Thresholds) -> int:
 
     workers = options.workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     done = score(
-        options.source, options.format_name, options.out, limits, images=options.image_folder, workers=workers or 1
+        options.source,
+        options.format_name,
+        options.out,
+        limits,
+        images=options.image_folder,
+        against=options.against or (),
+        workers=workers or 1,
     )
     if done.report:
         say(done.report)
+    if done.unseen:
+        say(f"warning: leaks may be missed: {done.unseen}")
     if done.crowded:
         say(
             f"warning: {counted(done.crowded, 'comparison')} left out, of captions that share a key with more than 64 "
@@ -155,7 +175,7 @@ def _apply(options: CleanOptions, table: Path, limits: Thresholds) -> int:
 
 def _keep_listed(options: CleanOptions, index: Path) -> int:
     from ..cleaning.kept_rows import out_file
-    from ..cleaning.published import NOT_FOUND, SEVERAL, keep_listed
+    from ..cleaning.published import NOT_FOUND, SEVERAL, beside, keep_listed
 
     out = out_file(options.source, options.out, overwrite=options.overwrite)
     done = keep_listed(options.source, options.format_name, index, out)
@@ -163,9 +183,9 @@ def _keep_listed(options: CleanOptions, index: Path) -> int:
         say(done.report)
     if done.not_found:
         names = ", ".join(done.not_found[:3]) + (", ..." if len(done.not_found) > 3 else "")
-        say(f"{len(done.not_found)} of {done.listed} names are of no pair: {names}; all: {out.parent / NOT_FOUND}")
+        say(f"{len(done.not_found)} of {done.listed} names are of no pair: {names}; all: {beside(out, NOT_FOUND)}")
     if done.several:
-        say(f"{counted(done.several, 'name')} of several pairs, all kept: {out.parent / SEVERAL}")
+        say(f"{counted(done.several, 'name')} of several pairs, all kept: {beside(out, SEVERAL)}")
     say(f"{out}: {counted(done.written, 'pair')} of {done.listed - len(done.not_found)} of {done.listed} listed names")
     return 0
 

@@ -131,8 +131,8 @@ def test_exactly_the_published_list(tmp_path: Path, pathdata: Run) -> None:
     assert code == 0, text
     kept = [json.loads(line)["image"] for line in (tmp_path / "pcaption" / "pairs.jsonl").read_text().splitlines()]
     assert kept == ["x/one.jpg", "two.v1.jpg", "three.png", "three.tif", "five.jpg", "five.jpg"]
-    assert (tmp_path / "pcaption" / "not_found.txt").read_text() == "two\nnowhere.jpg\n"
-    assert (tmp_path / "pcaption" / "several.tsv").read_text() == "three.jpg\t2\nfive\t2\n"
+    assert (tmp_path / "pcaption" / "pairs.jsonl.not_found.txt").read_text() == "two\nnowhere.jpg\n"
+    assert (tmp_path / "pcaption" / "pairs.jsonl.several.tsv").read_text() == "three.jpg\t2\nfive\t2\n"
     assert "2 of 6 names are of no pair: two, nowhere.jpg" in text
     index.write_text("nothing.jpg\n")
     code, text = pathdata("clean", "--index", index, pairs, "--out", tmp_path / "none")
@@ -241,3 +241,60 @@ def test_images_are_decoded_and_copies_found(tmp_path: Path, pathdata: Run) -> N
     code, text = pathdata("clean", pairs, "--image-folder", tmp_path / "imagse", "--out", tmp_path / "new")
     assert code == 2
     assert "no such folder; name the folder with the images" in text
+
+
+def test_planted_leaks_are_all_named_and_nothing_else(tmp_path: Path, pathdata: Run) -> None:
+    rng, words, folder, drawn = np.random.default_rng(6), random.Random(2), tmp_path / "images", fields(40, seed=31)
+    (folder / "tested").mkdir(parents=True)
+    for at, image in enumerate(drawn[:30]):
+        image.save(folder / f"{at}.png")
+    rows = [{"image": f"{at}.png", "caption": caption(words, 25 + at)} for at in range(30)]
+    rows.append({"image": "moved/val_00261.png", "caption": caption(words, 30)})  # 31: named as a tested image
+    drawn[0].resize((150, 110)).save(folder / "val_00261.png")
+    asked = {
+        f"q{at}": {"image": f"tested/t{at}", "question": f"Which of these is seen, number {at}?", "answer": "yes"}
+        for at in range(5)
+    }
+    for at in range(3):  # rows 1 to 3 show what is tested
+        copied(drawn[at], at + 4, rng).save(folder / "tested" / f"t{at}.jpg")
+    drawn[35].save(folder / "tested" / "t3.jpg")
+    asked["q5"] = {"image": "val_00261", "question": rows[9]["caption"], "answer": rows[10]["caption"] + " too"}
+    (tmp_path / "pathvqa.json").write_text(json.dumps(asked))
+    header = "Figure_path,Question,Choice A,Choice B,Choice C,Choice D,Answer,Answer_label\n"
+    (tmp_path / "pmcvqa.csv").write_text(f"{header}PMC1_f.jpg,{rows[11]['caption']},A: a,B: b,C: c,D: d,A,A\n")
+    pairs = write_lines(tmp_path / "pairs.jsonl", rows)
+    tests = ("--against", tmp_path / "pathvqa.json", tmp_path / "pmcvqa.csv")
+    code, text = pathdata("clean", pairs, "--image-folder", folder, *tests, "--out", tmp_path / "clean")
+    assert code == 0, text
+    assert "leaks may be missed: 3 of 7 images of evaluation sets cannot be used" in text  # t4, val_00261.jpg, PMC1_f
+    seen = {int(row["row"]): row for row in table(tmp_path / "clean" / "scores.csv")}
+    assert {row: line["leak"] for row, line in seen.items() if line["leak"]} == {
+        1: "image pathvqa.json:1",
+        2: "image pathvqa.json:2",
+        3: "image pathvqa.json:3",
+        10: "caption pathvqa.json:6",
+        11: "caption pathvqa.json:6",
+        12: "caption pmcvqa.csv:2",
+        31: "name pathvqa.json:6",
+    }
+    scores = tmp_path / "clean" / "scores.csv"
+    code, text = pathdata("clean", pairs, "--apply", scores, "--out", tmp_path / "kept.jsonl")
+    assert "7 x leak" in text
+    assert len((tmp_path / "kept.jsonl").read_text().splitlines()) == 24
+    code, text = pathdata("clean", pairs, "--apply", scores, "--keep-leaks", "--out", tmp_path / "more.jsonl")
+    assert len((tmp_path / "more.jsonl").read_text().splitlines()) == 30  # the moved image is missing
+    code, text = pathdata("clean", pairs, "--image-folder", folder, "--out", tmp_path / "clean")
+    assert code == 2
+    assert "is of other data (against differs)" in text
+
+
+def test_leaks_of_texts_need_no_images(tmp_path: Path, pathdata: Run) -> None:
+    words = random.Random(3)
+    rows = [{"image": f"{at}.png", "caption": caption(words, 30)} for at in range(20)]
+    pairs = write_lines(tmp_path / "pairs.jsonl", rows)
+    held = write_lines(tmp_path / "held.jsonl", [{"image": "z.png", "caption": rows[7]["caption"].title()}])
+    code, text = pathdata("clean", pairs, "--against", f"pallava-captions:{held}", "--out", tmp_path / "clean")
+    assert code == 0, text
+    assert "1 x leak" in text
+    assert "may be missed" not in text
+    assert [row["row"] for row in table(tmp_path / "clean" / "scores.csv") if row["leak"]] == ["8"]
