@@ -39,6 +39,7 @@ _FOREIGN = frozenset(
     )
 )
 """Frequent words of Spanish, French, German, Portuguese, Italian, Dutch and Swedish that English captions lack."""
+_FREQUENT = _ENGLISH | _FOREIGN
 
 
 class CaptionScores(NamedTuple):
@@ -72,7 +73,9 @@ def score_caption(caption: str, clean: str) -> CaptionScores:
     words = low.translate(_BLANKED).split() if plain else _WORDS.findall(low)
     letters = sum(map(len, words))
     ascii_letters = letters if plain else sum(map(len, re.findall("[a-z]+", low)))
-    english, foreign = sum(map(_ENGLISH.__contains__, words)), sum(map(_FOREIGN.__contains__, words))
+    frequent = [word for word in words if word in _FREQUENT]
+    english = sum(map(_ENGLISH.__contains__, frequent))
+    foreign = len(frequent) - english
     cited = sum(map(len, _CITED.findall(clean))) if any([mark in clean for mark in _CITES]) else 0  # noqa: C419 - faster
     return CaptionScores(
         words=len(caption.split()),

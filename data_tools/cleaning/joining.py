@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -10,6 +11,7 @@ from .shingles import BANDS, Shingles
 
 NEAR = 0.9  #: Jaccard similarity of shingles from which captions count as the same
 _LEADERS = 64
+_KEPT = 256  # sets, made of their arrays once while they are compared with many
 
 
 class Groups:
@@ -63,14 +65,16 @@ def near_captions(shingles: Shingles, exact: np.ndarray) -> tuple[np.ndarray, in
 
     for band in range(BANDS):
         for members in runs_of_equal(shingles.keys[distinct, band], distinct):
-            leaders: list[tuple[int, frozenset[int]]] = []
+            leaders: list[int] = []
             for member in members:
-                own, root = sets[member], groups.of(member)
-                hit = next((lead for lead, of in leaders if groups.of(lead) == root or alike(own, of)), None)
+                root = groups.of(member)
+                if any(groups.of(lead) == root for lead in leaders):
+                    continue  # as in most bands but the first in which the two meet
+                hit = next((lead for lead in leaders if alike(sets[member], sets[lead])), None)
                 if hit is not None:
                     groups.join(hit, member)
                 elif len(leaders) < _LEADERS:
-                    leaders.append((member, own))
+                    leaders.append(member)
                 else:
                     missed += 1
     return groups.all(), missed
@@ -82,8 +86,12 @@ class Sets:
     def __init__(self, shingles: Shingles) -> None:
         self._values, self._counts = shingles.values, shingles.counts
         self._ends = np.cumsum(shingles.counts, dtype=np.int64)
+        self._recent = functools.lru_cache(_KEPT)(self._read)
 
     def __getitem__(self, number: int) -> frozenset[int]:
+        return self._recent(number)
+
+    def _read(self, number: int) -> frozenset[int]:
         end = int(self._ends[number])
         return frozenset(self._values[end - int(self._counts[number]) : end].tolist())
 
