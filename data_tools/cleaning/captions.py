@@ -10,6 +10,8 @@ import re
 import unicodedata
 from typing import NamedTuple
 
+from .species import species
+
 _MARKS = re.compile(
     r"\([A-Za-z](?:\s*[-–,]\s*[A-Za-z])*\)|\b(?:Figs?|Figures?)\.?\s*\d+[A-Za-z]?\b[.:]?", re.IGNORECASE
 )
@@ -55,6 +57,8 @@ class CaptionScores(NamedTuple):
     """0 to 1: share of the characters in what cites: names with initials, DOI, URL, PMID, et al., volume and pages."""
     length: int
     """Characters of the tidy caption; of two equal pictures the longer caption is kept."""
+    species: str
+    """See `species.species`."""
 
 
 def tidy(caption: str) -> str:
@@ -83,4 +87,5 @@ def score_caption(caption: str, clean: str) -> CaptionScores:
         digits=len(_DIGITS.findall(clean)) / solid if solid else 0.0,
         reference=min(1.0, cited / len(clean)) if solid else 0.0,
         length=len(clean),
+        species=species(clean, words),
     )

@@ -23,13 +23,14 @@ from pathplugins.core.files import replacing
 from .captions import score_caption, tidy
 from .pairs import Pair
 from .pictures import Picture, look
+from .rules import species_code
 from .shingles import shingle
 from .turned import SIDE
 
 PART_ROWS = 5000  #: pairs of a block
 PART_IMAGES = 500  #: pairs of a block whose images are decoded, which takes a hundred times as long
 
-NAMES = ("row", "id", "image", "words", "english", "digits", "reference", "length")
+NAMES = ("row", "id", "image", "words", "english", "digits", "reference", "length", "species")
 """Columns of the table that one pair alone decides."""
 OF_IMAGES = ("fault", "width", "height", "spread", "gradient")
 """Further ones where images are looked at: a pair with several images has the lowest values among them."""
@@ -87,6 +88,7 @@ def write_part(block: list[Pair], files: list[list[str]] | None, path: Path) -> 
         "words": np.array([one.words for one in scored], np.int32),
         **{name: np.array([each[at] for each in shares]) for at, name in enumerate(("english", "digits", "reference"))},
         "length": np.array([one.length for one in scored], np.int32),
+        "species": np.array([species_code(one.species) for one in scored], np.int8),
         "image": np.array([_hashed(image) for image in images], np.uint64),
     }
     looked = [_lowest([look(file) for file in each]) for each in files or ()]
@@ -102,7 +104,7 @@ def write_part(block: list[Pair], files: list[list[str]] | None, path: Path) -> 
         writer = csv.writer(stream, lineterminator="\n")
         pictures = (one[: len(OF_IMAGES)] for one in looked) if looked else itertools.repeat(())
         for pair, image, one, share, picture in zip(block, images, scored, shares, pictures, strict=False):
-            writer.writerow((pair.row, pair.id, image, one.words, *share, one.length, *picture))
+            writer.writerow((pair.row, pair.id, image, one.words, *share, one.length, one.species, *picture))
     return len(block)
 
 

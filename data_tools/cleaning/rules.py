@@ -9,6 +9,8 @@ import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
 
+from .species import SUBJECT
+
 Repeats = Literal["image", "pair", "caption", "none"]
 
 
@@ -21,6 +23,8 @@ class Thresholds:
     min_english: float = 0.5
     max_digits: float = 0.5
     max_reference: float = 0.3
+    species: Literal["subject", "any", "keep"] = "subject"
+    """Captions about other species that are left out: where they read like the subject, where any is named, or none."""
     min_side: int = 100
     """Pixels of the shorter side of an image; this and the next two where images were looked at."""
     min_spread: float = 5.0
@@ -54,6 +58,8 @@ class Scores:
     digits: np.ndarray
     reference: np.ndarray
     length: np.ndarray
+    species: np.ndarray
+    """`species_code` of each."""
     image_id: np.ndarray
     """Row of the first pair with the same image."""
     caption_id: np.ndarray
@@ -69,6 +75,11 @@ class Scores:
     """bool, whether an evaluation set holds its caption or image; None where none was given."""
 
 
+def species_code(text: str) -> int:
+    """Return 0 for a caption about no other species, 1 where that is undecided, 2 for a subject."""
+    return 2 if text.startswith(SUBJECT) else 1 if text else 0
+
+
 def reasons(scores: Scores, limits: Thresholds) -> dict[str, np.ndarray]:
     """Return for each reason which pairs it leaves out, bool [N]; a pair may have several.
 
@@ -79,6 +90,7 @@ def reasons(scores: Scores, limits: Thresholds) -> dict[str, np.ndarray]:
         "not English": scores.english < limits.min_english,
         "digits": scores.digits > limits.max_digits,
         "reference": scores.reference > limits.max_reference,
+        "not human": scores.species >= {"subject": 2, "any": 1, "keep": 3}[limits.species],
     }
     if scores.fault is not None:
         found["unusable image"] = scores.fault

@@ -18,7 +18,7 @@ from .joining import Groups, first_with, near_captions
 from .leaks import SmallImages, image_leaks, name_leaks, text_leaks
 from .near_images import ImageIndex
 from .parts import BETWEEN, NAMES, OF_IMAGES, part_lines, read_parts
-from .rules import Scores
+from .rules import Scores, species_code
 from .shingles import Shingles
 
 GROUPS = ("image_id", "caption_id", "near_caption_id")
@@ -129,7 +129,7 @@ def read_table(path: Path) -> Scores:
         raise PathPluginsError(
             f"{path}: no such file; expected the scores.csv that `pathdata clean --out` writes{near_path(path)}"
         )
-    kinds = {**dict.fromkeys(_WHOLE, int), **dict.fromkeys(_SHARES, float)}
+    kinds = {**dict.fromkeys(_WHOLE, int), **dict.fromkeys(_SHARES, float), "species": species_code}
     with path.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream)
         header = next(reader, [])
@@ -149,7 +149,8 @@ def read_table(path: Path) -> Scores:
                 raise PathPluginsError(
                     f"{path}:{reader.line_num} is no row of scores ({error}); write the table again"
                 ) from error
-    arrays = {name: np.array(values, np.int64 if kinds[name] is int else kinds[name]) for name, values in cells.items()}
+    types = {int: np.int64, species_code: np.int8}
+    arrays = {name: np.array(values, types.get(kinds[name], kinds[name])) for name, values in cells.items()}
     if "fault" in arrays:
         arrays["side"] = np.minimum(arrays.pop("width"), arrays.pop("height"))
     return Scores(**arrays)

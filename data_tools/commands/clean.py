@@ -99,6 +99,13 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     ):
         option = f"--{name.replace('_', '-')}"
         sub.add_argument(option, type=float, default=getattr(usual, name), metavar="SHARE", help=text)
+    sub.add_argument(
+        "--species",
+        choices=("subject", "any", "keep"),
+        default=usual.species,
+        help="leave out captions in which another species reads like the subject (mouse liver), any that name one, or "
+        "none (default %(default)s)",
+    )
     for name, kind, text in (
         ("min_side", int, "pixels of the shorter side of an image (default %(default)s)"),
         ("min_spread", float, "standard deviation of an image's grey values (default %(default)s)"),
