@@ -13,11 +13,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
+from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.files import replacing
 
 from .captions import score_caption, tidy
@@ -44,6 +46,9 @@ def write_parts(
     """Score all pairs into files of ``folder``; yield the number of pairs whenever a block of them is done.
 
     Blocks that are there already are not scored again. ``locate`` finds an image; None looks at none.
+
+    Raises:
+        PathPluginsError: one of the processes was killed.
     """
     size = PART_IMAGES if locate else PART_ROWS
     pool = ProcessPoolExecutor(workers, context(), _begin, (os.getpid(),))
@@ -62,6 +67,11 @@ def write_parts(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise PathPluginsError(
+            "a process that scores was ended from outside, perhaps for want of memory; run the same command again to "
+            "continue, with fewer --workers"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

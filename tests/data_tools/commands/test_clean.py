@@ -19,6 +19,7 @@ from drawn_fields import copied, fields
 from PIL import Image
 
 Run = Callable[..., tuple[int, str]]
+Patch = pytest.MonkeyPatch
 
 WORDS = ["nests", "of", "tumour", "cells", "with", "the", "nuclei", "stroma", "and", "mitoses", "gland", "necrosis"]
 
@@ -298,3 +299,19 @@ def test_leaks_of_texts_need_no_images(tmp_path: Path, pathdata: Run) -> None:
     assert "1 x leak" in text
     assert "may be missed" not in text
     assert [row["row"] for row in table(tmp_path / "clean" / "scores.csv") if row["leak"]] == ["8"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked there alone")
+def test_a_killed_worker_is_an_error_in_words(pairs: Path, tmp_path: Path, pathdata: Run, monkeypatch: Patch) -> None:
+    def ends(*_: object) -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+    monkeypatch.setattr("pathplugins.data_tools.cleaning.parts.score_caption", ends)
+    code, text = pathdata("clean", pairs, "--out", tmp_path / "clean")
+    assert code == 2
+    assert "run the same command again to continue, with fewer --workers" in text
+    monkeypatch.undo()
+    code, text = pathdata("clean", pairs, "--out", tmp_path / "clean")
+    assert code == 0, text
+    assert "14 pairs, 10 without a reason" in text
