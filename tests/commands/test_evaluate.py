@@ -545,7 +545,7 @@ def test_a_judge_grades_reports(
         ({"seed": 3}, "--seed 3 has nothing to draw without --temperature"),
         ({"temperature": 1, "seed": -1}, "--seed is -1, expected 0 to 4294967295"),
         ({"as_published": "quilt-llava", "task": "labels"}, "quilt-llava scores --task vqa or choices, not labels"),
-        ({"reviews": "r.jsonl"}, "--reviews belongs to --as-published quilt-llava; give both"),
+        ({"reviews": "r.jsonl"}, "--reviews belongs to --as-published quilt-llava|wsi-llava; give both"),
         ({"as_published": "quilt-llava", "reviews": "nowhere.jsonl"}, "--reviews nowhere.jsonl: no such file"),
         ({"num_beams": 0}, "--num-beams is 0, expected 1 or more"),
         ({"system": " "}, "--system is empty"),

@@ -64,6 +64,8 @@ def test_a_directory_says_everything_about_itself(
         "vision_feature_select_mode": "none",
         "image_seq_length": 6,
         "seed": 42,
+        "connector_tokens": None,
+        "extra_tokens": 0,
     }
     config = read_json(out / "config.json")
     written_out = {"cross_attention_freq": 1, "projector_depth": 1, "cross_attention": True, "compat_mask": False}
