@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.models.custom_llava.packed_rows import each_sample
+from pathplugins.models.custom_llava.packed_rows import samples_of
 from pathplugins.models.custom_llava.placeholders import owned_images
 from pathplugins.models.selectors.base import Selection
 
@@ -57,10 +57,7 @@ def image_places(
     """
     if input_ids is None:
         return [0] * len(images)
-    rows = input_ids.tolist()
-    numbers = [[1] * len(row) for row in rows] if attention_mask is None else attention_mask.tolist()
-    samples = [sample for row in zip(rows, numbers, strict=True) for sample in each_sample(*row)]
-    slots = [ids.count(image_token_id) for ids, _ in samples]
+    slots = [ids.count(image_token_id) for ids, _ in samples_of(input_ids, attention_mask)]
     return [place for owned in owned_images(slots, [*images]) for place in range(len(owned))]
 
 

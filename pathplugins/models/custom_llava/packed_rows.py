@@ -124,6 +124,18 @@ def each_sample(ids: Sequence[Any], numbers: Sequence[int]) -> Iterator[tuple[Se
         yield tokens, same
 
 
+def samples_of(ids: Tensor, numbers: Tensor | None) -> list[tuple[Sequence[int], Sequence[int]]]:
+    """Return the tokens of each sample of a batch with their numbers.
+
+    Args:
+        ids: [B, T].
+        numbers: [B, T], the attention mask where each row is one sample; all ones when None.
+    """
+    seen = torch.ones_like(ids) if numbers is None else numbers
+    rows = zip(ids.tolist(), seen.tolist(), strict=True)
+    return [sample for row in rows for sample in each_sample(*row)]
+
+
 def check_packed(text_config: Any, numbers: Tensor) -> None:
     """Refuse a language model in which a sample would see others through something else than the mask.
 

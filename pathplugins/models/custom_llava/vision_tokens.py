@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pathplugins.core.errors import PathPluginsError
-from pathplugins.models.custom_llava.packed_rows import each_sample
+from pathplugins.models.custom_llava.packed_rows import samples_of
 from pathplugins.models.custom_llava.placeholders import owned_images
 from pathplugins.models.custom_llava.questions import find_questions
 from pathplugins.models.selectors.base import TokenSelector
@@ -122,9 +122,7 @@ def question_embeddings(
             "this token selector looks at the question: pass input_ids, and take a model directory of 'pathplugins "
             "compose' (its config.json has question_marks)"
         )
-    seen = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-    rows = zip(input_ids.tolist(), seen.tolist(), strict=True)
-    samples = [sample for row in rows for sample in each_sample(*row)]
+    samples = samples_of(input_ids, attention_mask)
     slots = [ids.count(image_token_id) for ids, _ in samples]
     questions = []
     for (ids, mask), owned in zip(samples, owned_images(slots, [*images]), strict=True):
