@@ -48,6 +48,7 @@ SERVED_BY: dict[str, str] = {
     "pathplugins/core/hosts/llamafactory.py": "tests/core/test_hosts.py",
     "pathplugins/core/hosts/xtuner.py": "tests/core/test_hosts.py",
     "pathplugins/data/bags/contract.py": "tests/models/towers/test_contract.py",
+    "pathplugins/data/bags/attributes.py": "tests/data/bags/test_init.py",
     "pathplugins/data/bags/layout.py": "tests/data/bags/test_init.py",
     "pathplugins/data/bags/shapes.py": "tests/data/bags/test_init.py",
     "pathplugins/data/turn_formats/__init__.py": "tests/data/turn_formats/test_turn_format.py",

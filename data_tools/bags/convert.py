@@ -19,8 +19,8 @@ from pathplugins.core.content import content_print
 from pathplugins.core.disks import is_full, is_read_only, refusal
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.data.bags import BagAttributes, write_bag
+from pathplugins.data.bags.attributes import NOMINAL_SOURCE
 from pathplugins.data.bags.damage import DAMAGE
-from pathplugins.data.bags.layout import NOMINAL_SOURCE
 from pathplugins.data.bags.write_tokens import write_tokens
 
 from ..engine.outcome import check_same_settings, recorded_settings

@@ -11,12 +11,13 @@ import h5py
 import numpy as np
 
 from pathplugins.core.errors import PathPluginsError
+from pathplugins.data.bags.attributes import NOMINAL_SOURCE
 from pathplugins.data.bags.contract import BagContract
 from pathplugins.data.bags.coords import check_grid, read_coords, tower_coords
 from pathplugins.data.bags.damage import DAMAGE
 from pathplugins.data.bags.encoders import other_encoder
 from pathplugins.data.bags.filters import filter_names
-from pathplugins.data.bags.layout import NOMINAL_SOURCE, BagInfo, open_bag, read_layout
+from pathplugins.data.bags.layout import BagInfo, open_bag, read_layout
 from pathplugins.data.bags.repeats import repeats_text
 from pathplugins.data.bags.rows import RowReader, faulty_rows
 from pathplugins.published.encoder_names import encoder_key

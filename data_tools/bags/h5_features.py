@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pathplugins.data.bags.layout import described, open_bag
+from pathplugins.data.bags.attributes import described
+from pathplugins.data.bags.layout import open_bag
 from pathplugins.data.bags.rows import RowReader
 from pathplugins.data.bags.shapes import check_features, own_dataset
 from pathplugins.data.bags.squeezed import squeezed

@@ -18,9 +18,10 @@ import numpy as np
 from pathplugins.core.errors import PathPluginsError
 from pathplugins.core.nearest import near_path
 from pathplugins.core.walk import files_below
+from pathplugins.data.bags.attributes import described
 from pathplugins.data.bags.coords import read_coords
 from pathplugins.data.bags.damage import damage_named
-from pathplugins.data.bags.layout import BagInfo, described, open_bag
+from pathplugins.data.bags.layout import BagInfo, open_bag
 from pathplugins.data.bags.shapes import own_dataset
 from pathplugins.data.bags.squeezed import squeezed
 

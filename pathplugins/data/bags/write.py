@@ -20,7 +20,8 @@ import numpy as np
 
 from pathplugins import __version__
 from pathplugins.core.errors import BagError, PathPluginsError
-from pathplugins.data.bags.layout import CHECKSUMS, geometry_contradiction
+from pathplugins.data.bags.attributes import geometry_contradiction
+from pathplugins.data.bags.layout import CHECKSUMS
 from pathplugins.data.bags.repeats import repeats_text
 from pathplugins.data.bags.rows import row_checksums
 from pathplugins.data.new_h5 import new_h5
